@@ -1,0 +1,1 @@
+"""A door: HTTP over the Unix socket (and TCP where it is asked for)."""

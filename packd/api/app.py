@@ -1,0 +1,28 @@
+"""The whole of this door, put together."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from packd import __version__
+from packd.api import events, health, packs, problems, runs
+from packd.api.audit import Audit
+from packd.api.context import Context
+
+PREFIX: Final = "/api/v1"
+
+
+def create_app(context: Context) -> FastAPI:
+    """The application over these parts of the daemon."""
+    app = FastAPI(title="packd", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.context = context
+    problems.install(app)
+    app.add_middleware(Audit)
+    versioned = APIRouter(prefix=PREFIX)
+    for room in (packs, runs, events, health):
+        versioned.include_router(room.router)
+    app.include_router(versioned)
+    app.include_router(health.root_router)
+    return app

@@ -1,0 +1,74 @@
+"""Around every request: its identity, one log line, and an answer even when a handler breaks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from ulid import ULID
+
+from packd.api.problems import problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Audit:
+    """ASGI middleware. What changes something is logged at info with who asked, what only reads at debug."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{ULID()}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        answer = _Answer(send, request_id)
+        began = time.monotonic()
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            log.exception("api.handler_broke", **_about(scope, request_id))
+            if answer.status is None:
+                await _broken(scope, request_id)(scope, receive, answer.send)
+        finally:
+            say = log.debug if scope["method"] in _READING else log.info
+            took_ms = round((time.monotonic() - began) * 1000, 1)
+            say("api.request", **_about(scope, request_id), status=answer.status, duration_ms=took_ms)
+
+
+class _Answer:
+    """Notes the status on its way out and adds the request's identity."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status: int | None = None  # None: nothing was sent
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], (b"x-request-id", self._request_id.encode())]}
+        await self._send(message)
+
+
+def _about(scope: Scope, request_id: str) -> dict[str, Any]:
+    client = scope.get("client")
+    return {
+        "method": scope["method"],
+        "path": scope["path"],
+        "actor": client[0] if client else "unknown",
+        "request_id": request_id,
+    }
+
+
+def _broken(scope: Scope, request_id: str) -> ASGIApp:
+    detail = f"packd broke while answering; its log has the details under {request_id}"
+    return problem(500, detail, instance=scope["path"], request_id=request_id)

@@ -1,0 +1,98 @@
+"""The feed: pages behind a cursor, waiting for more if asked to, or a stream of server-sent events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+
+from packd.api.answer import Answer
+from packd.api.context import Context, InContext
+from packd.api.feed import Batch, Choice, behind, choice, start
+from packd.registry.rows import StoredEvent
+
+router = APIRouter(prefix="/events", tags=["events"])
+
+HEARTBEAT_S: Final = 15.0
+_LARGEST_LIMIT: Final = 500
+_LONGEST_WAIT_S: Final = 60.0
+_STREAM_BATCH: Final = 200
+
+After = Annotated[int | None, Query(ge=0, description="Only events with a greater `seq`.")]
+Types = Annotated[list[str], Query(default_factory=list, description="Globs of types, repeated or with commas.")]
+Packs = Annotated[list[str], Query(default_factory=list, description="Globs of refs, repeated or with commas.")]
+
+
+@router.get("")
+async def list_events(
+    context: InContext,
+    types: Types,
+    pack: Packs,
+    after: After = None,
+    limit: int = 100,
+    wait: Annotated[float, Query(description="Seconds to wait when there is nothing yet, at most 60.")] = 0.0,
+) -> Answer:
+    """Events in order; `cursor.next` is the `after` of the next question."""
+    wanted = choice(types, pack)
+    cursor = await run_sync(lambda: start(context.registry, after, at_end=False))
+    batch = await _read(context, cursor, wanted, min(max(limit, 1), _LARGEST_LIMIT))
+    deadline = time.monotonic() + min(max(wait, 0.0), _LONGEST_WAIT_S)
+    while not batch.events and not context.tail.closing and (left := deadline - time.monotonic()) > 0:
+        if batch.has_more or await context.tail.wait(batch.next, left):
+            batch = await _read(context, batch.next, wanted, min(max(limit, 1), _LARGEST_LIMIT))
+    place = {"next": batch.next, "oldest": batch.oldest, "newest": batch.newest, "has_more": batch.has_more}
+    return Answer({"items": [json.loads(event.body) for event in batch.events], "cursor": place})
+
+
+@router.get("/stream")
+async def stream_events(
+    context: InContext,
+    types: Types,
+    pack: Packs,
+    after: After = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """Server-sent events, each with its `seq` as `id`. Begins behind `Last-Event-ID`, else `after`, else now."""
+    wanted = choice(types, pack)
+    resumed = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
+    cursor = await run_sync(lambda: start(context.registry, resumed, at_end=True))
+    return StreamingResponse(
+        _stream(context, cursor, wanted),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(context: Context, cursor: int, wanted: Choice) -> AsyncIterator[str]:
+    """What is there, then what comes. A slow reader holds up nobody: it is only asked for more when it has taken all."""
+    yield ": packd\n\n"  # the reader knows now that it is connected
+    while not context.tail.closing:
+        batch = await _read(context, cursor, wanted, _STREAM_BATCH)
+        if batch.oldest is not None and batch.oldest > cursor + 1:
+            yield _farewell("expired")
+            return
+        for event in batch.events:
+            yield _message(event)
+        cursor = batch.next
+        if not batch.has_more and not await context.tail.wait(cursor, HEARTBEAT_S):
+            yield ": still here\n\n"
+    yield _farewell("stopping")
+
+
+async def _read(context: Context, cursor: int, wanted: Choice, limit: int) -> Batch:
+    return await run_sync(lambda: behind(context.registry, cursor, wanted, limit=limit))
+
+
+def _message(event: StoredEvent) -> str:
+    """The body is JSON on one line, as the format asks for (WHATWG HTML, section 9.2)."""
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {event.body}\n\n"
+
+
+def _farewell(reason: str) -> str:
+    """The last thing on a stream that packd ends; without an id, so that a reader resumes where it was."""
+    return f"event: farewell\ndata: {json.dumps({'reason': reason})}\n\n"

@@ -1,0 +1,115 @@
+"""Packs: what there is, what it was, and what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from packd.api.answer import Answer
+from packd.api.blocking import in_own_thread
+from packd.api.context import Actor, InContext
+from packd.api.paging import InPage
+from packd.api.reading import Reading
+from packd.api.views import (
+    activation_view,
+    component_view,
+    drop_view,
+    pack_view,
+    revision_view,
+    whole_revision_view,
+)
+from packd.domain.failures import Code, Failure
+from packd.registry import queries
+
+router = APIRouter(prefix="/packs", tags=["packs"])
+
+
+class RollBackRequest(BaseModel):
+    """Where to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: int | None = Field(default=None, ge=1, description="A revision's number; null: the one in use before.")
+
+
+@router.get("")
+def list_packs(context: InContext, page: InPage, status: str | None = None, q: str | None = None) -> Answer:
+    """Every pack and every refused drop, by name."""
+    with Reading(context.registry) as reading:
+        return Answer(reading.pack_page(page, status=status, words=q, packs_dir=context.packs_dir))
+
+
+@router.get("/{ref}")
+def show_pack(context: InContext, ref: str) -> Answer:
+    """One pack with everything its pack.yaml says; a drop that never became a pack by its name."""
+    with Reading(context.registry) as reading:
+        pack = queries.pack(reading.connection, ref)
+        if pack is not None:
+            standing = reading.standing(pack)
+            return Answer({"data": pack_view(standing) | {"fields": standing.shown.fields if standing.shown else {}}})
+        drop = reading.refused_drop(ref)
+        if drop is None:
+            raise reading.no_such(ref)
+        return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}}})
+
+
+@router.get("/{ref}/revisions")
+def list_revisions(context: InContext, page: InPage, ref: str) -> Answer:
+    """Every content it had, newest first."""
+    with Reading(context.registry) as reading:
+        history = queries.revision_history(reading.connection, reading.known(ref).ref)
+    return Answer(page.answer([revision_view(revision) for revision in page.of(history)], len(history)))
+
+
+@router.get("/{ref}/revisions/{number}")
+def show_revision(context: InContext, ref: str, number: int) -> Answer:
+    """One content with what its pack.yaml said."""
+    with Reading(context.registry) as reading:
+        revision = queries.revision(reading.connection, reading.known(ref).ref, number)
+    if revision is None:
+        raise Failure(Code.NOT_FOUND, f"'{ref}' has no revision {number}; see `packd history {ref}`")
+    return Answer({"data": whole_revision_view(revision)})
+
+
+@router.get("/{ref}/activations")
+def list_activations(context: InContext, page: InPage, ref: str) -> Answer:
+    """Every moment at which a revision became the one in use, newest first."""
+    with Reading(context.registry) as reading:
+        history = queries.activation_history(reading.connection, reading.known(ref).ref)
+    return Answer(page.answer([activation_view(activation) for activation in page.of(history)], len(history)))
+
+
+@router.get("/{ref}/components")
+def list_components(context: InContext, page: InPage, ref: str) -> Answer:
+    """The actions, sensors, … of what is in use, else of the newest revision."""
+    with Reading(context.registry) as reading:
+        shown = reading.standing(reading.known(ref)).shown
+        rows = queries.components_of(reading.connection, ref, shown.number) if shown else []
+    return Answer(page.answer([component_view(row) for row in page.of(rows)], len(rows)))
+
+
+@router.get("/{name}/why")
+def explain(context: InContext, name: str) -> Answer:
+    """In words: why a pack, or a drop, is or isn't active."""
+    said = context.commands.explain(name)
+    return Answer({"data": asdict(said)})
+
+
+@router.post("/{ref}/rollback")
+async def roll_back(context: InContext, actor: Actor, ref: str, wish: RollBackRequest | None = None) -> Answer:
+    """Withdraw what is in use and put an earlier revision back."""
+    to = wish.to if wish else None
+    withdrawn, restored = await in_own_thread(lambda: context.commands.rollback(ref, to=to, actor=actor))
+    data = {"withdrawn": revision_view(withdrawn), "restored": revision_view(restored)}
+    return Answer({"data": data, "message": f"{withdrawn.name} was rolled back; {restored.name} is in use"})
+
+
+@router.post("/{name}/retry")
+async def retry(context: InContext, actor: Actor, name: str) -> Answer:
+    """Carry refused content through the pipeline once more; it goes on after the answer."""
+    revision = await in_own_thread(lambda: context.commands.retry(name, actor=actor))
+    if revision is None:
+        return Answer({"data": None, "message": f"'{name}' is being read again"})
+    return Answer({"data": revision_view(revision), "message": f"{revision.name} is being tried again"})

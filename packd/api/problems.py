@@ -1,0 +1,122 @@
+"""Every "no" of this door in one form: RFC 9457 problem details, with the members `error` and `code` added."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from packd.api.answer import Answer
+from packd.domain.failures import HTTP_STATUS, Failure
+from packd.domain.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fastapi import FastAPI, Request
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+# What only the framework says; every other status has its word in the one table of failures.
+_FRAMEWORK_CODES: Final = {
+    405: "METHOD_NOT_ALLOWED",
+    406: "NOT_ACCEPTABLE",
+    413: "CONTENT_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    422: "UNPROCESSABLE_ENTITY",
+}
+_CODES: Final = {status: str(code) for code, status in HTTP_STATUS.items()} | _FRAMEWORK_CODES
+
+
+def install(app: FastAPI) -> None:
+    """Answer in this form wherever a handler, or the framework, refuses."""
+    app.exception_handler(Failure)(_failed)
+    app.exception_handler(HTTPException)(_refused_by_framework)
+    app.exception_handler(RequestValidationError)(_not_understood)
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    instance: str,
+    request_id: str,
+    code: str | None = None,
+    problems: Sequence[Problem] = (),
+    members: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The answer. `members` are more of it for machines and never replace the standard ones."""
+    body: dict[str, Any] = {
+        **(members or {}),
+        "type": "about:blank",  # RFC 9457 section 4.2.1: the title says what the status says
+        "title": _phrase(status),
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "request_id": request_id,
+        "error": detail,
+        "code": code or _CODES.get(status, "INTERNAL" if status >= 500 else "BAD_REQUEST"),
+    }
+    if problems:
+        body["problems"] = [found.to_dict() for found in problems]
+    return Answer(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _failed(request: Request, failure: Failure) -> Answer:
+    return problem(
+        HTTP_STATUS[failure.code],
+        failure.sentence,
+        instance=request.url.path,
+        request_id=request.state.request_id,
+        code=failure.code,
+        problems=failure.problems,
+        members=failure.members,
+    )
+
+
+async def _refused_by_framework(request: Request, failure: HTTPException) -> Answer:
+    return problem(
+        failure.status_code,
+        _sentence(request, failure),
+        instance=request.url.path,
+        request_id=request.state.request_id,
+        headers=failure.headers,
+    )
+
+
+def _sentence(request: Request, failure: HTTPException) -> str:
+    where = f"{request.method} {request.url.path}"
+    if failure.status_code == HTTPStatus.NOT_FOUND:
+        return f"there is no {where}; GET /openapi.json lists what there is"
+    if failure.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (failure.headers or {}).get("Allow") or "another method"
+        return f"{where} is not possible; {allowed} is"
+    return failure.detail
+
+
+async def _not_understood(request: Request, failure: RequestValidationError) -> Answer:
+    found = tuple(_problem(error) for error in failure.errors())
+    return problem(
+        422,
+        "the request can't be understood: " + "; ".join(one.message for one in found),
+        instance=request.url.path,
+        request_id=request.state.request_id,
+        problems=found,
+    )
+
+
+def _problem(error: Mapping[str, Any]) -> Problem:
+    """`{"loc": ("query", "page"), "msg": "Input should be …"}` as a sentence that names the place."""
+    where, *steps = (str(step) for step in error["loc"])
+    place = f"{where} {'.'.join(steps)}" if steps else where
+    return Problem(code=f"request.{error['type']}", message=f"{place}: {error['msg']}")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Refused"

@@ -1,0 +1,121 @@
+"""Reading the registry for the views: one pack with all that is said of it, or a page of them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Self
+
+from packd.api.views import Standing, View, drop_view, pack_view
+from packd.domain.failures import Code, Failure
+from packd.registry import queries
+from packd.registry.rows import Drop, Pack, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from packd.api.paging import Page
+    from packd.registry.registry import Registry
+
+
+class Reading:
+    """One consistent moment of the registry, for as long as the block lasts; `connection` is for `queries`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._moment = registry.read()
+
+    def __enter__(self) -> Self:
+        self.connection = self._moment.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._moment.__exit__(kind, error, trace)
+
+    def known(self, ref: str) -> Pack:
+        """Raises Failure NOT_FOUND, with the nearest name there is."""
+        pack = queries.pack(self.connection, ref)
+        if pack is None:
+            raise self.no_such(ref)
+        return pack
+
+    def no_such(self, name: str) -> Failure:
+        """What to say of a name that is neither a pack nor a drop."""
+        packs = [pack.ref for pack in queries.present_packs(self.connection)]
+        near = get_close_matches(name, [*packs, *(drop.name for drop in queries.all_drops(self.connection))], n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "`packd list` shows what there is"
+        return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")
+
+    def standing(self, pack: Pack) -> Standing:
+        """All that is said of one pack."""
+        latest = queries.latest_revision(self.connection, pack.ref)
+        active = queries.active_revision(self.connection, pack.ref)
+        shown = active or latest
+        return Standing(
+            pack=pack,
+            latest=latest,
+            active=active,
+            candidate=queries.candidate(self.connection, pack.ref),
+            run=queries.latest_run(self.connection, pack.ref, latest.number) if latest else None,
+            components=queries.component_counts(self.connection, pack.ref, shown.number) if shown else {},
+            drop=queries.drop(self.connection, pack.drop_name) if pack.drop_name is not None else None,
+        )
+
+    def refused_drop(self, name: str) -> Drop | None:
+        """A drop that was refused and owns no pack."""
+        drop = queries.drop(self.connection, name)
+        return drop if drop and _is_refused(drop, queries.pack_of_drop(self.connection, name)) else None
+
+    def pack_page(self, page: Page, *, status: str | None, words: str | None, packs_dir: Path) -> View:
+        """Packs and refused drops by name; only those with this status and all of these words."""
+        packs = queries.present_packs(self.connection)
+        owned = {pack.drop_name: pack for pack in packs}
+        refused = [drop for drop in queries.all_drops(self.connection) if _is_refused(drop, owned.get(drop.name))]
+        entries: list[Pack | Drop] = sorted([*packs, *refused], key=_name)
+        if status or words:
+            views = self._bare_views(entries, packs_dir)
+            entries = [entry for entry, view in zip(entries, views, strict=True) if _wanted(view, status, words or "")]
+        items = [
+            drop_view(entry, packs_dir) if isinstance(entry, Drop) else pack_view(self.standing(entry))
+            for entry in page.of(entries)
+        ]
+        return page.answer(items, len(entries))
+
+    def _bare_views(self, entries: Sequence[Pack | Drop], packs_dir: Path) -> Iterator[View]:
+        """What choosing needs, by a few questions for all entries together instead of a few for each."""
+        latest = _by_ref(queries.latest_revisions(self.connection))
+        active = _by_ref(queries.active_revisions(self.connection))
+        candidates = _by_ref(queries.candidates(self.connection))
+        drops = {drop.name: drop for drop in queries.all_drops(self.connection)}
+        for entry in entries:
+            if isinstance(entry, Drop):
+                yield drop_view(entry, packs_dir)
+            else:
+                yield pack_view(
+                    Standing(
+                        pack=entry,
+                        latest=latest.get(entry.ref),
+                        active=active.get(entry.ref),
+                        candidate=candidates.get(entry.ref),
+                        drop=drops.get(entry.drop_name or ""),
+                    )
+                )
+
+
+def _is_refused(drop: Drop, owned: Pack | None) -> bool:
+    return bool(drop.problems) and drop.gone_at_s is None and owned is None
+
+
+def _name(entry: Pack | Drop) -> str:
+    return entry.ref if isinstance(entry, Pack) else entry.ref or entry.name
+
+
+def _by_ref(revisions: list[Revision]) -> dict[str, Revision]:
+    return {revision.ref: revision for revision in revisions}
+
+
+def _wanted(view: View, status: str | None, words: str) -> bool:
+    text = " ".join(str(view[key] or "") for key in ("ref", "label", "description", "drop")).lower()
+    return status in (None, "", view["status"]) and all(word in text for word in words.lower().split())

@@ -1,0 +1,87 @@
+"""Runs of packs' own tests: the history, the reports, and running them now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from packd.api.answer import Answer
+from packd.api.blocking import in_own_thread
+from packd.api.context import Actor, InContext, Source
+from packd.api.live import answer_of, live
+from packd.api.paging import InPage
+from packd.api.reading import Reading
+from packd.api.views import run_view, whole_run_view
+from packd.domain.failures import Code, Failure
+from packd.flow.runs import OnCase
+from packd.registry import queries
+from packd.registry.rows import Run
+
+router = APIRouter(prefix="/packs/{ref}", tags=["tests"])
+
+
+class RunRequest(BaseModel):
+    """What to run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runner: str | None = Field(default=None, description="The name of one suite; null: all of them.")
+    rebuild: bool = Field(default=False, description="Install the packages that the pack asks for anew.")
+
+
+@router.post("/test", response_model=None)
+async def run_now(
+    context: InContext,
+    actor: Actor,
+    source: Source,
+    ref: str,
+    wish: RunRequest | None = None,
+    accept: Annotated[str, Header()] = "",
+) -> Answer | StreamingResponse:
+    """Run the suites of what is in use (else of the newest revision) and wait; nothing is activated or rolled back.
+
+    Tests that fail are an answer, not an error: see `accepted`. With `Accept: text/event-stream` every case is an event
+    `case` as soon as it ends, and the answer is the last event: `run`, or `problem`.
+    """
+    wanted = wish or RunRequest()
+
+    def run(on_case: OnCase | None) -> Run:
+        return context.commands.run_tests(
+            ref, runner=wanted.runner, rebuild=wanted.rebuild, on_case=on_case, actor=actor, source=source
+        )
+
+    if "text/event-stream" in accept:
+        return await live(run)
+    ended = await in_own_thread(lambda: run(None))
+    return Answer(answer_of(ended))
+
+
+@router.get("/tests")
+def list_runs(context: InContext, page: InPage, ref: str) -> Answer:
+    """Every run, newest first, without the cases."""
+    with Reading(context.registry) as reading:
+        history = queries.run_history(reading.connection, reading.known(ref).ref)
+    return Answer(page.answer([run_view(run) for run in page.of(history)], len(history)))
+
+
+@router.get("/tests/latest")
+def show_latest_run(context: InContext, ref: str) -> Answer:
+    """The newest run with its report."""
+    with Reading(context.registry) as reading:
+        history = queries.run_history(reading.connection, reading.known(ref).ref)
+    if not history:
+        raise Failure(Code.NOT_FOUND, f"the tests of '{ref}' never ran; `packd test {ref}` runs them now")
+    return Answer({"data": whole_run_view(history[0])})
+
+
+@router.get("/tests/{run_id}")
+def show_run(context: InContext, ref: str, run_id: str) -> Answer:
+    """One run with its report."""
+    with Reading(context.registry) as reading:
+        run = queries.run(reading.connection, run_id)
+    if run is None or run.ref != ref:
+        raise Failure(Code.NOT_FOUND, f"'{ref}' has no run {run_id}; see `packd tests {ref}`")
+    return Answer({"data": whole_run_view(run)})

@@ -1,0 +1,177 @@
+"""Serving on a Unix socket of our own, in a thread of our own, and stopping promptly with streams open."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import stat
+import struct
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from packd.domain.failures import Code, Failure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+    from packd.api.tail import Tail
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_PATH: Final = 107  # bytes: sun_path of unix(7) without its closing zero
+_MODE: Final = 0o660
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred, unix(7)
+_START_S: Final = 30.0
+
+
+class Server:
+    """Call `start` with the daemon's lock held: a socket file that nobody answers at is taken to be a dead daemon's."""
+
+    def __init__(self, app: FastAPI, socket_path: Path, *, grace_s: float = 2.0) -> None:
+        self._path = socket_path
+        self._tail: Tail = app.state.context.tail
+        self._serving = _Serving(app, self._tail, grace_s)
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._identity: tuple[int, int] | None = None  # of the socket file that is ours
+
+    def start(self) -> None:
+        """Returns when requests are answered.
+
+        Raises Failure when the socket can't be made; the message says why and what to do.
+        """
+        bound = _bind(self._path)
+        self._identity = _identity(self._path)
+        self._thread = threading.Thread(target=self._run, args=(bound,), name="api", daemon=True)
+        self._thread.start()
+        if not self._serving.accepting.wait(_START_S) or self._failure is not None:
+            self._remove_file()
+            raise Failure(Code.INTERNAL, f"the API did not start on {self._path}") from self._failure
+
+    def stop(self) -> None:
+        """Says farewell on every stream, gives the answers in hand `grace_s` seconds, and returns when all is closed."""
+        if self._thread is None or not self._thread.is_alive():
+            return
+        self._remove_file()
+        self._serving.should_exit = True
+        self._tail.close()  # wakes the serving loop as well
+        self._thread.join()
+
+    def _run(self, bound: socket.socket) -> None:
+        try:
+            asyncio.run(self._serving.serve(sockets=[bound]))
+        except BaseException as failure:  # uvicorn leaves by SystemExit when it can't start
+            self._failure = failure
+            if self._serving.accepting.is_set():  # nobody waits for this any more, so the log has to say it
+                log.exception("api.died", socket=str(self._path))
+        finally:
+            self._serving.accepting.set()
+
+    def _remove_file(self) -> None:
+        if self._identity is not None and _identity(self._path) == self._identity:
+            self._path.unlink()
+
+
+class _Serving(uvicorn.Server):
+    """Tells when it accepts, and listens to the feed only while it runs."""
+
+    def __init__(self, app: FastAPI, tail: Tail, grace_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_NamedPeer,
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(grace_s)),
+            )
+        )
+        self._tail = tail
+        self.accepting = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._tail.open(asyncio.get_running_loop())
+        await super().startup(sockets)
+        self.accepting.set()
+
+    async def main_loop(self) -> None:
+        """Wakes once a second, for the Date header, instead of ten times; and at once when it is to stop."""
+        ticks_a_second, counter = 10, 0
+        while not await self.on_tick(counter):
+            counter += ticks_a_second
+            await self._tail.closed(1.0)
+
+
+class _NamedPeer(H11Protocol):
+    """A socket's peer is called by its credentials, as the kernel tells them."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer: Any = transport.get_extra_info("socket")
+        if peer is not None and peer.family == socket.AF_UNIX:
+            pid, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            self.client = (f"uid={uid} pid={pid}", 0)
+
+
+def _bind(path: Path) -> socket.socket:
+    """A socket that nobody can connect to yet, with its mode set before anybody can."""
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        sentence = (
+            f"the socket's path is too long, a Unix socket takes {_LONGEST_PATH} bytes: {path}; give a shorter --socket"
+        )
+        raise Failure(Code.BAD_REQUEST, sentence)
+    _clear(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(os.fspath(path))
+        path.chmod(_MODE)
+    except OSError as failure:
+        bound.close()
+        raise Failure(
+            Code.BAD_REQUEST, f"can't make the socket {path}: {failure.strerror}; choose another with --socket"
+        ) from failure
+    return bound
+
+
+def _clear(path: Path) -> None:
+    """Remove what a dead daemon left.
+
+    Raises Failure when it is something else, or when somebody answers.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as failure:
+        raise Failure(Code.BAD_REQUEST, f"can't look at the socket {path}: {failure.strerror}") from failure
+    if not stat.S_ISSOCK(found.st_mode):
+        raise Failure(Code.BAD_REQUEST, f"{path} is there and is no socket: remove it, or choose another with --socket")
+    if _answers(path):
+        raise Failure(Code.CONFLICT, f"another daemon answers at {path}: stop it, or choose another with --socket")
+    path.unlink(missing_ok=True)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(1.0)
+        code = caller.connect_ex(os.fspath(path))
+    return code not in (errno.ECONNREFUSED, errno.ENOENT)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

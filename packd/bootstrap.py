@@ -1,0 +1,303 @@
+"""Builds everything from the settings. The only module that names every room."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from packd import __version__
+from packd.domain.ignore import Ignore
+from packd.flow.announce import announce
+from packd.flow.clock import Clock
+from packd.flow.commands import Commands
+from packd.flow.courier import NetworkCourier
+from packd.flow.dispatch import Dispatcher
+from packd.flow.feed import Feed
+from packd.flow.intake import Intake
+from packd.flow.links import Links
+from packd.flow.markers import Markers
+from packd.flow.packs_folder import PacksFolder
+from packd.flow.pipeline import Pipeline
+from packd.flow.policy import Policy
+from packd.flow.projections import Projections
+from packd.flow.reconcile import Reconciler
+from packd.flow.removal import Removal
+from packd.flow.restore import Restorer
+from packd.flow.runs import Runs
+from packd.flow.schedule import Schedule
+from packd.flow.second_chances import SecondChances
+from packd.flow.settling import Settling
+from packd.flow.status import Status
+from packd.flow.stopwatch import Stopwatch
+from packd.flow.watchkeeping import Watchkeeper
+from packd.flow.workers import Lanes
+from packd.notify.envelope import body
+from packd.notify.sender import Sender
+from packd.registry import queries
+from packd.registry.database import Database, sqlite_url
+from packd.registry.outbox import Outbox
+from packd.registry.registry import Registry
+from packd.registry.rows import Endpoint, StoredEvent
+from packd.snapshot.store import Store
+from packd.snapshot.tree import Limits as TreeLimits
+from packd.testrun.environments.cache import Environments
+from packd.testrun.environments.origins import Origins
+from packd.testrun.executor import LocalExecutor
+from packd.testrun.interpreters import Interpreters, node_version, python_path
+from packd.testrun.limits import Limits as RunLimits
+from packd.validate.findings import Runtime
+from packd.watch.settle import Settler
+from packd.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packd.config import Settings, Webhook
+
+log = structlog.get_logger(__name__)
+
+Committed = Callable[[tuple[StoredEvent, ...]], None]
+
+_MIB: Final = 1024 * 1024
+_LANE_THREADS: Final = 32  # most of them wait for a run: `tests.workers` says how many of those there are at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything that a daemon starts, asks and stops."""
+
+    settings: Settings
+    database: Database
+    registry: Registry
+    store: Store
+    executor: LocalExecutor
+    lanes: Lanes
+    settling: Settling
+    intake: Intake
+    pipeline: Pipeline
+    projections: Projections
+    restorer: Restorer
+    keeper: Watchkeeper
+    watcher: Watcher
+    reconciler: Reconciler
+    schedule: Schedule
+    courier: NetworkCourier
+    dispatcher: Dispatcher
+    feed: Feed
+    commands: Commands
+    second_chances: SecondChances
+    environments: Environments
+    clock: Clock
+
+
+def build(settings: Settings) -> Parts:
+    """Make every part and join them; nothing is started and nothing runs yet.
+
+    Raises SchemaMismatch when the database is newer than this packd.
+    """
+    clock, stopwatch = Clock(), Stopwatch()
+    ignore = Ignore(settings.watch.ignore)
+    folder = PacksFolder(path=settings.packs_dir, ignore=ignore, limits=tree_limits(settings))
+    database, registry = _registry(settings, clock)
+    store = Store(settings.state_dir / "store", folder.limits)
+    interpreters = Interpreters(python_path(settings.tests.python))
+    environments = Environments(settings.state_dir / "environments")
+    executor = local_executor(
+        settings, store, settings.state_dir / "work", interpreters=interpreters, environments=environments
+    )
+    lanes = Lanes(_LANE_THREADS)
+    policy = policy_of(settings, interpreters)
+    settler = Settler(settings.watch.quiet_ms / 1000, settings.watch.longest_wait_s)
+    settling = Settling(settler, remove_grace_s=settings.watch.remove_grace_s, clock=clock)
+    runs = Runs(registry=registry, store=store, executor=executor, policy=policy, clock=clock)
+    pipeline = Pipeline(
+        registry=registry, store=store, runs=runs, lanes=lanes, policy=policy, clock=clock, stopwatch=stopwatch
+    )
+    removal = Removal(folder=folder, registry=registry, settling=settling, pipeline=pipeline, runs=runs, clock=clock)
+    intake = Intake(
+        folder=folder,
+        registry=registry,
+        store=store,
+        pipeline=pipeline,
+        runs=runs,
+        settling=settling,
+        removal=removal,
+        lanes=lanes,
+        clock=clock,
+        stopwatch=stopwatch,
+        at_once=os.cpu_count() or 1,
+    )
+    projections = Projections(
+        registry=registry,
+        store=store,
+        links=Links(settings.state_dir / "active"),
+        markers=Markers(settings.packs_dir, settings.markers),
+    )
+    restorer = Restorer(
+        enabled=settings.rollback.folder == "restore",
+        packs_dir=settings.packs_dir,
+        kept_hours=settings.retention.failed_hours,
+        registry=registry,
+        store=store,
+        lanes=lanes,
+    )
+    keeper = Watchkeeper(packs_dir=settings.packs_dir, registry=registry, settling=settling, clock=clock)
+    watcher = Watcher(
+        settings.packs_dir,
+        ignore=ignore,
+        on_hint=keeper.on_hint,
+        on_trouble=keeper.on_trouble,
+        on_recovered=keeper.on_recovered,
+    )
+    reconciler = Reconciler(
+        folder=folder,
+        registry=registry,
+        settling=settling,
+        intake=intake,
+        pipeline=pipeline,
+        projections=projections,
+        keeper=keeper,
+        watcher=watcher,
+        lanes=lanes,
+        clock=clock,
+    )
+    keeper.scan_with(reconciler.request)
+    courier = NetworkCourier(Sender(user_agent=f"packd/{__version__}"))
+    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock)
+    with registry.read() as connection:
+        feed = Feed(queries.last_seq(connection))
+    # The order of telling: what is on disk first, then the log, then everybody else.
+    for listener in (
+        projections.committed,
+        announce,
+        restorer.committed,
+        dispatcher.committed,
+        feed.committed,
+    ):
+        registry.on_commit(_guarded(listener))
+    status = Status(
+        packs_dir=settings.packs_dir,
+        state_dir=settings.state_dir,
+        registry=registry,
+        keeper=keeper,
+        watcher=watcher,
+        lanes=lanes,
+        settling=settling,
+        runs=runs,
+        started_at=clock.iso(),
+        isolation=executor.isolation,
+    )
+    commands = Commands(
+        registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, status=status, clock=clock
+    )
+    return Parts(
+        settings=settings,
+        database=database,
+        registry=registry,
+        store=store,
+        executor=executor,
+        lanes=lanes,
+        settling=settling,
+        intake=intake,
+        pipeline=pipeline,
+        projections=projections,
+        restorer=restorer,
+        keeper=keeper,
+        watcher=watcher,
+        reconciler=reconciler,
+        schedule=Schedule(),
+        courier=courier,
+        dispatcher=dispatcher,
+        feed=feed,
+        commands=commands,
+        second_chances=SecondChances(registry=registry, commands=commands, lanes=lanes, clock=clock),
+        environments=environments,
+        clock=clock,
+    )
+
+
+def configured_endpoints(settings: Settings) -> list[Endpoint]:
+    """The endpoints of the configuration file, as the registry keeps them."""
+    return [_endpoint(webhook) for webhook in settings.webhooks]
+
+
+def tree_limits(settings: Settings) -> TreeLimits:
+    """The largest pack that is taken."""
+    return TreeLimits(files=settings.limits.files, bytes=settings.limits.bytes_mb * _MIB, depth=settings.limits.depth)
+
+
+def local_executor(
+    settings: Settings, store: Store, work: Path, *, interpreters: Interpreters, environments: Environments
+) -> LocalExecutor:
+    """Runs suites on this machine."""
+    work.mkdir(parents=True, exist_ok=True)
+    return LocalExecutor(
+        work,
+        workers=settings.tests.workers or os.cpu_count() or 1,
+        copy_tree=store.copy_tree,
+        interpreters=interpreters,
+        environments=environments,
+        origins=Origins(**settings.tests.origins()),
+        grace_s=settings.tests.grace_s,
+        on_trouble=lambda trouble: log.error("testrun.trouble", detail=trouble),
+    )
+
+
+def policy_of(settings: Settings, interpreters: Interpreters) -> Policy:
+    """The choices that decide about packs."""
+    limits = settings.tests.limits
+    return Policy(
+        tests_required=settings.tests.required,
+        suite_timeout_s=settings.tests.timeout_s,
+        run_limits=RunLimits(
+            memory_mb=limits.memory_mb,
+            processes=limits.processes,
+            disk_mb=limits.disk_mb,
+            output_kb=limits.output_kb,
+            cpu_s=limits.cpu_s,
+        ),
+        allow_network=settings.tests.network == "allow",
+        runtime=Runtime(python=interpreters.default.version, node=node_version(), other_pythons=interpreters.versions),
+    )
+
+
+def _guarded(listener: Committed) -> Committed:
+    """What happened has happened: a listener that breaks must neither undo it nor keep the others from hearing."""
+
+    def call(events: tuple[StoredEvent, ...]) -> None:
+        try:
+            listener(events)
+        except Exception:
+            log.exception("listener.failed", listener=getattr(listener, "__qualname__", repr(listener)))
+
+    return call
+
+
+def _registry(settings: Settings, clock: Clock) -> tuple[Database, Registry]:
+    url = settings.database_url
+    database = Database(url.get_secret_value() if url else sqlite_url(settings.state_dir))
+    database.prepare()
+    outbox = Outbox(source=f"packd://{socket.gethostname()}", new_id=lambda: clock.new_id("evt"), webhook_body=body)
+    return database, Registry(database, outbox_of=outbox, now=clock.now)
+
+
+def _endpoint(webhook: Webhook) -> Endpoint:
+    return Endpoint(
+        name=webhook.name,
+        url=str(webhook.url),
+        secret=webhook.signing_secret(),
+        types=webhook.types,
+        packs=webhook.packs,
+        ordering=webhook.ordering,
+        state="enabled",
+        state_reason=None,
+        origin="config",
+        allow_private=webhook.allow_private,
+        timeout_s=webhook.timeout_s,
+        headers=tuple((name, value.get_secret_value()) for name, value in webhook.headers.items()),
+    )

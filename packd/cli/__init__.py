@@ -1,0 +1,1 @@
+"""A door: one file per command."""

@@ -1,0 +1,121 @@
+"""`packd`: the list of commands. Each is imported only when it is called, so that every one starts quickly."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from packd import __version__
+from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP
+from packd.cli.screen import wants_colour
+from packd.domain.failures import Code, Failure
+
+# Name → (module, one line). In the order of the help.
+_SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "Begin": {
+        "run": ("run", "The daemon, in the foreground: watches a folder of packs."),
+        "new": ("new", "Write a small pack that passes its own tests."),
+        "check": ("check", "Say what is wrong with a pack's files; needs no daemon."),
+        "test": ("run_suites", "Run a pack's own tests now."),
+    },
+    "Look": {
+        "status": ("status", "The daemon at a glance."),
+        "list": ("list", "One line a pack."),
+        "show": ("show", "A pack whole."),
+        "why": ("why", "In words, why a pack is or isn't active."),
+        "history": ("history", "A pack's revisions, and which was in use when."),
+        "tests": ("runs", "The runs of a pack's tests."),
+        "events": ("events", "What happened, and with --follow what happens."),
+    },
+    "Change": {
+        "rollback": ("rollback", "Put an earlier revision back in use."),
+        "retry": ("retry", "Try refused content once more."),
+    },
+    "Set up": {
+        "config": ("config", "Show, check and describe the configuration."),
+    },
+}
+_MODULES: Final = {name: module for section in _SECTIONS.values() for name, (module, _) in section.items()}
+
+# The exit status of a refusal: 1 the answer is no, 2 bad input, 3 nobody can be asked.
+_EXIT_STATUS: Final = {
+    Code.BAD_REQUEST: 2,
+    Code.UNREACHABLE: 3,
+    Code.UNAVAILABLE: 3,
+}
+
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
+
+_EPILOG: Final = """\b
+Try:  packd new hello --dir packs     a first pack
+      packd run packs                 test and activate whatever is dropped there
+      packd events --follow           watch it happen, from another terminal
+
+Exit status: 0 fine, 1 the answer is no, 2 bad usage or input, 3 no daemon answers."""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name, and turns a refusal into a sentence and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        command: click.Command = import_module(f"packd.cli.{_MODULES[cmd_name]}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A mistyped name gets the nearest one."""
+        if args and args[0] not in _MODULES and not args[0].startswith("-"):
+            near = get_close_matches(args[0], _MODULES, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "`packd --help` lists what there is"
+            raise click.UsageError(f"there is no command '{args[0]}'; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, without importing what it names."""
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<8}", line) for name, (_, line) in commands.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            click.echo(f"{click.style('packd:', fg='red', bold=True)} {_safe(failure.sentence)}", err=True)
+            ctx.exit(_EXIT_STATUS.get(failure.code, 1))
+        except KeyboardInterrupt:
+            click.echo(err=True)  # the terminal's ^C stands on a line of its own
+            ctx.exit(_INTERRUPTED)
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", message="packd %(version)s")
+@click.option("--socket", type=A_PATH, metavar="PATH", help=SOCKET_HELP)
+@click.option("--state-dir", type=A_PATH, metavar="DIR", help=STATE_DIR_HELP)
+@click.pass_context
+def cli(ctx: click.Context, socket: Path | None, state_dir: Path | None) -> None:
+    """packd tests the packs that you drop into a folder and makes the good ones active."""
+    if not wants_colour():
+        ctx.color = False
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _safe(sentence: str) -> str:
+    from packd.cli.text import clean
+
+    return clean(sentence)

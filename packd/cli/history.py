@@ -1,0 +1,59 @@
+"""`packd history`: what a pack was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import Cell, cell, heading, say_json, table, word
+from packd.cli.text import day_and_time, plural
+from packd.client import part
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+
+@click.command("history")
+@click.argument("ref")
+@as_json
+@asks_daemon
+def command(client: Client, ref: str, as_json: bool) -> None:
+    """Every content that a pack had, newest first, and which of them was in use when."""
+    revisions = list(client.items(f"/packs/{part(ref)}/revisions"))
+    activations = list(client.items(f"/packs/{part(ref)}/activations"))
+    if as_json:
+        say_json({"revisions": revisions, "activations": activations})
+        return
+    table(("REVISION", "VERSION", "PHASE", "SINCE", "DIGEST", "BY", ""), [_revision(one) for one in revisions])
+    if activations:
+        heading("In use")
+        table(("SINCE", "REVISION", "INSTEAD OF", "BECAUSE", "BY"), [_activation(one) for one in activations])
+
+
+def _revision(revision: dict[str, Any]) -> list[Cell]:
+    wrong = [problem for problem in revision["problems"] if problem["severity"] == "error"]
+    marks = [plural(len(wrong), "problem")] if wrong else []
+    marks += ["forced"] if revision["forced"] else []
+    marks += ["tests skipped"] if revision["tests_skipped"] else []
+    return [
+        cell(f"#{revision['number']}", bold=revision["phase"] == "active"),
+        cell(revision["version"]),
+        word(revision["phase"]),
+        cell(day_and_time(revision["phase_at"])),
+        cell(revision["digest"].removeprefix("sha256:")[:12], faint=True),
+        cell(revision["source"]),
+        Cell(text=", ".join(marks), colour="yellow"),
+    ]
+
+
+def _activation(activation: dict[str, Any]) -> list[Cell]:
+    previous = activation["previous_number"]
+    return [
+        cell(day_and_time(activation["at"])),
+        cell(f"#{activation['number']}", bold=True),
+        cell(f"#{previous}" if previous else None),
+        cell(activation["reason"].replace("_", " ")),
+        cell(activation["actor"]),
+    ]

@@ -1,0 +1,71 @@
+"""`packd list`: one line a pack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import Cell, cell, note, say_json, table, word
+from packd.cli.text import ago
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+
+@click.command("list")
+@click.argument("words", nargs=-1)
+@click.option("--status", metavar="WORD", help="Only these: active, waiting, testing, failed, rejected, refused, …")
+@as_json
+@asks_daemon
+def command(client: Client, words: tuple[str, ...], status: str | None, as_json: bool) -> None:
+    """One line a pack; with WORDS only those that have them in their name or description.
+
+    \b
+    Examples:
+      packd list
+      packd list --status failed
+      packd list backup s3
+    """
+    packs = list(client.items("/packs", status=status, q=" ".join(words) or None))
+    if as_json:
+        say_json(packs)
+    elif packs:
+        table(("PACK", "VERSION", "STATUS", "REVISION", "TESTS", "CHANGED", ""), [_row(pack) for pack in packs])
+    else:
+        note("no pack fits" if status or words else "no packs yet: drop one into the folder, or try `packd new hello`")
+
+
+def _row(pack: dict[str, Any]) -> list[Cell]:
+    latest, in_use = pack["latest"], pack["active"]
+    shown = in_use or latest
+    return [
+        cell(pack["ref"], bold=True),
+        cell(pack["version"]),
+        word(pack["status"]),
+        cell(f"#{shown['number']}" if shown else None),
+        tests(pack["tests"]),
+        cell(ago(latest["phase_at"]) if latest else None, faint=True),
+        remark(pack),
+    ]
+
+
+def tests(counts: dict[str, Any] | None) -> Cell:
+    """`36/36`, red when some failed."""
+    if counts is None:
+        return cell(None)
+    if counts["total"] is None:
+        return word(counts["status"])
+    executed = counts["total"] - counts["skipped"]
+    good = counts["status"] == "passed"
+    return cell(f"{counts['passed']}/{executed}", colour="green" if good else "red")
+
+
+def remark(pack: dict[str, Any]) -> Cell:
+    """What needs a look: newer content that is not in use, or why there is none."""
+    latest, in_use = pack["latest"], pack["active"]
+    if in_use and latest and latest["number"] != in_use["number"]:
+        return cell(f"#{latest['number']} {latest['phase'].replace('_', ' ')}", colour="red")
+    wrong = [problem for problem in pack["problems"] if problem["severity"] == "error"]
+    return Cell(text="") if not wrong else cell(wrong[0]["message"], colour="red")

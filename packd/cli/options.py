@@ -1,0 +1,53 @@
+"""Options that many commands share."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from packd.client import Client
+
+    Function = Callable[..., Any]
+
+SOCKET_HELP: Final = "The daemon's socket (default: $PACKD_SOCKET, else packd.sock in the state directory)."
+STATE_DIR_HELP: Final = "Where the daemon keeps its own (default: $STATE_DIRECTORY, else ~/.local/state/packd)."
+
+A_PATH: Final = click.Path(path_type=Path)
+
+
+def asks_daemon(command: Function) -> Function:
+    """Adds `--socket` and `--state-dir`, and hands the command a `client`."""
+
+    @click.option("--socket", type=A_PATH, metavar="PATH", help=SOCKET_HELP)
+    @click.option("--state-dir", type=A_PATH, metavar="DIR", help=STATE_DIR_HELP)
+    @functools.wraps(command)
+    def asking(*arguments: Any, socket: Path | None, state_dir: Path | None, **options: Any) -> Any:
+        return command(*arguments, client=client_for(socket, state_dir), **options)
+
+    return asking
+
+
+def client_for(socket: Path | None, state_dir: Path | None) -> Client:
+    """A client of the daemon that is meant; what was said before the command's name counts if nothing is said behind."""
+    from packd.cli.where import socket_path
+    from packd.client import Client
+
+    if socket is None and state_dir is None:
+        socket, state_dir = said_before()
+    return Client(socket_path(socket, state_dir, os.environ))
+
+
+def said_before() -> tuple[Path | None, Path | None]:
+    """`--socket` and `--state-dir` as in `packd --socket X status`."""
+    before = click.get_current_context().find_root().params
+    return before.get("socket"), before.get("state_dir")
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON, as the API gives it.")

@@ -1,0 +1,36 @@
+"""`packd retry`: try refused content once more."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import say, say_json
+from packd.cli.text import clean
+from packd.client import part
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+
+@click.command("retry")
+@click.argument("ref")
+@as_json
+@asks_daemon
+def command(client: Client, ref: str, as_json: bool) -> None:
+    """Carry refused content through validation and tests once more. REF is a pack, or the name of what was dropped.
+
+    \b
+    Exit status: 0 it is being tried, 1 there is nothing to try again.
+    """
+    answer = client.post(f"/packs/{part(ref)}/retry")
+    if as_json:
+        say_json(answer["data"])
+        return
+    click.secho(clean(answer["message"]), fg="green")
+    say(
+        f"see what comes of it: packd why {shlex.quote(clean(ref))}, or packd events --follow --pack {shlex.quote(clean(ref))}"
+    )

@@ -1,0 +1,37 @@
+"""`packd rollback`: put an earlier revision back in use."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import say, say_json
+from packd.cli.text import clean
+from packd.client import part
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+
+@click.command("rollback")
+@click.argument("ref")
+@click.option("--to", type=click.IntRange(1), metavar="N", help="This revision (default: the one in use before).")
+@as_json
+@asks_daemon
+def command(client: Client, ref: str, to: int | None, as_json: bool) -> None:
+    """Withdraw what is in use and put an earlier revision back.
+
+    What was withdrawn stays out until its content changes or `packd retry` is asked for it.
+
+    \b
+    Exit status: 0 done, 1 there is nothing to go back to.
+    """
+    answer = client.post(f"/packs/{part(ref)}/rollback", {"to": to})
+    if as_json:
+        say_json(answer["data"])
+        return
+    click.secho(clean(answer["message"]), fg="green")
+    say(f"to try the withdrawn content again: packd retry {shlex.quote(clean(ref))}")

@@ -1,0 +1,113 @@
+"""`packd run`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from packd.cli.options import A_PATH, said_before
+from packd.cli.screen import note
+from packd.cli.text import clean
+from packd.domain.failures import Code, Failure
+
+if TYPE_CHECKING:
+    from packd.config import Settings
+
+
+@click.command("run")
+@click.argument("packs_dir", type=A_PATH, required=False)
+@click.option(
+    "--config", type=A_PATH, metavar="FILE", help="The configuration (default: $PACKD_CONFIG, else defaults)."
+)
+@click.option("--state-dir", type=A_PATH, metavar="DIR", help="Where it keeps its own (default: ~/.local/state/packd).")
+@click.option(
+    "--socket", type=A_PATH, metavar="PATH", help="Where it answers (default: packd.sock in the state directory)."
+)
+@click.option("--once", is_flag=True, help="Carry every pack to its end, then exit: 0 if all are active, else 1.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    packs_dir: Path | None,
+    config: Path | None,
+    state_dir: Path | None,
+    socket: Path | None,
+    once: bool,
+) -> None:
+    """Watch PACKS_DIR (default: ./packs), test what is dropped there and make the good ones active.
+
+    The folder is made if it is missing. Stop it with Ctrl-C or SIGTERM.
+
+    \b
+    Examples:
+      packd run packs
+      packd run /srv/packs --state-dir /var/lib/packd
+      packd run packs --once       as a check in CI
+    """
+    from packd.config import load
+
+    socket_before, state_before = said_before()
+    flags = {
+        "packs_dir": packs_dir,
+        "state_dir": state_dir or state_before,
+        "api.socket": socket or socket_before,
+    }
+    settings = load(config, os.environ, flags)
+    if settings.api.listen:
+        raise Failure(Code.BAD_REQUEST, "api.listen: this packd answers on its socket only; take the setting out")
+    for warning in settings.warnings:
+        note(f"warning: {clean(str(warning))}")
+    if sys.stderr.isatty() and not once:
+        _welcome(settings)
+    ctx.exit(_run(settings, once=once))
+
+
+def _run(settings: Settings, *, once: bool) -> int:
+    """What keeps a daemon from starting is a sentence, not a traceback."""
+    from packd.daemon import AlreadyRunning, run
+    from packd.logs import configure
+    from packd.registry.database import SchemaMismatch
+
+    configure(settings.log.format, settings.log.level)
+    try:
+        return run(settings, once=once)
+    except AlreadyRunning as refusal:
+        raise Failure(Code.CONFLICT, str(refusal)) from refusal
+    except (SchemaMismatch, LookupError) as refusal:
+        raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
+    except OSError as refusal:
+        where = f"{refusal.filename}: " if refusal.filename else ""
+        raise Failure(Code.BAD_REQUEST, f"can't start: {where}{refusal.strerror or refusal}") from refusal
+
+
+def _welcome(settings: Settings) -> None:
+    """What it watches, where its state is, and what to try next."""
+    folder = _short(settings.packs_dir)
+    where = "" if settings.socket_path == _usual_socket() else f" --socket {_short(settings.socket_path)}"
+    lines = (
+        ("watches", folder),
+        ("state", _short(settings.state_dir)),
+        ("try", f"packd new hello --dir {folder}"),
+        ("", f"packd list{where}"),
+        ("", f"packd events --follow{where}"),
+    )
+    for name, value in lines:
+        click.echo(f"{click.style(f'{name:>8}', dim=True)}  {value}", err=True)
+
+
+def _usual_socket() -> Path:
+    from packd.cli.where import socket_path
+
+    return socket_path(None, None, os.environ)
+
+
+def _short(path: Path) -> str:
+    """As one would type it from here, when that is shorter."""
+    try:
+        here = str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return clean(str(path))
+    return clean(here) if here != "." else "."

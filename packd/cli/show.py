@@ -1,0 +1,98 @@
+"""`packd show`: a pack whole."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packd.cli.list import remark, tests
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import Cell, cell, facts, heading, say, say_json, table, word
+from packd.cli.text import ago, clean, counted, one_line
+from packd.client import part
+from packd.domain.problems import Problem
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+_KNOWN = frozenset({"ref", "name", "label", "description", "version", "testing", "dependencies"})
+
+
+@click.command("show")
+@click.argument("ref")
+@as_json
+@asks_daemon
+def command(client: Client, ref: str, as_json: bool) -> None:
+    """A pack whole: what is in use, what is newest, its components, its problems and what its pack.yaml says."""
+    pack = client.get(f"/packs/{part(ref)}")["data"]
+    if as_json:
+        say_json(pack)
+        return
+    version = f" {one_line(pack['version'])}" if pack["version"] else ""
+    say(cell(pack["ref"], bold=True), version, " · ", word(pack["status"]))
+    if pack["label"] not in (pack["ref"], ""):
+        say(cell(pack["label"]))
+    if pack["description"]:
+        say(cell(pack["description"], faint=True))
+    facts([(name, pieces) for name, pieces in _facts(pack) if pieces])
+    _problems(pack["problems"])
+    _components(list(client.items(f"/packs/{part(ref)}/components")) if pack["latest"] else [])
+    _fields(pack["fields"])
+
+
+def _facts(pack: dict[str, Any]) -> list[tuple[str, list[Cell | str]]]:
+    in_use, latest, candidate = pack["active"], pack["latest"], pack["candidate"]
+    run, parts, seen = pack["tests"], pack["components"], remark(pack)
+    return [
+        ("in use", _revision(in_use, in_use["activated_at"]) if in_use else [cell("nothing", faint=True)]),
+        ("newest", [*_revision(latest, latest["phase_at"]), " · ", word(latest["phase"])] if latest else []),
+        ("on its way", [cell(f"#{candidate['number']}"), " ", word(candidate["phase"])] if candidate else []),
+        (
+            "tests",
+            [tests(run), f" · {ago(run['at'])} · ", cell(run["run_id"], faint=True)] if run else [],
+        ),
+        ("components", [cell(", ".join(counted(count, kinds) for kinds, count in parts.items()))] if parts else []),
+        ("from", [cell(pack["path"])]),
+        ("but", [seen, f": packd why {shlex.quote(one_line(pack['ref']))}"] if seen.text else []),
+    ]
+
+
+def _revision(revision: dict[str, Any], moment: str) -> list[Cell | str]:
+    digest = revision["digest"].removeprefix("sha256:")[:12]
+    return [
+        cell(f"#{revision['number']}"),
+        f" {revision['version'] or ''} · {ago(moment)} · ",
+        cell(digest, faint=True),
+    ]
+
+
+def _problems(problems: list[dict[str, Any]]) -> None:
+    if problems:
+        heading("Problems")
+    for problem in (Problem(**found) for found in problems):
+        say("  ", word(problem.severity), f": {clean(str(problem))} ", cell(f"[{problem.code}]", faint=True))
+
+
+def _components(components: list[dict[str, Any]]) -> None:
+    if components:
+        heading("Components")
+        rows = [
+            [cell(one["kind"]), cell(one["ref"]), cell(one["runner_type"]), cell(one["label"])] for one in components
+        ]
+        table(("KIND", "REF", "RUNNER", "LABEL"), rows)
+
+
+def _fields(fields: dict[str, Any]) -> None:
+    """The rest of pack.yaml, as far as it is short; all of it is in --json."""
+    rest = {key: value for key, value in fields.items() if key not in _KNOWN and not isinstance(value, dict)}
+    if rest:
+        heading("pack.yaml")
+        facts([(f"  {clean(key)}", [cell(_short(value))]) for key, value in rest.items()])
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

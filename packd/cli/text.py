@@ -1,0 +1,113 @@
+"""Text for people: safe to print whatever a pack wrote into it, and moments and durations as one says them."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from typing import Final
+
+from packd.domain.clipping import sayable
+from packd.domain.moments import unix_s
+
+# Control characters move the cursor, change colours or rename the window; the bidirectional ones reorder what is read.
+_UNSAFE: Final = {
+    code: "�"
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
+    if code not in (0x09, 0x0A)
+}
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
+_DAY_S: Final = 86400
+
+
+def clean(text: str) -> str:
+    """Several lines that a terminal can be given."""
+    return sayable(text).replace("\r\n", "\n").translate(_UNSAFE)
+
+
+def one_line(text: str) -> str:
+    """The same on one line, white space folded."""
+    return " ".join(clean(text).split())
+
+
+def width(text: str) -> int:
+    """Columns that a terminal needs for it."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """Cut to so many columns, with an ellipsis when anything is missing."""
+    if width(text) <= columns:
+        return text
+    taken, room = "", columns - 1
+    for character in text:
+        room -= _columns(character)
+        if room < 0:
+            break
+        taken += character
+    return taken + "…" if columns > 0 else ""
+
+
+def ago(moment: str | None, now_s: float | None = None) -> str:
+    """An RFC 3339 moment as people say it: `3 min ago`, `2 h ago`, or the date when it is long ago."""
+    if not moment:
+        return "-"
+    now_s = time.time() if now_s is None else now_s
+    passed = now_s - unix_s(moment)
+    if passed < 2:
+        return "just now"
+    return f"{since(moment, now_s)} ago" if passed < 30 * _DAY_S else moment[:10]
+
+
+def since(moment: str, now_s: float | None = None) -> str:
+    """How long it has been: `5 s`, `3 min`, `2 h`, `40 days`."""
+    passed = max(0.0, (time.time() if now_s is None else now_s) - unix_s(moment))
+    if passed < _MINUTE_S:
+        return f"{passed:.0f} s"
+    if passed < _HOUR_S:
+        return f"{passed // _MINUTE_S:.0f} min"
+    return f"{passed // _HOUR_S:.0f} h" if passed < 2 * _DAY_S else f"{passed // _DAY_S:.0f} days"
+
+
+def duration(milliseconds: float | None) -> str:
+    """`12 ms`, `1.34 s`, `2 min 5 s`."""
+    if milliseconds is None:
+        return "-"
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    return f"{seconds:.2f} s" if seconds < _MINUTE_S else f"{seconds // _MINUTE_S:.0f} min {seconds % _MINUTE_S:.0f} s"
+
+
+def clock(moment: str, now_s: float | None = None) -> str:
+    """The time of day of an RFC 3339 moment, here; with the day when that is not today."""
+    then, today = time.localtime(unix_s(moment)), time.localtime(now_s)
+    same_day = (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", then)
+
+
+def day_and_time(moment: str | None) -> str:
+    """`2026-01-31 09:05`, here."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s(moment))) if moment else "-"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 pack`, `2 packs`, `3 entries`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun[:-1]}ies" if noun.endswith("y") and not noun.endswith("ay") else f"{count} {noun}s"
+
+
+def counted(count: int, plural_noun: str) -> str:
+    """`1 action`, `2 policies`: the other way round, from the plural."""
+    if count != 1:
+        return f"{count} {plural_noun}"
+    return f"1 {plural_noun[:-3]}y" if plural_noun.endswith("ies") else f"1 {plural_noun.removesuffix('s')}"

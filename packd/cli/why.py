@@ -1,0 +1,36 @@
+"""`packd why`: in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import say_json
+from packd.cli.text import clean
+from packd.client import part
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+
+@click.command("why")
+@click.argument("ref")
+@as_json
+@asks_daemon
+@click.pass_context
+def command(ctx: click.Context, client: Client, ref: str, as_json: bool) -> None:
+    """In words, why a pack is or isn't active. REF is a pack, or the name of what was dropped.
+
+    \b
+    Exit status: 0 if its newest content is active, else 1.
+    """
+    said = client.get(f"/packs/{part(ref)}/why")["data"]
+    if as_json:
+        say_json(said)
+    else:
+        click.secho(clean(said["headline"]), fg="green" if said["active"] else "red" if said["refused"] else "yellow")
+        for line in said["lines"]:
+            click.echo(f"  {clean(line)}".rstrip())
+    ctx.exit(0 if said["active"] else 1)

@@ -1,0 +1,247 @@
+"""The HTTP client of the command line: asks the daemon over its Unix socket. Only the standard library."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from packd import __version__
+from packd.domain.failures import HTTP_STATUS, Code, Failure
+from packd.domain.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+PREFIX: Final = "/api/v1"
+_CONNECT_S: Final = 5.0
+_ANSWER_S: Final = 60.0  # for a question; what is asked to be done may take as long as it takes
+_SILENCE_S: Final = 40.0  # a stream that says nothing for longer, not even that it is still here, has died
+_PAUSES_S: Final = (0.1, 0.25, 0.5, 1.0, 2.0)  # between attempts to follow on; the last one repeats
+_PAGE_SIZE: Final = 100
+_STANDARD: Final = frozenset(
+    {"type", "title", "status", "detail", "instance", "request_id", "error", "code", "problems"}
+)
+
+Query = dict[str, str | int | float | list[str] | None]
+
+
+class Client:
+    """Every method raises Failure: UNREACHABLE when nobody answers, else what the daemon said, with its own code."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+
+    def get(self, path: str, **query: str | int | float | list[str] | None) -> dict[str, Any]:
+        """The whole answer to GET `path`, below `/api/v1`; None in the query is left out."""
+        return self._ask("GET", _target(path, query))
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The whole answer to POST `path`. Waits as long as the daemon works on it."""
+        return self._ask("POST", _target(path, {}), body or {})
+
+    def post_live(
+        self, path: str, body: dict[str, Any], *, on_case: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """The whole answer to POST `path`; `on_case` gets each case as soon as it ends."""
+        connection = _Connection(self._path, timeout=_SILENCE_S)
+        try:
+            response = self._send(connection, "POST", _target(path, {}), body, accept="text/event-stream")
+            if response.status >= 400:
+                raise _failure(response.status, response.read())
+            for name, said in _named_messages(response):
+                if name == "case":
+                    on_case(said)
+                elif name == "run":
+                    return said
+                elif name == "problem":
+                    raise Failure(_code_of(500, str(said.get("code"))), str(said.get("detail")))
+        except (OSError, http.client.HTTPException) as failure:
+            raise _broken_off(self._path, failure) from failure
+        finally:
+            connection.close()
+        raise _broken_off(self._path, None)
+
+    def items(self, path: str, **query: str | int | float | list[str] | None) -> Iterator[Any]:
+        """Every item of a list, page by page."""
+        page = 1
+        while True:
+            answer = self.get(path, page=page, page_size=_PAGE_SIZE, **query)
+            yield from answer["items"]
+            if not answer["pagination"]["has_next"]:
+                return
+            page += 1
+
+    def follow(
+        self, *, after: int | None, types: list[str], packs: list[str], on_gap: Callable[[str], None]
+    ) -> Generator[dict[str, Any], None, None]:
+        """Events as they happen, for ever: when the stream breaks off it is resumed behind the last event.
+
+        `on_gap` is told, once each time, that the daemon went away. Raises Failure if it is not there at the beginning,
+        or when what comes next is not kept any more (GONE).
+        """
+        if after is None:  # fixed now, so that what happens while the daemon is away is not missed
+            after = int(self.get("/events", limit=1)["cursor"]["newest"])
+        connected, attempts = False, 0
+        while True:
+            try:
+                for seq, event in self._stream(after, types, packs):
+                    connected, attempts = True, 0
+                    if event is not None:
+                        after = seq
+                        yield event
+            except (Failure, OSError, http.client.HTTPException) as failure:
+                lost = not isinstance(failure, Failure) or failure.code in (Code.UNREACHABLE, Code.UNAVAILABLE)
+                if not connected or not lost:
+                    raise
+            if attempts == 0:
+                on_gap("the daemon went away; waiting for it to come back")
+            time.sleep(_PAUSES_S[min(attempts, len(_PAUSES_S) - 1)])
+            attempts += 1
+
+    def _stream(
+        self, after: int | None, types: list[str], packs: list[str]
+    ) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
+        """One connection's events; (None, None) once when it stands."""
+        connection = _Connection(self._path, timeout=_SILENCE_S)
+        try:
+            response = self._send(
+                connection, "GET", _target("/events/stream", {"after": after, "types": types, "pack": packs}), None
+            )
+            if response.status != 200:
+                raise _failure(response.status, response.read())
+            yield None, None
+            yield from _messages(response)
+        finally:
+            connection.close()
+
+    def _ask(self, method: str, target: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        connection = _Connection(self._path, timeout=_ANSWER_S if method == "GET" else None)
+        try:
+            response = self._send(connection, method, target, body)
+            content = response.read()
+        except (OSError, http.client.HTTPException) as failure:
+            raise _broken_off(self._path, failure) from failure
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise _failure(response.status, content)
+        return _parsed(content)
+
+    def _send(
+        self, connection: _Connection, method: str, target: str, body: dict[str, Any] | None, accept: str = "*/*"
+    ) -> http.client.HTTPResponse:
+        headers = {"User-Agent": f"packd/{__version__}", "Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.connect()
+        except OSError as failure:
+            raise Failure(Code.UNREACHABLE, _unreachable(self._path, failure)) from failure
+        connection.request(method, target, json.dumps(body) if body is not None else None, headers)
+        return connection.getresponse()
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket. Connecting is quick or fails; an answer may take its time."""
+
+    def __init__(self, path: Path, *, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_CONNECT_S)
+        self.sock.connect(os.fspath(self._path))
+        self.sock.settimeout(self.timeout)
+
+
+def _target(path: str, query: Query) -> str:
+    given = {key: value for key, value in query.items() if value not in (None, [])}
+    asked = f"?{urlencode(given, doseq=True)}" if given else ""
+    return f"{PREFIX}{path}{asked}"
+
+
+def part(name: str) -> str:
+    """A name as one step of a path, whatever is in it. Bytes that are not UTF-8 stay what they are."""
+    return quote(name, safe="", errors="surrogateescape")
+
+
+def _messages(response: http.client.HTTPResponse) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """(id, data) of every event on the stream (WHATWG HTML, section 9.2); what has no id is not an event of packd."""
+    seq, data = None, ""
+    for raw in response:
+        line = raw.decode("utf-8").rstrip("\r\n")
+        field, _, value = line.partition(":")
+        if field == "id":
+            seq = int(value)
+        elif field == "data":
+            data += value.removeprefix(" ")
+        elif not line:
+            if seq is not None and data:
+                yield seq, json.loads(data)
+            seq, data = None, ""
+
+
+def _named_messages(response: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(event, data) of every event on the stream."""
+    name = data = ""
+    for raw in response:
+        field, _, value = raw.decode("utf-8").rstrip("\r\n").partition(":")
+        if field == "event":
+            name = value.removeprefix(" ")
+        elif field == "data":
+            data += value.removeprefix(" ")
+        elif not field and not value and data:
+            yield name, json.loads(data)
+            name = data = ""
+
+
+def _broken_off(path: Path, failure: Exception | None) -> Failure:
+    said = f"the daemon at {path} broke off its answer: is it stopping? {failure or ''}".rstrip()
+    return Failure(Code.UNREACHABLE, said)
+
+
+def _failure(status: int, content: bytes) -> Failure:
+    """Problem details read back; the status alone decides when the answer is none."""
+    try:
+        said = json.loads(content)
+        sentence, code = str(said["detail"]), str(said["code"])
+        problems = tuple(Problem(**found) for found in said.get("problems", ()))
+    except (ValueError, KeyError, TypeError):
+        return Failure(_code_of(status, ""), f"the daemon answered {status} without saying why")
+    members = {key: value for key, value in said.items() if key not in _STANDARD}
+    return Failure(_code_of(status, code), sentence, problems=problems, members=members)
+
+
+def _code_of(status: int, word: str) -> Code:
+    if word in Code.__members__:
+        return Code(word)
+    known = {known: code for code, known in HTTP_STATUS.items()}
+    return known.get(status, Code.BAD_REQUEST if status < 500 else Code.INTERNAL)
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise Failure(Code.INTERNAL, "what answers there is not packd: its answer is no JSON object")
+    return answer
+
+
+def _unreachable(path: Path, failure: OSError) -> str:
+    if isinstance(failure, PermissionError):
+        return f"you may not talk to the daemon at {path}: become its user, or join the group of its socket"
+    if len(os.fsencode(path)) > 107 or "too long" in str(failure):
+        return f"the socket's path is too long for a Unix socket: {path}; give a shorter one with --socket"
+    return (
+        f"no packd daemon answers at {path}: start one with `packd run`, "
+        "or say where it is with --socket or --state-dir"
+    )

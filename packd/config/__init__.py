@@ -1,0 +1,40 @@
+"""Settings: flags > environment (`PACKD_SECTION__KEY`) > file > defaults, every value with where it was set.
+
+Only the wiring reads settings; rooms take plain values.
+"""
+
+from packd.config.effective import Setting, effective, schema
+from packd.config.layers import BadConfig
+from packd.config.loading import load
+from packd.config.settings import (
+    Api,
+    Limits,
+    Log,
+    Retention,
+    Rollback,
+    RunLimits,
+    Settings,
+    Sources,
+    Suites,
+    Watch,
+    Webhook,
+)
+
+__all__ = [
+    "Api",
+    "BadConfig",
+    "Limits",
+    "Log",
+    "Retention",
+    "Rollback",
+    "RunLimits",
+    "Setting",
+    "Settings",
+    "Sources",
+    "Suites",
+    "Watch",
+    "Webhook",
+    "effective",
+    "load",
+    "schema",
+]

@@ -1,0 +1,317 @@
+"""What can be set, with its meaning, its unit and its default. The JSON Schema and the effective list come from here.
+
+The unit of a duration or size is in its key: `_ms`, `_s`, `_days`, `_mb` (MiB), `_kb` (KiB).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from packd.config.values import (
+    Anchored,
+    EndpointName,
+    HeaderName,
+    HeaderValue,
+    HttpUrl,
+    IgnoredName,
+    Interpreter,
+    ListenAddress,
+    Secret,
+    at_key,
+    no_boolean,
+    read_secret,
+)
+from packd.domain.problems import Problem
+
+# More than anybody means, and what the clocks and counters below still take.
+_MANY = 1_000_000_000
+Whole = Annotated[int, Field(ge=0, le=_MANY), BeforeValidator(no_boolean)]
+Positive = Annotated[int, Field(ge=1, le=_MANY), BeforeValidator(no_boolean)]
+Duration = Annotated[float, Field(ge=0, le=_MANY, allow_inf_nan=False), BeforeValidator(no_boolean)]
+LongDuration = Annotated[float, Field(gt=0, le=_MANY, allow_inf_nan=False), BeforeValidator(no_boolean)]
+Text = Annotated[str, Field(min_length=1)]
+PackageIndex = Annotated[SecretStr, Field(min_length=1)]  # may hold a password
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+
+class Watch(Section):
+    """When a drop is looked at."""
+
+    quiet_ms: Whole = Field(default=500, description="A drop has settled when nothing was written for so long.")
+    longest_wait_s: LongDuration = Field(
+        default=30, description="A drop that never goes quiet is read all the same after so long."
+    )
+    reconcile_every_s: LongDuration = Field(
+        default=300, description="The whole packs directory is compared this often."
+    )
+    remove_grace_s: Duration = Field(
+        default=5, description="A pack is unregistered when its drop has been gone for so long."
+    )
+    ignore: tuple[IgnoredName, ...] = Field(
+        default=(), description="More names or patterns (`*.bak`) that are no part of any pack."
+    )
+
+    @model_validator(mode="after")
+    def _wait_outlasts_quiet(self) -> Watch:
+        if self.longest_wait_s * 1000 < self.quiet_ms:
+            raise ValueError(
+                f"longest_wait_s ({self.longest_wait_s:g} s) is shorter than quiet_ms ({self.quiet_ms} ms): "
+                f"no drop could settle; raise the one or lower the other"
+            )
+        return self
+
+
+class Limits(Section):
+    """The largest pack that is taken."""
+
+    files: Positive = Field(default=20_000, description="Files, folders and links in a pack.")
+    bytes_mb: Positive = Field(default=512, description="Size of all files of a pack, in MiB, unpacked.")
+    depth: Annotated[Positive, Field(le=200)] = Field(default=32, description="Folders inside folders, at most 200.")
+
+
+class RunLimits(Section):
+    """What one suite may use; whoever exceeds it is stopped, and the report says by which limit."""
+
+    memory_mb: Positive = Field(default=2048, description="Data of one process, in MiB.")
+    processes: Positive = Field(default=256, description="Processes and threads at the same time.")
+    disk_mb: Positive = Field(default=1024, description="Size of what is written, in MiB.")
+    output_kb: Positive = Field(default=1024, description="Output that is kept, in KiB: its beginning and its end.")
+    cpu_s: Positive = Field(default=600, description="Processor time of one process, in seconds.")
+
+
+class Suites(Section):
+    """How a pack's own tests are run."""
+
+    required: bool = Field(
+        default=True, description="A pack without a `testing` section, or with it disabled, is refused."
+    )
+    workers: Positive | None = Field(default=None, description="Suites run at the same time; null: one per processor.")
+    isolation: Literal["auto", "bwrap", "basic"] = Field(
+        default="auto",
+        description="What keeps a suite apart from the machine; auto: the best that works here, "
+        "bwrap: refuse to start without it.",
+    )
+    network: Literal["deny", "allow"] = Field(
+        default="deny", description="allow: suites that ask for the network (`network: true`) get it."
+    )
+    timeout_s: LongDuration = Field(default=300, description="For suites that do not say their own.")
+    python: Interpreter | None = Field(
+        default=None,
+        description="The Python that runs the tests: a path, or a name on PATH; null: the one that runs packd.",
+    )
+    index_url: PackageIndex | None = Field(
+        default=None,
+        description="The index of Python packages that environments are built from; null: as the machine's own "
+        "configuration of uv and pip says.",
+    )
+    extra_index_urls: tuple[PackageIndex, ...] = Field(default=(), description="More indexes beside that one.")
+    npm_registry: PackageIndex | None = Field(
+        default=None, description="The registry of npm packages; null: as the machine's own configuration of npm says."
+    )
+    proxy: PackageIndex | None = Field(
+        default=None, description="The HTTP proxy that packages are fetched through; null: as HTTPS_PROXY says."
+    )
+    offline: bool = Field(
+        default=False, description="Environments are built only from what was fetched before, or lies on this machine."
+    )
+    limits: RunLimits = RunLimits()
+    grace_s: Duration = Field(default=2, description="Between asking a suite to end and ending it.")
+
+    def origins(self) -> dict[str, Any]:
+        """Where packages are fetched from, in plain words."""
+        return {
+            "index_url": _plain(self.index_url),
+            "extra_index_urls": tuple(url.get_secret_value() for url in self.extra_index_urls),
+            "npm_registry": _plain(self.npm_registry),
+            "proxy": _plain(self.proxy),
+            "offline": self.offline,
+        }
+
+
+def _plain(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
+class Rollback(Section):
+    """What happens to the dropped folder when its content was refused."""
+
+    folder: Literal["leave", "restore"] = Field(
+        default="leave",
+        description="leave: only the marker says so; restore: the last good content is put back "
+        "and the failed one kept for retention.failed_hours.",
+    )
+
+
+class Retention(Section):
+    """How long what is not in use any more is kept."""
+
+    revisions: Positive = Field(
+        default=10, description="Newest revisions of each pack whose content stays in the store."
+    )
+    failed_hours: Whole = Field(default=72, description="Content that was refused, in hours.")
+    events_days: Positive = Field(default=30, description="Events and deliveries, in days.")
+    reports_days: Positive = Field(default=90, description="Test reports, in days.")
+    environments_days: Positive = Field(
+        default=14, description="Environments with the packages that packs ask for, since they were last used, in days."
+    )
+
+
+class Sources(Section):
+    """Where packs may be fetched from."""
+
+    allow: tuple[Text, ...] = Field(
+        default=(),
+        description="Folders and URL beginnings that `register` and `install` may read; empty: only the operator's own.",
+    )
+    indexes: tuple[Text, ...] = Field(default=(), description="Addresses of pack indexes, the first one preferred.")
+
+
+class Api(Section):
+    """Where the daemon answers."""
+
+    socket: Anchored | None = Field(
+        default=None, description="The Unix socket; null: $RUNTIME_DIRECTORY/packd.sock, else packd.sock in state_dir."
+    )
+    listen: ListenAddress | None = Field(
+        default=None, description="HOST:PORT to answer on TCP as well, with tokens; null: only the socket."
+    )
+    hosts: tuple[Text, ...] = Field(default=(), description="Host names by which clients on TCP may call it.")
+
+
+class Log(Section):
+    """What is said on stderr."""
+
+    format: Literal["auto", "console", "json", "journal"] = Field(
+        default="auto", description="auto: console on a terminal, journal under systemd, json otherwise."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important line shown."
+    )
+
+
+class Webhook(Section):
+    """An endpoint that is told of events."""
+
+    name: EndpointName = Field(description="Its name in `packd webhook`; unique.")
+    url: HttpUrl = Field(description="Where events are POSTed to: http or https, without credentials.")
+    secret: Secret | None = Field(
+        default=None, description="Signs what is sent: `whsec_` and the base64 of 24 to 64 random bytes."
+    )
+    secret_file: Anchored | None = Field(
+        default=None, description="The file that holds the secret, instead of `secret`."
+    )
+    types: tuple[Text, ...] = Field(
+        default=(), description="Globs of event types; empty: `pack.*` without `pack.test_started`."
+    )
+    packs: tuple[Text, ...] = Field(default=(), description="Globs of pack refs; empty: all.")
+    ordering: Literal["pack", "strict", "none"] = Field(
+        default="pack",
+        description="pack: in order for each pack; strict: in order altogether; none: as fast as possible.",
+    )
+    timeout_s: Annotated[LongDuration, Field(le=120)] = Field(
+        default=15, description="For a whole attempt, answer included."
+    )
+    allow_private: bool = Field(default=True, description="The address may be a private or loopback one.")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="More request headers, e.g. Authorization; shown nowhere."
+    )
+
+    _from_file: SecretStr | None = PrivateAttr(default=None)  # what secret_file held
+
+    @model_validator(mode="after")
+    def _one_secret(self, info: ValidationInfo) -> Webhook:
+        if self.secret is not None and self.secret_file is not None:
+            raise PydanticCustomError(*at_key("secret_file", "stands beside a secret: keep one of them"))
+        if self.secret is None and self.secret_file is None:
+            raise ValueError(
+                "has no secret: put one into a file with `echo whsec_$(openssl rand -base64 32) > FILE` "
+                "and name it in secret_file"
+            )
+        if self.secret_file is not None and info.context is not None:
+            try:
+                self._from_file = read_secret(self.secret_file)
+            except ValueError as wrong:
+                raise PydanticCustomError(*at_key("secret_file", str(wrong))) from None
+        return self
+
+    @model_validator(mode="after")
+    def _types_exist(self) -> Webhook:
+        if self.types:
+            from packd.domain.events import unknown_types  # costs a quarter of a second, and few settings need it
+
+            unknown = unknown_types(self.types)
+            if unknown:
+                raise ValueError(f"has types that will never come: {'; '.join(str(one) for one in unknown)}")
+        return self
+
+    def signing_secret(self) -> str:
+        """The `whsec_…` text, wherever it came from. Raises LookupError when `load` did not make this."""
+        secret = self.secret or self._from_file
+        if secret is None:
+            raise LookupError(f"the secret of {self.name!r} has not been read from {self.secret_file}")
+        return secret.get_secret_value()
+
+
+class Settings(Section):
+    """All settings of one daemon."""
+
+    packs_dir: Anchored = Field(default=Path("packs"), description="The folder that is watched.")
+    state_dir: Anchored = Field(
+        default=Path("~/.local/state/packd"),
+        description="Where packd keeps its own: by default $STATE_DIRECTORY, else packd in $XDG_STATE_HOME.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="The registry's database as SQLAlchemy writes it; null: packd.db in state_dir."
+    )
+    markers: Literal["failed", "all", "none"] = Field(
+        default="failed",
+        description="Which marker files are written beside the drops: of failed packs, of all, or none.",
+    )
+    watch: Watch = Watch()
+    limits: Limits = Limits()
+    tests: Suites = Suites()
+    rollback: Rollback = Rollback()
+    retention: Retention = Retention()
+    sources: Sources = Sources()
+    api: Api = Api()
+    log: Log = Log()
+    webhooks: tuple[Webhook, ...] = Field(default=(), description="The endpoints that are told of events.")
+
+    _origins: dict[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)  # where each set value was set
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What `load` found that is allowed and unwise, to be logged by the caller."""
+        return self._warnings
+
+    @property
+    def socket_path(self) -> Path:
+        """The Unix socket, defaults applied."""
+        return self.api.socket or self.state_dir / "packd.sock"
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Settings:
+        names = [webhook.name for webhook in self.webhooks]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two webhooks have the name {twice[0]!r}: each needs its own")
+        return self

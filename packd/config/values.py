@@ -1,0 +1,193 @@
+"""The kinds of single values: how each is checked and what is said when it is wrong.
+
+Relative paths are anchored to the folder in the validation context: that of the file that says them, or the working
+directory for variables and flags.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, LiteralString
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
+
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105  Standard Webhooks 1.0.0, "Signature scheme"
+_SECRET_BYTES: Final = range(24, 65)
+_SECRET_FILE_BYTES: Final = 4096  # much more than a secret takes
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_LINE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")  # RFC 9110, 5.5, ASCII only
+_SLIPPERY: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\"<>^`{|}]")  # what different readers of URLs take differently
+_OURS: Final = frozenset(
+    [
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a layer's values are read against."""
+
+    folder: Path  # relative paths start here
+    environ: Mapping[str, str]  # for `~` and PATH
+
+
+def no_boolean(value: Any) -> Any:
+    """YAML's `yes` and `on` are no numbers, though Python thinks so."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {str(value).lower()}")
+    return value
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """The user's home folder. Raises ValueError when nobody knows it."""
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ValueError("the home folder is not known: set HOME, or write the path without ~") from None
+
+
+def anchored(value: Any, info: ValidationInfo) -> Path:
+    """An absolute path."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise ValueError("must be a path (in quotes when it looks like a number)")
+    text = os.fspath(value)
+    if "\0" in text:
+        raise ValueError("must be a path, and no path has a NUL character in it")
+    here = info.context
+    if not isinstance(here, Surroundings):
+        return Path(text)
+    if text == "~" or text.startswith("~/"):
+        text = str(home(here.environ)) + text[1:]
+    return Path(os.path.normpath(here.folder / text))
+
+
+def interpreter(value: Any, info: ValidationInfo) -> Path:
+    """A program: a name is looked up on PATH, a path must be executable. Links stay, as virtual environments need."""
+    here = info.context
+    if not isinstance(here, Surroundings):
+        return Path(value)
+    if isinstance(value, str) and value and "/" not in value and not value.startswith("~"):
+        found = shutil.which(value, path=here.environ.get("PATH", os.defpath))
+        if found is None:
+            raise ValueError(f"no program {value!r} on PATH: give its path")
+        return Path(os.path.abspath(found))  # noqa: PTH100  resolve() would follow the links
+    path = anchored(value, info)
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise ValueError(f"{path} is no program that can be run")
+    return path
+
+
+def ignored_name(value: str) -> str:
+    """The same rule as in `packd.domain.ignore`, said with the key it is about."""
+    if not value or "/" in value:
+        raise ValueError("must be a bare name or a pattern such as '*.bak'; paths belong into the pack's .packdignore")
+    return value
+
+
+def http_url(value: str) -> str:
+    """An address that a webhook can be sent to. Never repeats the address: it may hold a password."""
+    if _SLIPPERY.search(value):
+        raise ValueError("has a space or another character that must be percent-encoded")
+    try:
+        parts = urlsplit(value)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        raise ValueError("is no address: write it as https://host[:port]/path") from None
+    if "@" in parts.netloc:
+        raise ValueError("must not hold credentials: put them under headers, as in Authorization: Bearer …")
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise ValueError("must be an http or https address, as in https://hooks.example/packd")
+    return value
+
+
+def check_secret(text: str) -> None:
+    """Raises ValueError, without repeating it, when `text` is no `whsec_` and base64 of 24 to 64 bytes."""
+    if not text.startswith(SECRET_PREFIX):
+        raise ValueError(f"must begin with {SECRET_PREFIX}: make one with `echo whsec_$(openssl rand -base64 32)`")
+    try:
+        size = len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True))
+    except (binascii.Error, ValueError):
+        raise ValueError(f"must be base64 after {SECRET_PREFIX}, with its padding") from None
+    if size not in _SECRET_BYTES:
+        raise ValueError(f"must be 24 to 64 bytes in base64 after {SECRET_PREFIX}; these are {size}")
+
+
+def read_secret(path: Path) -> SecretStr:
+    """The secret in a file of one line. Raises ValueError, without repeating it, when there is none."""
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_SECRET_FILE_BYTES).decode("ascii", "replace").strip()
+    except OSError as failure:
+        raise ValueError(f"{path} can't be read: {failure.strerror}") from None
+    if not text:
+        raise ValueError(f"{path} is empty: it must hold the secret")
+    check_secret(text)
+    return SecretStr(text)
+
+
+def at_key(key: str, message: str) -> tuple[LiteralString, LiteralString, dict[str, Any]]:
+    """What PydanticCustomError needs so that a problem found by the whole model points at one of its keys."""
+    return "at_key", "{message}", {"key": key, "message": message}
+
+
+def listen_address(value: str) -> str:
+    """HOST:PORT, an IPv6 host in brackets."""
+    host, _, port = value.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare or (":" in bare and bare == host) or not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("must be HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    check_secret(value.get_secret_value())
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("is no header name")
+    if value.lower() in _OURS or value.lower().startswith("webhook-"):
+        raise ValueError("is a header that packd sets itself")
+    return value
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    if not _LINE.fullmatch(value.get_secret_value()):
+        raise ValueError("must be printable ASCII on one line")
+    return value
+
+
+Anchored = Annotated[Path, BeforeValidator(anchored, json_schema_input_type=str)]
+Interpreter = Annotated[Path, BeforeValidator(interpreter, json_schema_input_type=str)]
+IgnoredName = Annotated[str, AfterValidator(ignored_name)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
+ListenAddress = Annotated[str, AfterValidator(listen_address)]
+EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]

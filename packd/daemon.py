@@ -1,0 +1,215 @@
+"""Runs what bootstrap built until a signal: the order of starting and stopping, each line with its reason."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from packd import __version__
+from packd.api.app import create_app
+from packd.api.context import Context
+from packd.api.server import Server
+from packd.api.tail import Tail
+from packd.bootstrap import build, configured_endpoints
+from packd.domain.event_data import DaemonStarted, DaemonStopping
+from packd.domain.lifecycle import Phase
+from packd.flow.endpoints import follow_configuration
+from packd.flow.reconcile import LANE
+from packd.registry import queries
+from packd.testrun.leftovers import kill_leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from packd.bootstrap import Parts
+    from packd.config import Settings
+
+log = structlog.get_logger("packd")
+
+_STOP: Final = "last_stop"  # the fact that says how the daemon ended
+_LANES_GRACE_S: Final = 3.0  # for steps that do not wait for a run
+_DELIVERY_GRACE_S: Final = 3.0  # for the delivery in hand
+_TELLING_S: Final = 30.0  # `--once` waits so long for endpoints to be told
+_SWEEP_EVERY_S: Final = 3600.0
+_SECOND_CHANCES_EVERY_S: Final = 30.0
+_DAY_S: Final = 86_400.0
+
+
+class AlreadyRunning(Exception):
+    """Another daemon uses this state directory; the message names its pid."""
+
+
+def run(settings: Settings, *, once: bool = False) -> int:
+    """The daemon, until SIGTERM or SIGINT; with `once`, until everything is reconciled.
+
+    Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
+    Raises AlreadyRunning; SchemaMismatch for the database of a newer packd; OSError when a folder can't be made.
+    """
+    _make_folders(settings)
+    with _only_daemon(settings.state_dir):
+        parts = build(settings)
+        try:
+            return _run_once(parts) if once else _run_until_signal(parts)
+        finally:
+            parts.database.close()
+
+
+def _run_until_signal(parts: Parts) -> int:
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())  # a handler only sets a flag
+    ready = threading.Event()
+    server = _serving(parts, ready)
+    _begin(parts)
+    server.start()  # early: `packd status` answers while a large folder is still being compared
+    parts.watcher.start()  # before comparing, so that what changes meanwhile is not missed
+    parts.lanes.submit(LANE, _first_reconcile, parts, ready)
+    parts.schedule.every(parts.settings.watch.reconcile_every_s, parts.reconciler.request, name="reconcile")
+    parts.schedule.every(_SWEEP_EVERY_S, parts.restorer.sweep, name="sweep")
+    parts.schedule.every(_SWEEP_EVERY_S, partial(_sweep_environments, parts), name="sweep-environments")
+    parts.schedule.every(_SECOND_CHANCES_EVERY_S, parts.second_chances.request, name="second-chances")
+    parts.schedule.start()
+    log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
+    asked.wait()
+    _stop(parts, server)
+    return 0
+
+
+def _run_once(parts: Parts) -> int:
+    """No watching and no door: compare, carry everything to its end, tell, and say whether all is in use."""
+    _begin(parts)
+    _first_reconcile(parts, threading.Event())
+    while parts.settling.waiting() or parts.lanes.depth():
+        parts.lanes.wait_idle(0.05)
+    parts.dispatcher.wait_empty(_TELLING_S)
+    unused = _not_in_use(parts)
+    _stop(parts, None)
+    return 1 if unused else 0
+
+
+# --- starting --------------------------------------------------------------------------------------------------------
+
+
+def _begin(parts: Parts) -> None:
+    """What has to be right before anything new happens."""
+    kill_leftovers(parts.settings.state_dir / "work")  # a daemon that was killed may have left suites running
+    parts.store.clear_temporaries()
+    _close_open_runs(parts)
+    follow_configuration(parts.registry, configured_endpoints(parts.settings))
+    parts.courier.start()
+    parts.dispatcher.start()  # what was not told before the last stop leaves now
+    parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
+
+
+def _sweep_environments(parts: Parts) -> None:
+    def sweep() -> None:
+        swept = parts.environments.sweep(parts.settings.retention.environments_days * _DAY_S)
+        if swept:
+            log.info("environments.swept", removed=swept)
+
+    parts.lanes.submit("environments", sweep)
+
+
+def _first_reconcile(parts: Parts, ready: threading.Event) -> None:
+    with parts.registry.read() as connection:
+        before = queries.fact(connection, _STOP)
+    reconciled = parts.reconciler.run()
+    with parts.registry.write() as tx:
+        tx.set_fact(_STOP, "crash")  # until a clean stop says otherwise
+        tx.emit(
+            DaemonStarted(
+                version=__version__,
+                previous_stop="crash" if before == "crash" else "clean" if before else None,
+                reconciled=reconciled,
+            ),
+            correlation_id=parts.clock.new_id("chg"),
+        )
+    ready.set()
+
+
+def _close_open_runs(parts: Parts) -> None:
+    """Runs that were under way when the daemon was killed came to nothing; their revisions are tested again."""
+    with parts.registry.write() as tx:
+        for run in queries.unfinished_runs(tx.connection):
+            tx.finish_run(
+                run.id, status="error", accepted=False, verdict="packd was killed while the tests ran", report=None
+            )
+
+
+def _serving(parts: Parts, ready: threading.Event) -> Server:
+    context = Context(
+        registry=parts.registry,
+        commands=parts.commands,
+        tail=Tail(parts.feed),
+        is_ready=ready.is_set,
+        packs_dir=parts.settings.packs_dir,
+    )
+    return Server(create_app(context), parts.settings.socket_path)
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+def _stop(parts: Parts, server: Server | None) -> None:
+    with parts.registry.write() as tx:
+        tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
+    parts.schedule.stop()
+    if server is not None:
+        parts.watcher.stop()  # nothing new comes in
+    parts.settling.stop()
+    parts.executor.close(parts.settings.tests.grace_s)  # running suites end, and are tested again at the next start
+    clean = parts.lanes.stop(_LANES_GRACE_S)
+    parts.dispatcher.stop(_DELIVERY_GRACE_S)  # the delivery in hand finishes; the others wait in the registry
+    parts.courier.stop()
+    if server is not None:
+        server.stop()  # last, so that `packd status` and the feed could tell of all this
+    if clean:
+        with parts.registry.write() as tx:
+            tx.set_fact(_STOP, "clean")
+
+
+def _not_in_use(parts: Parts) -> list[str]:
+    """The drops whose content is not the one in use."""
+    with parts.registry.read() as connection:
+        latest = {revision.ref: revision for revision in queries.latest_revisions(connection)}
+        drops = [drop for drop in queries.all_drops(connection) if drop.gone_at_s is None]
+    return [
+        drop.name for drop in drops if drop.problems or drop.ref not in latest or latest[drop.ref].phase != Phase.ACTIVE
+    ]
+
+
+# --- one daemon a state directory --------------------------------------------------------------------------------------
+
+
+def _make_folders(settings: Settings) -> None:
+    settings.packs_dir.mkdir(parents=True, exist_ok=True)
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.state_dir.chmod(0o700)
+
+
+@contextlib.contextmanager
+def _only_daemon(state_dir: Path) -> Iterator[None]:
+    """Hold `packd.lock` for as long as this process lives; the kernel lets go of it however the process ends."""
+    descriptor = os.open(state_dir / "packd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
+            raise AlreadyRunning(
+                f"another packd (pid {pid}) uses the state directory {state_dir}: "
+                "stop it first, or give this one its own with --state-dir"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,16 @@
+"""Moments as text. The only form that leaves packd: RFC 3339 in UTC, with milliseconds and `Z`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def rfc3339(unix_s: float) -> str:
+    """Unix seconds as `2026-01-31T08:05:09.120Z`."""
+    moment = datetime.fromtimestamp(unix_s, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def unix_s(text: str) -> float:
+    """The other way round; takes any RFC 3339 offset. Raises ValueError."""
+    return datetime.fromisoformat(text).timestamp()

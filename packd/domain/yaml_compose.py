@@ -1,0 +1,258 @@
+"""YAML events → nodes that know where they stand; the working half of `positioned`.
+
+A loop over events with its own stack, so that nesting costs no recursion, under caps on depth and on values.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import yaml
+
+from packd.domain.clipping import clip
+from packd.domain.problems import Problem
+from packd.domain.yaml_nodes import Node, OpenMapping, OpenSequence
+from packd.domain.yaml_scalars import SCALAR_TAGS, NotOfTagError, of_tag, plain
+
+
+class _PythonParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
+    """The same events as libyaml's, slower, where PyYAML was built without it."""
+
+    def __init__(self, text: str) -> None:
+        yaml.reader.Reader.__init__(self, text)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
+
+
+def _event_parser() -> Any:
+    try:
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave it out
+    except ImportError:
+        return _PythonParser
+    return CParser
+
+
+_EventParser: Final = _event_parser()
+_MOST_PROBLEMS: Final = 100  # of one file; a thousandth duplicate key tells nobody anything
+
+_MAP_TAGS: Final = frozenset({None, "!", "tag:yaml.org,2002:map"})
+_SEQ_TAGS: Final = frozenset({None, "!", "tag:yaml.org,2002:seq"})
+# The parser's words → what to do about it.
+_ADVICE: Final = (
+    (
+        "mapping values are not allowed",
+        "a ':' is out of place; check the indentation, or quote text that contains ': '",
+    ),
+    ("expected <block end>", "the indentation does not match the lines above"),
+    ("expected '-' indicator", "the indentation does not match the list items above"),
+    (
+        "did not find expected key",
+        "the indentation does not match the keys above, or a quote or bracket is out of place",
+    ),
+    ("could not find expected ':'", "a key has no ':' after it, or a quoted text or bracket above is not closed"),
+    ("tab character", "a tab stands where spaces are needed; indent with spaces"),
+    ("unexpected end of stream", "a quoted text is not closed"),
+    ("expected ',' or", "a bracket is not closed, or a ',' is missing"),
+)
+
+
+class _StopError(Exception):
+    """Nothing more can be read; the problem is already among the others."""
+
+
+class Composer:
+    """Reads one text; `root` is what came before reading stopped, `complete` whether that was the end."""
+
+    def __init__(self, file: str, max_depth: int, max_values: int) -> None:
+        self.root: Node | None = None
+        self.problems: list[Problem] = []
+        self.complete = False
+        self._file = file
+        self._max_depth = max_depth
+        self._max_values = max_values
+        self._stack: list[OpenMapping | OpenSequence] = []
+        self._anchors: dict[str, Node | None] = {}  # None: its end has not come yet
+        self._values = 0
+        self._documents = 0
+
+    def compose(self, text: str) -> None:
+        """Never raises for anything in `text`, provided that YAML allows its characters."""
+        handlers = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.AliasEvent: self._alias,
+            yaml.MappingStartEvent: self._open,
+            yaml.SequenceStartEvent: self._open,
+            yaml.MappingEndEvent: self._close,
+            yaml.SequenceEndEvent: self._close,
+            yaml.DocumentStartEvent: self._document,
+        }
+        try:
+            parser = _EventParser(text)
+            while (event := parser.get_event()) is not None:
+                handler = handlers.get(type(event))
+                if handler is not None:
+                    handler(event)
+            self.complete = True
+        except yaml.YAMLError as error:
+            line, column = _place(error)
+            advice = _advice(error, text, line, column)
+            self._complain("metadata.invalid_yaml", f"This is not valid YAML: {advice}", line, column)
+        except _StopError:
+            pass
+
+    def _complain(self, code: str, message: str, line: int, column: int) -> None:
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(Problem(code=code, message=message, file=self._file, line=line, column=column))
+
+    def _stop(self, code: str, message: str, mark: Any) -> _StopError:
+        self._complain(code, message, mark.line + 1, mark.column + 1)
+        return _StopError()
+
+    def _document(self, event: Any) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self.complete = True  # the first one was read to its end
+            message = "A second document begins here; keep one document in a file"
+            raise self._stop("metadata.several_documents", message, event.start_mark)
+
+    def _count(self, values: int, mark: Any) -> None:
+        self._values += values
+        if self._values > self._max_values:
+            message = f"The file holds more than {self._max_values} values (aliases count wherever they are used)"
+            raise self._stop("limits.metadata_values_exceeded", message, mark)
+
+    def _scalar(self, event: Any) -> None:
+        mark = event.start_mark
+        self._count(1, mark)
+        text, tag, line, column = event.value, event.tag, mark.line + 1, mark.column + 1
+        is_plain = tag is None and event.implicit[0]
+        if is_plain and text == "<<" and self._at_merge_key():
+            return
+        if "\0" in text:
+            self._complain("metadata.invalid_yaml", "A text with a NUL character in it can't be kept", line, column)
+            text = text.replace("\0", "\ufffd")
+        node = Node(None, line, column, text)
+        node.value = plain(text) if is_plain else self._tagged(text, tag, node)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        self._put(node)
+
+    def _at_merge_key(self) -> bool:
+        mapping = self._stack[-1] if self._stack else None
+        if isinstance(mapping, OpenMapping) and mapping.awaits_key:
+            mapping.merging = True
+            return True
+        return False
+
+    def _tagged(self, text: str, tag: str | None, node: Node) -> Any:
+        if tag is None or tag == "!":
+            return text
+        if tag not in SCALAR_TAGS:
+            self._foreign_tag(tag, node)
+            return text
+        try:
+            return of_tag(tag, text)
+        except NotOfTagError:
+            message = f"{clip(text, 60)!r} is not a value for the tag {_shown(tag)}"
+            self._complain("metadata.invalid_yaml", message, node.line, node.column)
+            return text
+
+    def _foreign_tag(self, tag: str, node: Node) -> None:
+        message = f"The tag {_shown(tag)} is not supported; write the plain value"
+        self._complain("metadata.unsupported_tag", message, node.line, node.column)
+
+    def _alias(self, event: Any) -> None:
+        mark, name = event.start_mark, event.anchor
+        target = self._anchors.get(name)
+        if target is None:
+            inside = name in self._anchors
+            why = "stands inside the value that it names" if inside else "names an anchor that is not defined above it"
+            message = f"The alias *{clip(name, 60)} {why}"
+            self._complain("metadata.invalid_alias", message, mark.line + 1, mark.column + 1)
+            target = Node(None, 0, 0, "")
+        self._count(target.size, mark)
+        if len(self._stack) + target.height > self._max_depth:
+            raise self._too_deep(mark)
+        node = Node(target.value, mark.line + 1, mark.column + 1, target.text)
+        node.keys, node.items, node.size, node.height = target.keys, target.items, target.size, target.height
+        self._put(node)
+
+    def _too_deep(self, mark: Any) -> _StopError:
+        message = f"This is nested more than {self._max_depth} levels deep"
+        return self._stop("limits.metadata_depth_exceeded", message, mark)
+
+    def _open(self, event: Any) -> None:
+        mark = event.start_mark
+        if len(self._stack) >= self._max_depth:
+            raise self._too_deep(mark)
+        self._count(1, mark)
+        is_mapping = type(event) is yaml.MappingStartEvent
+        node = Node({} if is_mapping else [], mark.line + 1, mark.column + 1)
+        if event.tag not in (_MAP_TAGS if is_mapping else _SEQ_TAGS):
+            self._foreign_tag(event.tag, node)
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        self._put(node)
+        self._stack.append((OpenMapping if is_mapping else OpenSequence)(node, event.anchor, self._values))
+
+    def _close(self, event: Any) -> None:
+        ended = self._stack.pop()
+        node = ended.node
+        node.height = max(node.height, 1)
+        if isinstance(ended, OpenMapping):
+            for source in ended.merges:
+                self._merge(ended, source, event.end_mark)
+        node.size = self._values - ended.start + 1
+        if ended.anchor:
+            self._anchors[ended.anchor] = node
+        if self._stack:
+            around = self._stack[-1].node
+            around.height = max(around.height, node.height + 1)
+
+    def _merge(self, mapping: OpenMapping, source: Node, mark: Any) -> None:
+        """YAML 1.1 merge key: keys that are there already stay, and in a list the earlier mapping wins."""
+        for one in [source] if source.items is None else source.items:
+            if one.keys is None:
+                message = "The merge key '<<' takes a mapping or a list of mappings"
+                self._complain("metadata.invalid_merge", message, source.line, source.column)
+                return
+            for key, (line, column, child) in one.keys.items():
+                if key not in mapping.keys:
+                    self._count(child.size, mark)
+                    mapping.keys[key] = (line, column, child)
+                    mapping.node.value[key] = child.value
+
+    def _put(self, node: Node) -> None:
+        if not self._stack:
+            self.root = self.root or node
+            return
+        around = self._stack[-1]
+        if node.height >= around.node.height:
+            around.node.height = node.height + 1
+        wrong = around.put(node)
+        if wrong is not None:
+            self._complain(*wrong, node.line, node.column)
+
+
+def _place(error: yaml.YAMLError) -> tuple[int, int]:
+    """Where the mistake is: for something left open its beginning, which may be far above where the parser gave up."""
+    mark, context = getattr(error, "problem_mark", None), getattr(error, "context", None) or ""
+    if mark is None or "quoted scalar" in context or "flow " in context:
+        mark = getattr(error, "context_mark", None) or mark
+    return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+
+
+def _advice(error: yaml.YAMLError, text: str, line: int, column: int) -> str:
+    """The parser's complaint as something that one can act on."""
+    said = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read")
+    if "cannot start any token" in said:
+        lines = text.splitlines()
+        character = lines[line - 1][column - 1 : column] if line <= len(lines) else ""
+        if character == "\t":
+            return "a tab stands where spaces are needed; indent with spaces"
+        return f"a plain text can't begin with {character!r}; put it in quotes"
+    return next((advice for words, advice in _ADVICE if words in said), said)
+
+
+def _shown(tag: str) -> str:
+    return clip(tag.replace("tag:yaml.org,2002:", "!!"), 60)

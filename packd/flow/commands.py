@@ -1,0 +1,209 @@
+"""What people ask of a running daemon. Each command runs in the lane of its pack, so that it never meets a half-done step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from packd.domain.event_data import PackRolledBack
+from packd.domain.failures import Code, Failure
+from packd.domain.lifecycle import REFUSED, Phase, Trigger
+from packd.flow import tell
+from packd.flow.explain import Explanation, explain
+from packd.flow.pipeline import lane
+from packd.registry import queries
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from packd.domain.reports import RunSource
+    from packd.flow.clock import Clock
+    from packd.flow.pipeline import Pipeline
+    from packd.flow.runs import OnCase, Runs
+    from packd.flow.settling import Settling
+    from packd.flow.status import Status
+    from packd.flow.workers import Lanes
+    from packd.registry.registry import Registry
+    from packd.registry.rows import Revision, Run
+
+
+class Commands:
+    """`rollback`, `retry`, `test` and `why`, for the doors. `actor` is who asked, e.g. "uid=1000 pid=4242"."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        pipeline: Pipeline,
+        runs: Runs,
+        settling: Settling,
+        lanes: Lanes,
+        status: Status,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._pipeline = pipeline
+        self._runs = runs
+        self._settling = settling
+        self._lanes = lanes
+        self._status = status
+        self._clock = clock
+
+    def rollback(self, ref: str, *, to: int | None, actor: str) -> tuple[Revision, Revision]:
+        """Withdraw the active revision and put an earlier one back in use; returns (withdrawn, restored).
+
+        Raises Failure: NOT_FOUND for an unknown pack or revision, CONFLICT when there is nothing to go back to.
+        """
+        self._known(ref)
+        return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, actor))
+
+    def retry(self, name: str, *, actor: str) -> Revision | None:
+        """Carry refused content through the pipeline once more; None when a drop without a revision is read again.
+
+        Raises Failure: NOT_FOUND, or CONFLICT when the newest revision was not refused.
+        """
+        with self._registry.read() as connection:
+            drop = queries.drop(connection, name)
+            pack = queries.pack(connection, name)
+            if drop is None and pack is not None and pack.drop_name:
+                drop = queries.drop(connection, pack.drop_name)
+        if drop is not None and drop.problems:
+            with self._registry.write() as tx:
+                tx.save_drop(replace(drop, fingerprint=None, problems=()))
+            self._settling.touched(drop.name, trigger="cli")
+            return None
+        ref = pack.ref if pack else drop.ref if drop else None
+        if ref is None:
+            raise _no_such(name)
+        return self.retry_revision(ref, source="cli")
+
+    def retry_revision(self, ref: str, *, source: RunSource) -> Revision:
+        """Carry the newest revision of a pack, which was refused, through the pipeline once more.
+
+        Raises Failure CONFLICT when it was not refused.
+        """
+        revision = self._lanes.call(lane(ref), lambda: self._retry(ref, source))
+        self._pipeline.start(ref)
+        return revision
+
+    def run_tests(
+        self,
+        ref: str,
+        *,
+        runner: str | None,
+        rebuild: bool = False,
+        on_case: OnCase | None = None,
+        actor: str,
+        source: str,
+    ) -> Run:
+        """Run the suites of what is in use (else of the newest revision) now; nothing becomes active or is rolled back.
+
+        Raises Failure: NOT_FOUND for an unknown pack or runner, BAD_REQUEST when it has no tests.
+        """
+
+        def run() -> Run:
+            revision = self._to_test(ref)
+            manifest = self._pipeline.examine_revision(revision).manifest
+            return self._runs.now(
+                revision, manifest, runner=runner, rebuild=rebuild, on_case=on_case, actor=actor, source=source
+            )
+
+        self._known(ref)
+        return self._lanes.call(lane(ref), run)
+
+    def explain(self, name: str) -> Explanation:
+        """Why a pack (by ref) or a drop (by name) is or isn't active. Raises Failure NOT_FOUND."""
+        with self._registry.read() as connection:
+            explanation = explain(connection, name)
+        if explanation is None:
+            raise _no_such(name)
+        return explanation
+
+    def status(self) -> dict[str, Any]:
+        """The daemon at a glance."""
+        return self._status.view()
+
+    def _roll_back(self, ref: str, to: int | None, actor: str) -> tuple[Revision, Revision]:
+        with self._registry.write() as tx:
+            active = queries.active_revision(tx.connection, ref)
+            if active is None:
+                raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
+            target = _target(tx.connection, active, to)
+            withdrawn, restored = tx.roll_back(active, target, actor=actor)
+            tx.emit(
+                PackRolledBack(
+                    pack=tell.about(restored, withdrawn),
+                    reason="operator",
+                    failed=tell.label(withdrawn),
+                    restored=tell.label(restored),
+                ),
+                correlation_id=self._clock.new_id("chg"),
+            )
+        self._pipeline.release()
+        return withdrawn, restored
+
+    def _retry(self, ref: str, source: RunSource) -> Revision:
+        with self._registry.write() as tx:
+            latest = queries.latest_revision(tx.connection, ref)
+            if latest is None:
+                raise _no_such(ref)
+            pack = queries.pack(tx.connection, ref)
+            if pack is None or pack.unregistered_at is not None or pack.drop_name is None:
+                raise Failure(Code.CONFLICT, f"'{ref}' is gone from the packs directory: drop it there again")
+            if latest.phase not in REFUSED:
+                raise Failure(
+                    Code.CONFLICT,
+                    f"{latest.name} is {latest.phase}: there is nothing to try again; "
+                    "`packd test` runs the tests of what is in use",
+                )
+            return tx.move(
+                latest,
+                Trigger.RETRIED,
+                correlation_id=self._clock.new_id("chg"),
+                causation_id=None,
+                trigger="cli" if source == "cli" else "scan",
+                source=source,
+                problems=(),
+                waits_for=(),
+                first_change_at_s=self._clock.now(),
+            )
+
+    def _known(self, ref: str) -> None:
+        with self._registry.read() as connection:
+            if queries.pack(connection, ref) is None:
+                raise _no_such(ref)
+
+    def _to_test(self, ref: str) -> Revision:
+        with self._registry.read() as connection:
+            revision = queries.active_revision(connection, ref) or queries.latest_revision(connection, ref)
+        if revision is None:
+            raise _no_such(ref)
+        return revision
+
+
+def _target(connection: Connection, active: Revision, to: int | None) -> Revision:
+    """The revision to go back to: the one asked for, or the one that was in use before."""
+    if to is None:
+        target = queries.rollback_target(connection, active.ref)
+        if target is None:
+            raise Failure(
+                Code.CONFLICT,
+                f"{active.name} is the only revision of '{active.ref}' that was ever active: there is nothing to go back to",
+            )
+        return target
+    chosen = queries.revision(connection, active.ref, to)
+    if chosen is None:
+        raise Failure(Code.NOT_FOUND, f"'{active.ref}' has no revision {to}; see `packd history {active.ref}`")
+    if chosen.number == active.number:
+        raise Failure(Code.CONFLICT, f"{chosen.name} is the active one already")
+    if chosen.phase != Phase.SUPERSEDED or not queries.was_ever_active(connection, active.ref, to):
+        raise Failure(
+            Code.CONFLICT,
+            f"{chosen.name} is {chosen.phase} and can't be put back: only a superseded revision that was active once can; "
+            f"see `packd history {active.ref}`",
+        )
+    return chosen
+
+
+def _no_such(name: str) -> Failure:
+    return Failure(Code.NOT_FOUND, f"no pack and no drop is called '{name}'; `packd list` shows what there is")

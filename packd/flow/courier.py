@@ -1,0 +1,63 @@
+"""The edge where packd waits for other people's servers: a thread with an event loop, and attempts in it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+from packd.domain.deliveries import Outcome
+from packd.notify.attempt import Attempt
+from packd.notify.signature import decode_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from packd.notify.sender import Sender
+    from packd.registry.rows import Delivery, Endpoint
+
+
+class NetworkCourier:
+    """Carries deliveries over HTTP; see `packd.flow.dispatch.Courier`."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="courier", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._wait_for(self._sender.start())
+
+    def stop(self) -> None:
+        """Give up what is still under way."""
+        if not self._thread.is_alive():
+            return
+        self._wait_for(self._sender.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
+        """Make one attempt; `done` gets its outcome, whatever happens."""
+        asyncio.run_coroutine_threadsafe(self._attempt(endpoint, delivery, done), self._loop)
+
+    async def _attempt(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
+        try:
+            outcome = await self._sender.send(
+                Attempt(
+                    url=endpoint.url,
+                    event_id=delivery.event_id,
+                    body=delivery.body,
+                    secrets=(decode_secret(endpoint.secret),),
+                    allow_private=endpoint.allow_private,
+                    total_timeout_s=endpoint.timeout_s,
+                    headers=endpoint.headers,
+                )
+            )
+        except Exception as surprise:  # whatever it was, the delivery must come back to be tried again
+            outcome = Outcome(error=f"packd could not send it: {surprise!r}")
+        done(delivery, outcome)
+
+    def _wait_for(self, step: Coroutine[object, object, None]) -> None:
+        asyncio.run_coroutine_threadsafe(step, self._loop).result(timeout=10)

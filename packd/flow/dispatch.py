@@ -1,0 +1,212 @@
+"""Emptying the outbox: decides which delivery may leave now, hands it to the sender, writes down what came of it.
+
+The rows say what is still to be told; what is on its way right now is only known here, in memory, so that a daemon
+that dies leaves nothing to be unlocked: the next one finds the delivery waiting and sends the same bytes again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from packd.domain import event_data as said
+from packd.domain.deliveries import Outcome, decide
+from packd.domain.moments import rfc3339
+from packd.registry import outbox, queries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from packd.domain.deliveries import Decision
+    from packd.flow.clock import Clock
+    from packd.registry.registry import Registry, Writer
+    from packd.registry.rows import Delivery, Endpoint, StoredEvent
+
+log = structlog.get_logger(__name__)
+
+_IN_FLIGHT_LIMIT: Final = 64  # POSTs under way at once, over all endpoints
+_IN_FLIGHT_PER_ENDPOINT: Final = 16  # so that one slow endpoint leaves room for the others
+
+_TELLS: Final = {
+    model.type: model
+    for model in (said.WebhookDeliveryFailing, said.WebhookDeliveryRecovered, said.WebhookDeliveryExhausted)
+}
+
+
+class Courier(Protocol):
+    """Makes one attempt without blocking; `done` is called with what came of it, from any thread."""
+
+    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None: ...
+
+
+class Dispatcher:
+    """The dispatch thread: in order per lane, lanes side by side, one transaction for all that came back together."""
+
+    def __init__(self, *, registry: Registry, courier: Courier, clock: Clock) -> None:
+        self._registry = registry
+        self._courier = courier
+        self._clock = clock
+        self._wake = threading.Condition()
+        self._look = True  # something may be ready to leave
+        self._next_due_s: float | None = None  # Unix seconds at which the next delivery becomes ready by itself
+        self._in_flight: dict[tuple[str, str], int] = {}  # (endpoint, lane) → delivery id
+        self._names: frozenset[str] = frozenset()  # the endpoints, as they were last looked at
+        self._back: list[tuple[Delivery, Outcome]] = []
+        self._busy = False  # looking for what may leave, or writing down what came back
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def committed(self, _events: tuple[StoredEvent, ...]) -> None:
+        """Called behind every transaction that emitted events: there may be something to send."""
+        self.wake()
+
+    def wake(self) -> None:
+        with self._wake:
+            self._look = True
+            self._wake.notify()
+
+    def stop(self, timeout_s: float) -> None:
+        """Send nothing more; what is on its way gets `timeout_s` to come back and is written down."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+            self._wake.wait_for(lambda: not self._in_flight and not self._back, timeout_s)
+            self._in_flight.clear()
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout=timeout_s)
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Until nothing is ready to leave or on its way; False on time-out. For `run --once`."""
+        with self._wake:
+            return self._wake.wait_for(
+                lambda: not (self._look or self._busy or self._in_flight or self._back), timeout_s
+            )
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopping or self._look or self._back, self._until_due())
+                if self._stopping and not self._in_flight and not self._back:
+                    return
+                back, self._back = self._back, []
+                looking = not self._stopping
+                self._look, self._busy = False, True
+            try:
+                self._settle(back)
+                if looking:
+                    self._send_ready()
+            except Exception:
+                log.exception("dispatch.failed")  # the rows still say what is to be sent
+                self._next_due_s = self._clock.now() + 1.0
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
+
+    def _until_due(self) -> float | None:
+        return None if self._next_due_s is None else max(0.0, self._next_due_s - self._clock.now())
+
+    # --- leaving -----------------------------------------------------------------------------------------------------
+
+    def _send_ready(self) -> None:
+        if self._all_busy():
+            return  # whatever waits, none of it could leave; what comes back makes us look again
+        with self._registry.read() as connection:
+            endpoints = {one.name: one for one in queries.all_endpoints(connection)}
+            waiting = queries.next_deliveries(connection) if endpoints else []
+        self._names = frozenset(endpoints)
+        now = self._clock.now()
+        self._next_due_s = None
+        for delivery in waiting:
+            endpoint = endpoints[delivery.endpoint]
+            due_s = max(delivery.next_attempt_at_s or 0.0, endpoint.paused_until_s or 0.0)
+            if due_s > now:
+                self._next_due_s = min(due_s, self._next_due_s or due_s)
+            elif self._reserve(delivery):
+                self._courier.carry(endpoint, delivery, self._came_back)
+
+    def _all_busy(self) -> bool:
+        with self._wake:
+            under_way = Counter(name for name, _ in self._in_flight)
+        full = under_way.total() >= _IN_FLIGHT_LIMIT
+        return full or all(under_way[name] >= _IN_FLIGHT_PER_ENDPOINT for name in self._names or ("",))
+
+    def _reserve(self, delivery: Delivery) -> bool:
+        """At most one delivery of a lane is on its way."""
+        with self._wake:
+            mine = sum(1 for name, _ in self._in_flight if name == delivery.endpoint)
+            full = len(self._in_flight) >= _IN_FLIGHT_LIMIT or mine >= _IN_FLIGHT_PER_ENDPOINT
+            key = (delivery.endpoint, delivery.lane)
+            if full or key in self._in_flight:
+                return False
+            self._in_flight[key] = delivery.id
+            return True
+
+    def _came_back(self, delivery: Delivery, outcome: Outcome) -> None:
+        with self._wake:
+            self._back.append((delivery, outcome))
+            self._wake.notify()
+
+    # --- coming back -------------------------------------------------------------------------------------------------
+
+    def _settle(self, back: list[tuple[Delivery, Outcome]]) -> None:
+        """What came back is written down, then the next of its lane may leave; if that fails, the same one again."""
+        try:
+            self._write_down(back)
+        finally:
+            with self._wake:
+                for delivery, _ in back:
+                    self._in_flight.pop((delivery.endpoint, delivery.lane), None)
+
+    def _write_down(self, back: list[tuple[Delivery, Outcome]]) -> None:
+        if not back:
+            return
+        now = self._clock.now()
+        with self._registry.write() as tx:
+            for delivery, outcome in back:
+                decision = decide(delivery.attempts + 1, outcome, now, random.random())  # noqa: S311  # only spreads
+                self._record(tx, delivery, outcome, decision)
+                log.debug(
+                    "delivery.attempted", endpoint=delivery.endpoint, event_id=delivery.event_id, why=decision.reason
+                )
+
+    def _record(self, tx: Writer, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
+        outbox.record_attempt(
+            tx.connection,
+            delivery,
+            state=decision.state,
+            next_attempt_at_s=decision.next_attempt_at,
+            at=tx.now,
+            status=outcome.status,
+            error=None if decision.state == "delivered" else decision.reason,
+            duration_ms=outcome.duration_ms,
+            response_head=outcome.response_head,
+        )
+        if decision.pause_endpoint_until is not None:
+            outbox.pause_endpoint(tx.connection, delivery.endpoint, until_s=decision.pause_endpoint_until)
+        if decision.event is not None:
+            self._tell(tx, delivery, _TELLS[decision.event], decision)
+        if decision.disable_endpoint:
+            outbox.set_endpoint_state(tx.connection, [delivery.endpoint], state="disabled", reason=decision.reason)
+            self._tell(tx, delivery, said.WebhookEndpointDisabled, decision)
+
+    def _tell(self, tx: Writer, delivery: Delivery, kind: type[said.WebhookData], decision: Decision) -> None:
+        due = decision.next_attempt_at
+        tx.emit(
+            kind(
+                endpoint=delivery.endpoint,
+                event_id=delivery.event_id,
+                attempts=delivery.attempts + 1,
+                last_error=None if decision.state == "delivered" else decision.reason,
+                next_attempt_at=None if due is None else rfc3339(due),
+            ),
+            correlation_id=delivery.event_id,
+            causation_id=delivery.event_id,
+        )

@@ -1,0 +1,169 @@
+"""In words: why a pack is, or is not, the one in use. Read by people at the terminal and in the markers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packd.domain.lifecycle import REFUSED, Phase
+from packd.domain.problems import Problem
+from packd.registry import queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+    from packd.registry.rows import Drop, Pack, Revision, Run
+
+_FAILURES_SHOWN = 10
+_TAIL_SHOWN = 4096  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What became of a pack or a drop."""
+
+    ref: str | None  # None: the drop never became a pack
+    headline: str  # one sentence
+    lines: tuple[str, ...]  # the details, ready to be printed one below the other
+    active: bool  # a revision is in use, and it is the newest
+    refused: bool = False  # the newest content was refused
+
+    def text(self) -> str:
+        return "\n".join((self.headline, *(f"  {line}" if line else "" for line in self.lines))) + "\n"
+
+
+def explain(connection: Connection, name: str) -> Explanation | None:
+    """Of a pack by its ref, or of a drop by its name; None when there is neither."""
+    pack = queries.pack(connection, name)
+    drop = queries.drop(connection, name)
+    if drop is None and pack is not None and pack.drop_name is not None:
+        drop = queries.drop(connection, pack.drop_name)
+    if pack is None and drop is not None and drop.ref is not None:
+        pack = queries.pack(connection, drop.ref)
+    if drop is not None and drop.problems:
+        return _refused_drop(connection, drop, pack)
+    return None if pack is None else _pack(connection, pack)
+
+
+def is_refused(connection: Connection, drop: Drop) -> bool:
+    """Would `explain` say that the newest content of this drop was refused?"""
+    if drop.problems:
+        return True
+    latest = queries.latest_revision(connection, drop.ref) if drop.ref is not None else None
+    return latest is not None and latest.phase in REFUSED
+
+
+def _refused_drop(connection: Connection, drop: Drop, pack: Pack | None) -> Explanation:
+    mine = pack is not None and pack.drop_name == drop.name
+    active = queries.active_revision(connection, pack.ref) if pack is not None and mine else None
+    stays = f"; {_named(active)} stays in use" if active else ""
+    return Explanation(
+        ref=pack.ref if pack is not None and mine else None,
+        headline=f"What lies in '{drop.name}' was refused{stays}.",
+        lines=(*_problem_lines(drop.problems), "", _CHANGE_IT),
+        active=False,
+        refused=True,
+    )
+
+
+def _pack(connection: Connection, pack: Pack) -> Explanation:
+    latest = queries.latest_revision(connection, pack.ref)
+    active = queries.active_revision(connection, pack.ref)
+    if latest is None or pack.unregistered_at is not None:
+        when = f" since {pack.unregistered_at}" if pack.unregistered_at else ""
+        return Explanation(
+            ref=pack.ref,
+            headline=f"'{pack.ref}' is not registered{when}: it is gone from the packs directory.",
+            lines=("Its revisions and reports are kept: see `packd history " + pack.ref + "`.",),
+            active=False,
+        )
+    run = queries.latest_run(connection, pack.ref, latest.number)
+    return Explanation(
+        ref=pack.ref,
+        headline=_headline(latest, active),
+        lines=tuple(_details(latest, run)),
+        active=latest.phase == Phase.ACTIVE,
+        refused=latest.phase in REFUSED,
+    )
+
+
+def _headline(latest: Revision, active: Revision | None) -> str:
+    if latest.phase == Phase.ACTIVE:
+        return f"{_named(latest)} is active since {latest.phase_at}."
+    stays = f"{_named(active)} stays in use" if active else "nothing of this pack is in use"
+    return f"{_named(latest)} {_BECAUSE[latest.phase]}; {stays}."
+
+
+_BECAUSE = {
+    Phase.SNAPSHOTTED: "is being validated",
+    Phase.VALIDATED: "is being tested",
+    Phase.WAITING: "waits for other packs",
+    Phase.TESTED: "passed its tests and is about to become active",
+    Phase.SUPERSEDED: "was superseded",
+    Phase.REJECTED: "was rejected by validation",
+    Phase.FAILED: "did not pass its own tests and was rolled back",
+    Phase.ROLLED_BACK: "was rolled back by an operator",
+}
+
+
+def _details(latest: Revision, run: Run | None) -> Iterator[str]:
+    if latest.phase == Phase.WAITING:
+        for need in latest.waits_for:
+            wanted = "" if need["version"] == "*" else f" {need['version']}"
+            yield f"needs {need['ref']}{wanted}, which is not active; goes on by itself when it is"
+    yield from _problem_lines(latest.problems)
+    if latest.phase == Phase.ACTIVE and latest.forced:
+        yield "it was forced: its tests did not pass"
+    if latest.phase == Phase.ACTIVE and latest.tests_skipped:
+        yield "its tests were skipped"
+    if run is not None and run.report is not None:
+        yield from _run_lines(run, run.report)
+    if latest.phase in REFUSED:
+        yield ""
+        yield f"{_CHANGE_IT} Or try the same content again: packd retry {latest.ref}"
+
+
+def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
+    counts = f"{report['passed']} of {report['total_tests']} passed"
+    skipped = f", {report['skipped']} skipped" if report["skipped"] else ""
+    yield f"tests: {counts}{skipped} in {report['duration_ms'] / 1000:.2f} s ({run.verdict})"
+    if run.accepted and report["status"] == "passed":
+        return
+    failing = [(suite["name"], case) for suite in report["test_suites"] for case in suite["test_cases"]
+               if case["status"] in ("failed", "error")]  # fmt: skip
+    for suite, case in failing[:_FAILURES_SHOWN]:
+        yield f"{case['status'].upper()} {suite}: {case['name']}"
+        for line in (case["error_message"] or "").splitlines()[-12:]:
+            yield f"    {line}"
+    if len(failing) > _FAILURES_SHOWN:
+        yield f"… and {len(failing) - _FAILURES_SHOWN} more: packd tests {run.ref} --json"
+    yield from _troubled_suites(report)
+
+
+def _troubled_suites(report: dict[str, Any]) -> Iterator[str]:
+    for suite in report["test_suites"]:
+        if suite["status"] in ("passed", "skipped"):
+            continue
+        if suite["detail"]:
+            yield f"suite {suite['name']}: {suite['detail']}"
+        tail = suite["output_tail"][-_TAIL_SHOWN:].rstrip()
+        if tail:
+            yield f"the end of what {suite['name']} printed:"
+            yield from (f"    | {line}" for line in tail.splitlines()[-40:])
+
+
+def _problem_lines(problems: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for problem in (Problem(**stored) for stored in problems):
+        kind = "warning: " if problem.severity == "warning" else ""
+        yield f"{kind}{problem} [{problem.code}]"
+
+
+def _named(revision: Revision | None) -> str:
+    if revision is None:
+        return "nothing"
+    return f"{revision.name}" + (f" (version {revision.version})" if revision.version else "")
+
+
+_CHANGE_IT = "Change what is in the folder and it is tried again by itself."

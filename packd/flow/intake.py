@@ -1,0 +1,296 @@
+"""From drop to revision: what lies in the packs directory is read, fixed as a snapshot and written down.
+
+Everything here is level-triggered: `take` may be called for a drop at any time and for any reason; it looks at what
+is there, compares it with what was last seen, and does what follows from the difference.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from packd.domain.event_data import (
+    PackChanged,
+    PackDiscovered,
+    PackRolledBack,
+    PackValidationFailed,
+)
+from packd.domain.lifecycle import REFUSED, Phase
+from packd.domain.problems import Problem, errors
+from packd.domain.refs import ref_from_name
+from packd.flow import tell
+from packd.flow.outcomes import supersede_candidate, unregister_left_behind
+from packd.registry import queries
+from packd.registry.rows import Drop, Revision
+from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable, Unsettled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from packd.flow.clock import Clock
+    from packd.flow.occasion import Occasion
+    from packd.flow.packs_folder import PacksFolder
+    from packd.flow.pipeline import Pipeline
+    from packd.flow.removal import Removal
+    from packd.flow.runs import Runs
+    from packd.flow.settling import Settling
+    from packd.flow.stopwatch import Stopwatch
+    from packd.flow.workers import Lanes
+    from packd.registry.registry import Registry, Writer
+    from packd.registry.rows import Pack
+    from packd.snapshot.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Turns drops into revisions and hands them to the pipeline."""
+
+    def __init__(
+        self,
+        *,
+        folder: PacksFolder,
+        registry: Registry,
+        store: Store,
+        pipeline: Pipeline,
+        runs: Runs,
+        settling: Settling,
+        removal: Removal,
+        lanes: Lanes,
+        clock: Clock,
+        stopwatch: Stopwatch,
+        at_once: int,
+    ) -> None:
+        """`at_once` drops are read at the same time: more would only get in each other's way on the processors."""
+        self._few_at_once = threading.BoundedSemaphore(at_once)
+        self._folder = folder
+        self._registry = registry
+        self._store = store
+        self._pipeline = pipeline
+        self._runs = runs
+        self._settling = settling
+        self._removal = removal
+        self._lanes = lanes
+        self._clock = clock
+        self._stopwatch = stopwatch
+
+    def take_soon(self, name: str, occasion: Occasion) -> None:
+        """`take`, in the lane of the drop."""
+        self._lanes.submit(lane(name), self.take, name, occasion)
+
+    def remove_soon(self, name: str) -> None:
+        """Unregister what a drop was, in its lane, unless it is back."""
+        self._lanes.submit(lane(name), self._removal.carry_out, name)
+
+    def take(self, name: str, occasion: Occasion) -> None:
+        """Look at the drop `name` and do what follows: nothing, a new revision, a refusal, or noticing that it is gone."""
+        with self._few_at_once:
+            self._take(name, occasion)
+
+    def _take(self, name: str, occasion: Occasion) -> None:
+        kind = self._folder.kind_of(name)
+        with self._registry.read() as connection:
+            known = queries.drop(connection, name)
+        if kind is None:
+            if known is not None:
+                self._removal.notice(known)
+            return
+        self._settling.is_back(name)
+        if known is not None and self._unchanged(kind, known):
+            self._save(replace(known, gone_at_s=None), if_other_than=known)
+            return
+        began = self._clock.monotonic()
+        taken = self._read(name)
+        took_ms = (self._clock.monotonic() - began) * 1000
+        match taken:
+            case Unsettled(problem=problem) if not occasion.forced:
+                log.debug("drop.unsettled", drop=name, why=problem.message)
+                self._settling.again(name, occasion)
+            case Unsettled(problem=problem):
+                self._refuse(_seen(name, kind, known), (problem,), occasion)
+            case Refused(problems=problems, fingerprint=fingerprint):
+                self._refuse(replace(_seen(name, kind, known), fingerprint=fingerprint), problems, occasion)
+            case Snapshot():
+                self._record(_seen(name, kind, known), taken, occasion, snapshot_ms=took_ms)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def _unchanged(self, kind: str, known: Drop) -> bool:
+        """A stat for every file, not a read; what was too fresh to be trusted when it was read is read again."""
+        if known.fingerprint is None or known.kind != kind:
+            return False
+        return self._folder.look(known.name).fingerprint(self._now_ns()) == known.fingerprint
+
+    def _read(self, name: str) -> Snapshot | Unsettled | Refused:
+        try:
+            return self._store.take(self._folder.path / name, self._folder.ignore)
+        except (StoreFull, StoreUnwritable) as failure:
+            log.error("store.failed", drop=name, error=str(failure))
+            code = "store.full" if isinstance(failure, StoreFull) else "store.unwritable"
+            problem = Problem(code=code, message=f"{failure}; it is read again at the next scan")
+            return Refused(problems=(problem,), fingerprint=None)
+
+    def _now_ns(self) -> int:
+        return int(self._clock.now() * 1e9)
+
+    # --- a drop that could be read -----------------------------------------------------------------------------------
+
+    def _record(self, seen: Drop, snapshot: Snapshot, occasion: Occasion, *, snapshot_ms: float) -> None:
+        began = self._clock.monotonic()
+        findings = self._pipeline.examine(snapshot.digest, seen.name)
+        validate_ms = (self._clock.monotonic() - began) * 1000
+        ref = findings.ref or str(seen.ref)
+        seen = replace(seen, ref=ref, fingerprint=snapshot.fingerprint, digest=snapshot.digest, problems=())
+        with self._registry.write() as tx:
+            pack = queries.pack(tx.connection, ref)
+            rival = self._rival(pack, seen.name)
+            if rival is not None:
+                self._refuse_in(
+                    tx, seen, (_taken(ref, rival),) if findings.ref else errors(findings.problems), occasion
+                )
+                return
+            latest = queries.latest_revision(tx.connection, ref)
+            if self._nothing_new(tx, pack, latest, seen):
+                self._keep(tx, pack, seen)
+                return
+            revision = self._new_revision(tx, seen, pack, latest, snapshot, occasion, version=findings.version)
+            revision = self._pipeline.judge(tx, revision, findings)
+        for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):
+            self._stopwatch.add(revision.ref, revision.number, stage, ms)
+        if revision.phase in REFUSED:
+            self._pipeline.say_carried(revision)
+        self._runs.cancel(ref, older_than=revision.number)
+        self._pipeline.start(ref)
+
+    def _rival(self, pack: Pack | None, name: str) -> str | None:
+        """Another drop that is this pack already, and is still there."""
+        if pack is None or pack.unregistered_at or pack.drop_name in (None, name):
+            return None
+        return pack.drop_name if self._folder.has(str(pack.drop_name)) else None
+
+    def _nothing_new(self, tx: Writer, pack: Pack | None, latest: Revision | None, seen: Drop) -> bool:
+        """Content equal to the latest revision is a no-op, and so is content that packd itself put there."""
+        if pack is None or pack.unregistered_at or latest is None:
+            return False
+        known = queries.drop(tx.connection, seen.name)
+        return latest.digest == seen.digest or (
+            known is not None and not known.problems and known.digest == seen.digest
+        )
+
+    def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
+        tx.save_drop(seen)
+        if pack is not None and pack.drop_name != seen.name:
+            path = str(self._folder.path / seen.name)
+            tx.claim_pack(pack.ref, drop_name=seen.name, path=path)
+            unregister_left_behind(tx, pack.ref, path, correlation_id=self._clock.new_id("chg"))
+            log.info("drop.renamed", pack=pack.ref, drop=seen.name, before=pack.drop_name)
+
+    def _new_revision(
+        self,
+        tx: Writer,
+        seen: Drop,
+        pack: Pack | None,
+        latest: Revision | None,
+        snapshot: Snapshot,
+        occasion: Occasion,
+        *,
+        version: str | None,
+    ) -> Revision:
+        """Number it, supersede an older candidate, and tell that it is there."""
+        ref, path = str(seen.ref), str(self._folder.path / seen.name)
+        supersede_candidate(tx, ref)
+        tx.save_drop(seen)
+        tx.claim_pack(ref, drop_name=seen.name, path=path)
+        revision = Revision(
+            ref=ref,
+            number=latest.number + 1 if latest else 1,
+            digest=snapshot.digest,
+            version=version,
+            phase=Phase.SNAPSHOTTED,
+            path=path,
+            trigger=occasion.trigger,
+            source=occasion.source,
+            correlation_id=self._clock.new_id("chg"),
+            causation_id=None,
+            files=snapshot.files,
+            bytes=snapshot.bytes,
+            fields={},
+            needs=(),
+            problems=(),
+            waits_for=(),
+            forced=False,
+            tests_skipped=False,
+            first_change_at_s=occasion.first_change_at_s,
+            created_at=tx.now,
+            phase_at=tx.now,
+        )
+        kind = PackDiscovered if pack is None or pack.unregistered_at else PackChanged
+        event = tx.emit(
+            kind(
+                pack=tell.about(revision, queries.active_revision(tx.connection, ref)),
+                trigger=occasion.trigger,
+                files=revision.files,
+                bytes=revision.bytes,
+            ),
+            correlation_id=revision.correlation_id,
+        )
+        revision = replace(revision, causation_id=event.id)
+        tx.add_revision(revision)
+        return revision
+
+    # --- a drop that could not ---------------------------------------------------------------------------------------
+
+    def _refuse(self, seen: Drop, problems: Sequence[Problem], occasion: Occasion) -> None:
+        with self._registry.write() as tx:
+            self._refuse_in(tx, seen, problems, occasion)
+        if seen.ref is not None:
+            self._runs.cancel(seen.ref)
+
+    def _refuse_in(self, tx: Writer, seen: Drop, problems: Sequence[Problem], occasion: Occasion) -> None:
+        """No revision is made of it; what was in use stays. Told once, not at every look."""
+        listed = tuple(problem.to_dict() for problem in problems)
+        known = queries.drop(tx.connection, seen.name)
+        tx.save_drop(replace(seen, problems=listed))
+        if known is not None and known.problems == listed:
+            return
+        owned = queries.pack_of_drop(tx.connection, seen.name)
+        if owned is not None:
+            supersede_candidate(tx, owned.ref)
+        active = queries.active_revision(tx.connection, owned.ref) if owned else None
+        ref = owned.ref if owned else str(seen.ref)
+        about = tell.about_unread(ref, str(self._folder.path / seen.name), active)
+        change = self._clock.new_id("chg")
+        failed = tx.emit(PackValidationFailed(pack=about, problems=tell.problems(problems)), correlation_id=change)
+        tx.emit(
+            PackRolledBack(
+                pack=about, reason="validation_failed", failed=tell.NOTHING, restored=tell.label_or_null(active)
+            ),
+            correlation_id=change,
+            causation_id=failed.id,
+        )
+
+    def _save(self, drop: Drop, *, if_other_than: Drop) -> None:
+        if drop != if_other_than:
+            with self._registry.write() as tx:
+                tx.save_drop(drop)
+
+
+def lane(name: str) -> str:
+    """The lane in which everything about this drop happens, one thing after another."""
+    return f"drop:{name}"
+
+
+def _seen(name: str, kind: str, known: Drop | None) -> Drop:
+    """The drop as far as it is known before its content is read; until it says its ref, it goes by its name."""
+    return Drop(name=name, kind=kind, ref=(known.ref if known else None) or ref_from_name(name))
+
+
+def _taken(ref: str, rival: str) -> Problem:
+    return Problem(
+        code="manifest.ref_taken",
+        file="pack.yaml",
+        message=f"the pack '{ref}' is already here, in '{rival}': give this one another ref, or remove one of the two",
+    )

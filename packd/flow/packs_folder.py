@@ -1,0 +1,53 @@
+"""The packs directory as the corridor sees it: what lies in it, and a look at one of its drops."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packd.domain.refs import archive_suffix
+from packd.snapshot.tree import look
+from packd.watch.scan import drops, root_identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packd.domain.ignore import Ignore
+    from packd.snapshot.tree import Limits, Tree
+    from packd.watch.scan import DropKind, DropSeen
+
+
+@dataclass(frozen=True, kw_only=True)
+class PacksFolder:
+    """A path with the rules for what counts in it."""
+
+    path: Path
+    ignore: Ignore  # names that are no part of any pack
+    limits: Limits  # of one pack
+
+    def identity(self) -> str | None:
+        """Which folder lies at the path: its device and inode; None when there is none."""
+        found = root_identity(self.path)
+        return None if found is None else f"{found[0]}:{found[1]}"
+
+    def drops(self) -> list[DropSeen]:
+        """Everything that lies in it. Raises OSError when that can't be said."""
+        return drops(self.path, self.ignore)
+
+    def has(self, name: str) -> bool:
+        """Does anything lie there under this name, even a link to nothing?"""
+        return os.path.lexists(self.path / name)
+
+    def kind_of(self, name: str) -> DropKind | None:
+        """What lies there under this name; None when it is gone, or no drop."""
+        at = self.path / name
+        if at.is_symlink():
+            return "link"
+        if at.is_dir():
+            return "folder"
+        return "archive" if at.exists() and archive_suffix(name) else None
+
+    def look(self, name: str) -> Tree:
+        """A stat for every file of a drop; nothing is read."""
+        return look(self.path / name, self.ignore, self.limits)

@@ -1,0 +1,249 @@
+"""From snapshot to active: the stages of a revision, in order.
+
+    snapshotted ─ validate ─▶ validated ─ test ─▶ tested ─ activate ─▶ active
+
+`carry` looks up where the candidate of a pack stands and takes it as far as it goes. Each stage ends in one
+transaction that writes the new phase together with the events that tell of it, so that a crash at any moment leaves
+a phase from which `carry` goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from semantic_version import Version
+
+from packd.domain.lifecycle import Phase, Trigger
+from packd.domain.problems import Problem, errors
+from packd.flow import outcomes, standing
+from packd.flow.requirements import untested
+from packd.registry import queries
+from packd.validate.load import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from packd.domain.manifest import Manifest, Testing
+    from packd.domain.reports import Report
+    from packd.flow.clock import Clock
+    from packd.flow.policy import Policy
+    from packd.flow.runs import Runs
+    from packd.flow.stopwatch import Stopwatch
+    from packd.flow.workers import Lanes
+    from packd.registry.registry import Registry, Writer
+    from packd.registry.rows import Revision, Run
+    from packd.snapshot.store import Store
+    from packd.validate.findings import Findings
+
+log = structlog.get_logger(__name__)
+
+_FINDINGS_KEPT: Final = 256  # enough for what is on its way at any moment; a few kilobytes each
+
+
+class Pipeline:
+    """Carries candidates to their end. One step at a time per pack, packs side by side."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        store: Store,
+        runs: Runs,
+        lanes: Lanes,
+        policy: Policy,
+        clock: Clock,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._runs = runs
+        self._lanes = lanes
+        self._policy = policy
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._lock = threading.Lock()
+        self._findings: OrderedDict[tuple[str, str], Findings] = OrderedDict()
+        self._stages: dict[Phase, Callable[[Revision], bool]] = {
+            Phase.SNAPSHOTTED: self._validate,
+            Phase.VALIDATED: self._test,
+            Phase.TESTED: self._activate,
+            Phase.WAITING: self._wait,
+        }
+
+    def start(self, ref: str) -> None:
+        """Carry the pack's candidate, soon, in its lane."""
+        self._lanes.submit(lane(ref), self.carry, ref)
+
+    def carry(self, ref: str) -> None:
+        """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
+        first = revision = self._candidate(ref)
+        goes_on = True
+        while revision is not None and goes_on:
+            before = revision
+            goes_on = self._stages[before.phase](before)
+            revision = self._candidate(ref)
+            if revision is None or revision.number != before.number:
+                self.say_carried(before)
+        if revision != first:
+            self.release(besides=ref)
+
+    def say_carried(self, revision: Revision) -> None:
+        """The one line that has everything about a revision that has come to its end, with the time of every stage."""
+        with self._registry.read() as connection:
+            ended = queries.revision(connection, revision.ref, revision.number) or revision
+        log.info(
+            "revision.carried",
+            pack=ended.ref,
+            revision=ended.number,
+            version=ended.version,
+            phase=str(ended.phase),
+            trigger=ended.trigger,
+            digest=ended.digest,
+            files=ended.files,
+            bytes=ended.bytes,
+            total_ms=round((self._clock.now() - ended.first_change_at_s) * 1000, 1),
+            **self._stopwatch.take(ended.ref, ended.number),
+        )
+
+    def release(self, besides: str | None = None) -> None:
+        """Look again at every candidate that may be waiting for what has just changed."""
+        with self._registry.read() as connection:
+            waiting = queries.waiting_candidates(connection)
+        for ref in waiting:
+            if ref != besides:
+                self.start(ref)
+
+    def examine(self, digest: str, name: str) -> Findings:
+        """What validation says of a snapshot; `name` is the drop's. Snapshots never change, so the answer is kept."""
+        key = (digest, name)
+        with self._lock:
+            known = self._findings.get(key)
+        if known is None:
+            known = check(self._store.path(digest), name=name, runtime=self._policy.runtime)
+            with self._lock:
+                self._findings[key] = known
+                while len(self._findings) > _FINDINGS_KEPT:
+                    self._findings.popitem(last=False)
+        return known
+
+    def examine_revision(self, revision: Revision) -> Findings:
+        """What validation says of a revision's snapshot."""
+        return self.examine(revision.digest, PurePath(revision.path).name)
+
+    def judge(self, tx: Writer, revision: Revision, findings: Findings) -> Revision:
+        """Validated, waiting or rejected: one step inside the caller's transaction."""
+        manifest = findings.manifest
+        problems = (
+            *findings.problems,
+            *untested(manifest, required=self._policy.tests_required and not revision.tests_skipped),
+            *_version_problems(tx, revision, manifest),
+        )
+        listed = tuple(problem.to_dict() for problem in problems)
+        if errors(problems) or manifest is None:
+            known = tx.change(revision, problems=listed, version=findings.version)
+            return outcomes.reject(tx, known, errors(problems))
+        validated = tx.move(
+            revision,
+            Trigger.VALIDATION_PASSED,
+            version=manifest.version,
+            fields=manifest.fields,
+            needs=tuple({"ref": need.ref, "range": need.range} for need in manifest.needs),
+            problems=listed,
+        )
+        tx.set_components(validated, manifest.components)
+        return outcomes.settle_dependencies(tx, validated)
+
+    # --- the stages: each returns True when the next one can follow at once ------------------------------------------
+
+    def _validate(self, revision: Revision) -> bool:
+        with self._stopwatch.measure(revision, "validate"):
+            findings = self.examine_revision(revision)
+        with self._registry.write() as tx:
+            if _is_still(tx, revision):
+                self.judge(tx, revision, findings)
+        return True
+
+    def _wait(self, revision: Revision) -> bool:
+        with self._registry.write() as tx:
+            if not _is_still(tx, revision):
+                return True
+            outlook = standing.of(tx.connection, revision)
+            if outlook.missing and not outlook.breaks:
+                return False
+            released = tx.move(revision, Trigger.RELEASED, waits_for=())
+            if outlook.breaks:
+                outcomes.reject_breaking(tx, released, outlook)
+        return True
+
+    def _test(self, revision: Revision) -> bool:
+        manifest = self.examine_revision(revision).manifest
+        testing = manifest.testing if manifest else None
+        if manifest is None or testing is None or not testing.enabled or revision.tests_skipped:
+            with self._registry.write() as tx:
+                if _is_still(tx, revision):
+                    tx.move(revision, Trigger.TESTS_PASSED, tests_skipped=True)
+            return True
+        run = self._begin_run(revision, testing)
+        if run is None:
+            return True
+        with self._stopwatch.measure(revision, "test"):
+            report = self._runs.execute(revision, run, manifest, testing)
+        return self._finish_run(revision, run, report, testing)
+
+    def _activate(self, revision: Revision) -> bool:
+        with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
+            return not _is_still(tx, revision) or outcomes.activate(tx, revision, now_s=self._clock.now())
+
+    # --- parts of the stages -----------------------------------------------------------------------------------------
+
+    def _begin_run(self, revision: Revision, testing: Testing) -> Run | None:
+        """None when the candidate was superseded in the meantime."""
+        with self._registry.write() as tx:
+            if not _is_still(tx, revision):
+                return None
+            reason = "update" if queries.active_revision(tx.connection, revision.ref) else "install"
+            return self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.source)
+
+    def _finish_run(self, revision: Revision, run: Run, report: Report, testing: Testing) -> bool:
+        """A run that was stopped says nothing about the revision: it is tested again, or has been superseded."""
+        with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
+            judged = self._runs.finish(tx, run, report, testing)
+            current = queries.candidate(tx.connection, revision.ref)
+            if current is None or current.number != revision.number:
+                return True
+            if report.reason == "cancelled":
+                return False
+            if not (judged.accepted or current.forced):
+                outcomes.fail(tx, current, run, report)
+                return True
+            tested = outcomes.accept(tx, current, run, report)
+            return outcomes.activate(tx, tested, now_s=self._clock.now())
+
+    def _candidate(self, ref: str) -> Revision | None:
+        with self._registry.read() as connection:
+            return queries.candidate(connection, ref)
+
+
+def lane(ref: str) -> str:
+    """The lane in which everything about this pack happens, one thing after another."""
+    return f"pack:{ref}"
+
+
+def _is_still(tx: Writer, revision: Revision) -> bool:
+    """Nothing has happened to the candidate since it was looked up."""
+    return queries.candidate(tx.connection, revision.ref) == revision
+
+
+def _version_problems(tx: Writer, revision: Revision, manifest: Manifest | None) -> tuple[Problem, ...]:
+    """A version that went backwards is allowed, but nobody should have to find out by himself."""
+    active = queries.active_revision(tx.connection, revision.ref)
+    if manifest is None or active is None or active.version is None:
+        return ()
+    if not Version.coerce(manifest.version) < Version.coerce(active.version):
+        return ()
+    message = f"version {manifest.version} is older than the active {active.version}; that is allowed"
+    return (Problem(code="manifest.version_went_backwards", file="pack.yaml", message=message, severity="warning"),)

@@ -1,0 +1,73 @@
+"""What follows from the registry on disk: the `active/` links, the markers, and the dropped folder if it is restored.
+
+Updated behind every commit, before anybody is told; rebuilt as a whole at start. Losing one delays nothing but itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from packd.domain import event_data as said
+from packd.flow.explain import explain, is_refused
+from packd.registry import queries
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from packd.flow.links import Links
+    from packd.flow.markers import Markers
+    from packd.registry.registry import Registry
+    from packd.registry.rows import StoredEvent
+    from packd.snapshot.store import Store
+
+_IN_USE_CHANGES: Final = frozenset(
+    model.type for model in (said.PackRegistered, said.PackUpdated, said.PackRolledBack, said.PackUnregistered)
+)
+
+
+class Projections:
+    """Keeps links and markers in line with the registry."""
+
+    def __init__(self, *, registry: Registry, store: Store, links: Links, markers: Markers) -> None:
+        self._registry = registry
+        self._store = store
+        self._links = links
+        self._markers = markers
+
+    def committed(self, events: tuple[StoredEvent, ...]) -> None:
+        """Called behind every transaction that emitted events."""
+        refs = {event.subject.removeprefix("packs/") for event in events if event.type in _IN_USE_CHANGES}
+        for ref in sorted(refs):
+            self.show(ref)
+
+    def show(self, ref: str) -> None:
+        """Make the link of one pack and the markers of its drops say what is true now."""
+        with self._registry.read() as connection:
+            active = queries.active_revision(connection, ref)
+            pack = queries.pack(connection, ref)
+            names = {drop.name for drop in queries.drops_claiming(connection, ref)}
+            if pack is not None and pack.drop_name is not None:
+                names.add(pack.drop_name)
+            said = {name: self._markers_of(connection, name) for name in sorted(names)}
+        self._links.point(ref, self._store.path(active.digest) if active else None)
+        for name, (failed, in_use) in said.items():
+            self._markers.show(name, failed=failed, active=in_use)
+
+    def _markers_of(self, connection: Connection, drop_name: str) -> tuple[str | None, str | None]:
+        """The texts of `.failed` and `.active` beside one drop. Nothing is put into words that nobody will read."""
+        drop = queries.drop(connection, drop_name)
+        if drop is None or drop.gone_at_s is not None:
+            return None, None
+        if not (self._markers.tells_of_active or is_refused(connection, drop)):
+            return None, None
+        explanation = explain(connection, drop_name)
+        if explanation is None:
+            return None, None
+        text = explanation.text()
+        return text if explanation.refused else None, text if explanation.active else None
+
+    def rebuild(self) -> int:
+        """Make every link right; returns how many were wrong."""
+        with self._registry.read() as connection:
+            digests = queries.active_digests(connection)
+        return self._links.rebuild({ref: self._store.path(digest) for ref, digest in digests.items()})

@@ -1,0 +1,168 @@
+"""Making the registry match the disk: a plan that says what differs and why, and the actions that follow from it.
+
+File events only say where to look; this looks everywhere. It runs at start, on a period, and after any sign that
+events were lost, so that whatever was missed is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from packd.flow.occasion import Occasion
+from packd.registry import queries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from packd.flow.clock import Clock
+    from packd.flow.intake import Intake
+    from packd.flow.packs_folder import PacksFolder
+    from packd.flow.pipeline import Pipeline
+    from packd.flow.projections import Projections
+    from packd.flow.settling import Settling
+    from packd.flow.watchkeeping import Watchkeeper
+    from packd.flow.workers import Lanes
+    from packd.registry.registry import Registry
+    from packd.registry.rows import Drop
+    from packd.snapshot.tree import Tree
+    from packd.watch.watcher import Watcher
+
+LANE: Final = "reconcile"  # so that two never overlap
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What differs between the packs directory and the registry."""
+
+    unchanged: tuple[str, ...] = ()  # drops that are as they were
+    changed: tuple[str, ...] = ()  # drops to be read: new, or other than when they were last read
+    gone: tuple[str, ...] = ()  # drops that are not there any more
+    unfinished: tuple[str, ...] = ()  # packs whose candidate has not come to its end
+    ages_s: dict[str, float] = field(default_factory=dict)  # changed drop → seconds since its last write
+
+    def counts(self) -> dict[str, int]:
+        """How much of each kind, without the zeros."""
+        kinds = {name: len(getattr(self, name)) for name in ("unchanged", "changed", "gone", "unfinished")}
+        return {name: number for name, number in kinds.items() if number}
+
+
+def is_lost(known: Collection[str], seen: Collection[str], *, identity: str, last_identity: str | None) -> bool:
+    """Has another, empty folder taken the place of the packs directory?
+
+    That is what an unmounted volume looks like. It must not be taken for everybody's packs being removed at once.
+    """
+    replaced = last_identity is not None and identity != last_identity
+    return replaced and bool(known) and not set(known) & set(seen)
+
+
+class Reconciler:
+    """Compares, plans, acts. `run` is called in a lane of its own, so two never overlap."""
+
+    def __init__(
+        self,
+        *,
+        folder: PacksFolder,
+        registry: Registry,
+        settling: Settling,
+        intake: Intake,
+        pipeline: Pipeline,
+        projections: Projections,
+        keeper: Watchkeeper,
+        watcher: Watcher,
+        lanes: Lanes,
+        clock: Clock,
+    ) -> None:
+        self._folder = folder
+        self._registry = registry
+        self._settling = settling
+        self._intake = intake
+        self._pipeline = pipeline
+        self._projections = projections
+        self._keeper = keeper
+        self._watcher = watcher
+        self._lanes = lanes
+        self._clock = clock
+
+    def request(self) -> None:
+        """Reconcile soon; asking again before it has begun changes nothing."""
+        self._lanes.submit(LANE, self._run_in_lane)
+
+    def _run_in_lane(self) -> None:
+        self.run()
+
+    def run(self) -> dict[str, int]:
+        """Compare everything and start what follows; returns how much there was of each kind."""
+        if not self._root_is_there():
+            return {}
+        self._watcher.recount()  # is every folder watched? a limit that is reached says nothing by itself
+        plan = self._plan()
+        self._act(plan)
+        wrong = self._projections.rebuild()
+        counts = plan.counts() | ({"links": wrong} if wrong else {})
+        log.debug("reconcile.done", **counts)
+        return counts
+
+    def _root_is_there(self) -> bool:
+        """Is the packs directory the one that it was? While it is away nothing counts as removed."""
+        identity = self._folder.identity()
+        if identity is None:
+            self._lose("the packs directory is missing")
+            return False
+        with self._registry.read() as connection:
+            last = queries.fact(connection, "root_identity")
+        if identity != last and not self._take_over(identity, last):
+            return False
+        self._keeper.found_root()
+        return True
+
+    def _take_over(self, identity: str, last: str | None) -> bool:
+        """Another folder lies at the path, or the first one: remember it, unless it looks like an unmounted one."""
+        with self._registry.read() as connection:
+            known = [drop.name for drop in queries.all_drops(connection)]
+        seen = [one.name for one in self._folder.drops()]
+        if is_lost(known, seen, identity=identity, last_identity=last):
+            self._lose("an empty folder has taken the place of the packs directory; is it not mounted?")
+            return False
+        with self._registry.write() as tx:
+            tx.set_fact("root_identity", identity)
+        return True
+
+    def _lose(self, why: str) -> None:
+        self._settling.hold_removals()
+        self._keeper.lost_root(why)
+
+    def _plan(self) -> Plan:
+        with self._registry.read() as connection:
+            known = {drop.name: drop for drop in queries.all_drops(connection)}
+            unfinished = tuple(revision.ref for revision in queries.candidates(connection))
+        unchanged, changed, ages = [], [], {}
+        seen = self._folder.drops()
+        for one in seen:
+            before = known.get(one.name)
+            tree = self._folder.look(one.name)
+            if before is not None and before.kind == one.kind and self._same(tree, before):
+                unchanged.append(one.name)
+            else:
+                changed.append(one.name)
+                ages[one.name] = max(0.0, self._clock.now() - tree.newest_ns / 1e9)
+        gone = tuple(known.keys() - {one.name for one in seen})
+        return Plan(unchanged=tuple(unchanged), changed=tuple(changed), gone=gone, unfinished=unfinished, ages_s=ages)
+
+    def _same(self, tree: Tree, before: Drop) -> bool:
+        if before.fingerprint is None or before.gone_at_s is not None:
+            return False
+        fingerprint = tree.fingerprint(int(self._clock.now() * 1e9))
+        return fingerprint == before.fingerprint
+
+    def _act(self, plan: Plan) -> None:
+        for name in plan.changed:
+            self._settling.touched(name, trigger="scan", age_s=plan.ages_s[name])
+        for name in plan.gone:
+            self._intake.take_soon(name, Occasion(trigger="scan", first_change_at_s=self._clock.now()))
+        for ref in plan.unfinished:
+            self._pipeline.start(ref)

@@ -1,0 +1,174 @@
+"""Running a revision's suites: asks the executor, waits, and keeps the means to stop what is under way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from packd.domain.event_data import PackTestStarted
+from packd.domain.failures import Code, Failure
+from packd.domain.reports import Case
+from packd.domain.verdict import verdict
+from packd.flow import outcomes, tell
+from packd.registry import queries
+from packd.registry.rows import Run
+from packd.testrun.executor import CancelToken, RunRequest
+
+if TYPE_CHECKING:
+    from packd.domain.manifest import Manifest, Testing
+    from packd.domain.reports import Report
+    from packd.domain.verdict import Verdict
+    from packd.flow.clock import Clock
+    from packd.flow.policy import Policy
+    from packd.registry.registry import Registry, Writer
+    from packd.registry.rows import Revision
+    from packd.snapshot.store import Store
+    from packd.testrun.executor import Executor
+
+
+OnCase = Callable[[str, Case], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _UnderWay:
+    """A run that can be stopped."""
+
+    number: int  # of the revision
+    token: CancelToken
+
+
+class Runs:
+    """Begin, execute, finish. The rows are written in the caller's transactions, the waiting is done outside of them."""
+
+    def __init__(self, *, registry: Registry, store: Store, executor: Executor, policy: Policy, clock: Clock) -> None:
+        self._registry = registry
+        self._store = store
+        self._executor = executor
+        self._policy = policy
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._under_way: dict[str, _UnderWay] = {}
+
+    def under_way(self) -> list[str]:
+        """The packs whose tests run now."""
+        with self._lock:
+            return sorted(self._under_way)
+
+    def cancel(self, ref: str, *, older_than: int | None = None) -> None:
+        """Stop the run of this pack, or only that of a revision before `older_than`."""
+        with self._lock:
+            running = self._under_way.get(ref)
+        if running is not None and (older_than is None or running.number < older_than):
+            running.token.cancel("newer content arrived")
+
+    def begin(self, tx: Writer, revision: Revision, testing: Testing, *, reason: str, source: str, actor: str) -> Run:
+        """Write down that a run starts, and tell."""
+        run = Run(
+            id=self._clock.new_id("run"),
+            ref=revision.ref,
+            number=revision.number,
+            trigger_reason=reason,
+            source=source,
+            actor=actor,
+            started_at=tx.now,
+            finished_at=None,
+            status=None,
+            accepted=None,
+            verdict=None,
+            report=None,
+        )
+        tx.start_run(run)
+        suites = tuple(suite.name for suite in testing.suites)
+        started = PackTestStarted(pack=outcomes.about(tx, revision), run_id=run.id, suites=suites)
+        tx.change(revision, causation_id=outcomes.emit(tx, revision, started))
+        return run
+
+    def execute(
+        self,
+        revision: Revision,
+        run: Run,
+        manifest: Manifest,
+        testing: Testing,
+        *,
+        rebuild: bool = False,
+        on_case: OnCase | None = None,
+    ) -> Report:
+        """Wait for the report; `cancel` ends it early. `on_case` gets (suite, case) from another thread, as cases end."""
+        request = self._request(revision, run, manifest, testing, rebuild=rebuild)
+        token = CancelToken()
+        with self._lock:
+            self._under_way[revision.ref] = _UnderWay(number=revision.number, token=token)
+        try:
+            return self._executor.submit(request, cancel=token, on_case=on_case).result()
+        finally:
+            with self._lock:
+                del self._under_way[revision.ref]
+
+    def finish(self, tx: Writer, run: Run, report: Report, testing: Testing) -> Verdict:
+        """Write down what came of it."""
+        judged = verdict(report, min_pass_rate=testing.min_pass_rate, on_failure=testing.on_failure)
+        tx.finish_run(
+            run.id, status=report.status, accepted=judged.accepted, verdict=judged.sentence, report=report.to_dict()
+        )
+        return judged
+
+    def now(
+        self,
+        revision: Revision,
+        manifest: Manifest | None,
+        *,
+        runner: str | None,
+        rebuild: bool = False,
+        on_case: OnCase | None = None,
+        actor: str,
+        source: str,
+    ) -> Run:
+        """Run the suites because somebody asked; nothing becomes active or is rolled back by it.
+
+        With `rebuild` its environments are built anew. Raises Failure when there is nothing to run.
+        """
+        manifest, testing = _chosen(revision, manifest, runner)
+        with self._registry.write() as tx:
+            run = self.begin(tx, revision, testing, reason="manual", source=source, actor=actor)
+        report = self.execute(revision, run, manifest, testing, rebuild=rebuild, on_case=on_case)
+        with self._registry.write() as tx:
+            self.finish(tx, run, report, testing)
+            outcomes.emit(tx, revision, tell.run_ended(outcomes.about(tx, revision), run.id, report))
+            return queries.finished_run(tx.connection, run.id)
+
+    def _request(
+        self, revision: Revision, run: Run, manifest: Manifest, testing: Testing, *, rebuild: bool
+    ) -> RunRequest:
+        return RunRequest(
+            run_id=run.id,
+            ref=revision.ref,
+            version=revision.version or "",
+            tree=self._store.path(revision.digest),
+            suites=testing.suites,
+            default_timeout_s=self._policy.suite_timeout_s,
+            limits=self._policy.run_limits,
+            result_format=testing.result_format,
+            result_path=testing.result_path,
+            started_at=run.started_at,
+            allow_network=self._policy.allow_network,
+            parallel=testing.parallel,
+            python_version=manifest.python_version,
+            python_dependencies=manifest.python_dependencies,
+            rebuild=rebuild,
+        )
+
+
+def _chosen(revision: Revision, manifest: Manifest | None, runner: str | None) -> tuple[Manifest, Testing]:
+    """What was asked for."""
+    testing = manifest.testing if manifest else None
+    if manifest is None or testing is None or not testing.suites:
+        raise Failure(Code.BAD_REQUEST, f"No testing configuration found in pack.yaml for pack '{revision.ref}'")
+    if runner is None:
+        return manifest, testing
+    suites = tuple(suite for suite in testing.suites if suite.name == runner)
+    if not suites:
+        names = ", ".join(suite.name for suite in testing.suites)
+        raise Failure(Code.NOT_FOUND, f"'{revision.ref}' has no suite called '{runner}'; it has: {names}")
+    return manifest, replace(testing, suites=suites)

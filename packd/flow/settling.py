@@ -1,0 +1,137 @@
+"""Waiting for drops to go quiet: hints come in from the watcher and the scans, settled drops go to their lane."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from packd.flow.occasion import Occasion, TriggerWord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from packd.flow.clock import Clock
+    from packd.watch.settle import Settled, Settler
+
+log = structlog.get_logger(__name__)
+
+
+class Settling:
+    """The settle thread. It decides nothing itself: the settler says who is quiet, here is only the waiting."""
+
+    def __init__(self, settler: Settler, *, remove_grace_s: float, clock: Clock) -> None:
+        self._settler = settler
+        self._grace_s = remove_grace_s
+        self._clock = clock
+        self._wake = threading.Condition()
+        self._triggers: dict[str, TriggerWord] = {}  # drop → what made packd look, for those that have not settled yet
+        self._gone: dict[str, float] = {}  # drop → when its time of grace is over
+        self._handing_over = 0  # drops that have settled and are not in their lane yet
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="settle", daemon=True)
+        self._take: Callable[[str, Occasion], None] = _nobody
+        self._remove: Callable[[str], None] = _nobody
+
+    def start(self, *, take: Callable[[str, Occasion], None], remove: Callable[[str], None]) -> None:
+        """`take` gets every drop that has settled, `remove` every one that stayed away; both must be quick."""
+        self._take, self._remove = take, remove
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def touched(self, name: str, *, trigger: TriggerWord = "fs", age_s: float = 0.0) -> None:
+        """Something below the drop changed, `age_s` seconds ago."""
+        with self._wake:
+            self._triggers.setdefault(name, trigger)
+            self._settler.touched(name, self._clock.monotonic(), age_s=age_s)
+            self._wake.notify()
+
+    def arrived_whole(self, name: str) -> None:
+        """One rename brought the whole drop, or an archive was closed: it needs no quiet time."""
+        with self._wake:
+            self._triggers.setdefault(name, "fs")
+            self._settler.arrived_whole(name, self._clock.monotonic())
+            self._wake.notify()
+
+    def again(self, name: str, occasion: Occasion) -> None:
+        """It changed while it was read, or has no end yet: wait once more."""
+        if occasion.burst is None:
+            self.touched(name, trigger=occasion.trigger)
+            return
+        with self._wake:
+            self._triggers.setdefault(name, occasion.trigger)
+            self._settler.again(occasion.burst, self._clock.monotonic())
+            self._wake.notify()
+
+    def is_gone(self, name: str) -> None:
+        """Start its time of grace, if that is not running already."""
+        with self._wake:
+            self._settler.forget(name)
+            self._gone.setdefault(name, self._clock.monotonic() + self._grace_s)
+            self._wake.notify()
+
+    def is_back(self, name: str) -> None:
+        with self._wake:
+            self._gone.pop(name, None)
+
+    def hold_removals(self) -> None:
+        """The packs directory itself is away: nothing counts as removed."""
+        with self._wake:
+            self._gone.clear()
+
+    def waiting(self) -> int:
+        """How many drops have not settled yet, or are in their time of grace."""
+        with self._wake:
+            return len(self._triggers) + len(self._gone) + self._handing_over
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if self._stopping:
+                    return
+                settled, gone = self._due()
+                if not settled and not gone:
+                    self._wake.wait(self._until_next())
+                    continue
+                self._handing_over = len(settled) + len(gone)
+                occasions = [(one.name, self._occasion(one)) for one in settled]
+            for name, occasion in occasions:
+                self._take(name, occasion)
+            for name in gone:
+                self._remove(name)
+            with self._wake:
+                self._handing_over = 0
+
+    def _due(self) -> tuple[list[Settled], list[str]]:
+        now = self._clock.monotonic()
+        gone = [name for name, deadline in self._gone.items() if deadline <= now]
+        for name in gone:
+            del self._gone[name]
+        return self._settler.due(now), gone
+
+    def _until_next(self) -> float | None:
+        deadlines = [*self._gone.values()]
+        following = self._settler.next_deadline()
+        if following is not None:
+            deadlines.append(following)
+        return max(0.0, min(deadlines) - self._clock.monotonic()) if deadlines else None
+
+    def _occasion(self, settled: Settled) -> Occasion:
+        settle_s = self._clock.monotonic() - settled.first_change
+        return Occasion(
+            trigger=self._triggers.pop(settled.name, "fs"),
+            first_change_at_s=self._clock.now() - settle_s,
+            settle_ms=settle_s * 1000,
+            burst=settled,
+        )
+
+
+def _nobody(*_: object) -> None:
+    """Before `start` nobody listens."""

@@ -1,0 +1,108 @@
+"""The daemon at a glance."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packd import __version__
+from packd.domain.lifecycle import REFUSED, UNFINISHED, Phase
+from packd.registry import queries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from packd.flow.runs import Runs
+    from packd.flow.settling import Settling
+    from packd.flow.watchkeeping import Watchkeeper
+    from packd.flow.workers import Lanes
+    from packd.registry.registry import Registry
+    from packd.watch.watcher import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Asks every part how it is; `view` is what `packd status` shows."""
+
+    packs_dir: Path
+    state_dir: Path
+    registry: Registry
+    keeper: Watchkeeper
+    watcher: Watcher
+    lanes: Lanes
+    settling: Settling
+    runs: Runs
+    started_at: str
+    isolation: str
+
+    def view(self) -> dict[str, Any]:
+        with self.registry.read() as connection:
+            packs, endpoints = _packs(connection), _endpoints(connection)
+        watch = self.watcher.state()
+        troubles = self.keeper.troubles()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "packs_dir": str(self.packs_dir),
+            "state_dir": str(self.state_dir),
+            "started_at": self.started_at,
+            "watch": {
+                "state": "degraded" if troubles or not watch.alive else "watching",
+                "watches": watch.watches,
+                "folders": watch.folders,
+                "limit": watch.limit,
+                "troubles": troubles,
+            },
+            "packs": packs,
+            "queue": {
+                "settling": self.settling.waiting(),
+                "jobs": self.lanes.depth(),
+                "testing": self.runs.under_way(),
+            },
+            "endpoints": endpoints,
+            "isolation": self.isolation,
+        }
+
+
+def _packs(connection: Connection) -> dict[str, int]:
+    """How many packs there are of each kind: in use, on their way, refused; and drops that never became one."""
+    present = {pack.ref for pack in queries.present_packs(connection)}
+    phases = [revision.phase for revision in queries.latest_revisions(connection) if revision.ref in present]
+    kinds = Counter(_kind(phase) for phase in phases)
+    refused = sum(1 for drop in queries.all_drops(connection) if drop.problems)
+    return {
+        "active": len(queries.active_digests(connection)),
+        "waiting": kinds["waiting"],
+        "testing": kinds["testing"],
+        "refused": kinds["refused"] + refused,
+        "total": len(present) + refused,
+    }
+
+
+def _kind(phase: Phase) -> str:
+    if phase == Phase.WAITING:
+        return "waiting"
+    if phase in UNFINISHED:
+        return "testing"
+    return "refused" if phase in REFUSED else "settled"
+
+
+def _endpoints(connection: Connection) -> list[dict[str, Any]]:
+    counts = queries.delivery_counts(connection)
+    errors = queries.last_errors(connection)
+    return [
+        {
+            "name": endpoint.name,
+            "url": endpoint.url,
+            "state": endpoint.state,
+            "pending": counts.get(endpoint.name, {}).get("pending", 0),
+            "delivered": counts.get(endpoint.name, {}).get("delivered", 0),
+            "exhausted": counts.get(endpoint.name, {}).get("exhausted", 0),
+            "last_error": errors.get(endpoint.name),
+        }
+        for endpoint in queries.all_endpoints(connection)
+    ]

@@ -1,0 +1,40 @@
+"""How long each stage of a revision took, for the one line that is logged when it has arrived."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from packd.registry.rows import Revision
+
+
+class Stopwatch:
+    """Milliseconds by revision and stage. Kept in memory: after a restart only what is left is measured."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stages: dict[tuple[str, int], dict[str, float]] = {}
+
+    @contextmanager
+    def measure(self, revision: Revision, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(revision.ref, revision.number, stage, (time.perf_counter() - began) * 1000)
+
+    def add(self, ref: str, number: int, stage: str, ms: float) -> None:
+        with self._lock:
+            stages = self._stages.setdefault((ref, number), {})
+            stages[stage] = round(stages.get(stage, 0.0) + ms, 2)
+
+    def take(self, ref: str, number: int) -> dict[str, float]:
+        """The stages so far, e.g. {"snapshot_ms": 2.9, "test_ms": 4.1}; asked once, then forgotten."""
+        with self._lock:
+            stages = self._stages.pop((ref, number), {})
+        return {f"{stage}_ms": ms for stage, ms in stages.items()}

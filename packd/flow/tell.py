@@ -1,0 +1,83 @@
+"""Rows as the parts of events that speak of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packd.domain.event_data import PackTestFailed, PackTestPassed
+from packd.domain.event_parts import Counts, FailureInfo, PackInfo, ProblemInfo, RevisionInfo
+from packd.domain.events import failed_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packd.domain.problems import Problem
+    from packd.domain.reports import Report
+    from packd.registry.rows import Revision
+
+
+def about(revision: Revision, previous: Revision | None = None) -> PackInfo:
+    """The `pack` member of every pack event; `previous` is what was in use before."""
+    return PackInfo(
+        ref=revision.ref,
+        version=revision.version,
+        revision=revision.number,
+        path=revision.path,
+        digest=revision.digest,
+        previous=label_or_null(previous),
+    )
+
+
+def about_unread(ref: str, path: str, active: Revision | None) -> PackInfo:
+    """The same for a drop whose content could not be fixed: it has no revision and no digest."""
+    return PackInfo(ref=ref, version=None, revision=None, path=path, digest=None, previous=label_or_null(active))
+
+
+def label(revision: Revision) -> RevisionInfo:
+    """A revision in short."""
+    return RevisionInfo(version=revision.version, revision=revision.number, digest=revision.digest)
+
+
+def label_or_null(revision: Revision | None) -> RevisionInfo | None:
+    return None if revision is None else label(revision)
+
+
+def problems(found: Iterable[Problem]) -> tuple[ProblemInfo, ...]:
+    """What validation found, the suggestion as part of the message."""
+    return tuple(
+        ProblemInfo(
+            code=problem.code,
+            file=problem.file,
+            line=problem.line,
+            column=problem.column,
+            message=f"{problem.message} (did you mean {problem.suggestion!r}?)"
+            if problem.suggestion
+            else problem.message,
+        )
+        for problem in found
+    )
+
+
+def run_ended(pack: PackInfo, run_id: str, report: Report) -> PackTestPassed | PackTestFailed:
+    """Passed or failed, as the report says; whether that was accepted is another matter."""
+    counts, pass_rate = Counts(**report.counts()), round(report.pass_rate, 4)
+    if report.status == "passed":
+        return PackTestPassed(
+            pack=pack, run_id=run_id, duration_ms=report.duration_ms, tests=counts, pass_rate=pass_rate
+        )
+    return PackTestFailed(
+        pack=pack,
+        run_id=run_id,
+        duration_ms=report.duration_ms,
+        tests=counts,
+        pass_rate=pass_rate,
+        reason=failed_reason(report.reason),
+        failures=tuple(
+            FailureInfo(suite=suite, case=case.name, message=case.error_message)
+            for suite, case in report.failing_cases()
+        ),
+        output_tail=report.output_tail(),
+    )
+
+
+NOTHING = RevisionInfo(version=None, revision=None, digest=None)  # a drop that never became a revision

@@ -1,0 +1,106 @@
+"""Between the watcher and everything else: hints go to the settle thread, signs of loss become events and full scans."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from packd.domain.event_data import WatchDegraded, WatchRecovered
+from packd.watch.hints import TroubleReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from packd.domain.event_data import WatchData
+    from packd.flow.clock import Clock
+    from packd.flow.settling import Settling
+    from packd.registry.registry import Registry
+    from packd.watch.hints import Hint, Recovered, Trouble
+
+log = structlog.get_logger(__name__)
+
+Reason = Literal["overflow", "root_missing", "limit"]
+
+
+class Watchkeeper:
+    """Knows which troubles are open, so that each is told once when it begins and once when it is over."""
+
+    def __init__(self, *, packs_dir: Path, registry: Registry, settling: Settling, clock: Clock) -> None:
+        self._packs_dir = packs_dir
+        self._registry = registry
+        self._settling = settling
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[TroubleReason, str] = {}  # what is wrong now → correlation id of its events
+        self._reconcile: Callable[[], None] = lambda: None
+
+    def scan_with(self, reconcile: Callable[[], None]) -> None:
+        """`reconcile` is asked for whenever events may have been lost."""
+        self._reconcile = reconcile
+
+    def troubles(self) -> list[str]:
+        """The reasons why watching is degraded now."""
+        with self._lock:
+            return sorted(self._open)
+
+    # --- what the watcher says ---------------------------------------------------------------------------------------
+
+    def on_hint(self, hint: Hint) -> None:
+        if hint.drop is None:
+            self._reconcile()
+        elif hint.whole:
+            self._settling.arrived_whole(hint.drop)
+        else:
+            self._settling.touched(hint.drop)
+
+    def on_trouble(self, trouble: Trouble) -> None:
+        self._begin(trouble.reason, trouble.scope, trouble.detail)
+
+    def on_recovered(self, recovered: Recovered) -> None:
+        if recovered.reason != "root_missing":  # whether that is the right folder again, only reconciling can say
+            self._end(recovered.reason, recovered.scope)
+        self._reconcile()
+
+    # --- what reconciling finds --------------------------------------------------------------------------------------
+
+    def lost_root(self, why: str) -> None:
+        self._begin("root_missing", str(self._packs_dir), why)
+
+    def found_root(self) -> None:
+        self._end("root_missing", str(self._packs_dir))
+
+    def _begin(self, trouble: TroubleReason, scope: str, detail: str) -> None:
+        with self._lock:
+            if trouble in self._open:
+                return
+            told = _REASONS[trouble] in self._reasons()
+            correlation_id = self._open[trouble] = self._clock.new_id("chg")
+        log.warning("watch.trouble", reason=trouble, scope=scope, detail=detail)
+        if not told:
+            self._tell(WatchDegraded(reason=_REASONS[trouble], scope=scope), correlation_id)
+
+    def _end(self, trouble: TroubleReason, scope: str) -> None:
+        with self._lock:
+            correlation_id = self._open.pop(trouble, None)
+            over = _REASONS[trouble] not in self._reasons()
+        if correlation_id is not None and over:
+            self._tell(WatchRecovered(reason=_REASONS[trouble], scope=scope), correlation_id)
+
+    def _reasons(self) -> set[str]:
+        return {_REASONS[trouble] for trouble in self._open}
+
+    def _tell(self, said: WatchData, correlation_id: str) -> None:
+        with self._registry.write() as tx:
+            tx.emit(said, correlation_id=correlation_id)
+
+
+# The event's words: a folder that may not be watched is, like one too many, a limit of what can be watched.
+_REASONS: Final[dict[TroubleReason, Reason]] = {
+    "overflow": "overflow",
+    "root_missing": "root_missing",
+    "limit": "limit",
+    "permission": "limit",
+}

@@ -1,0 +1,143 @@
+"""Lanes: jobs of one lane run one after another, lanes run side by side.
+
+A lane is one drop, or one pack. A job that already waits in its lane is not queued again: every job looks at what is
+true when it starts, so one that is still waiting will see whatever the second asking was about.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from packd.domain.failures import Code, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Job = tuple[Callable[..., None], tuple[object, ...]]  # what to call, with what
+
+Value = TypeVar("Value")
+
+log = structlog.get_logger(__name__)
+
+
+class Lanes:
+    """A fixed number of threads over any number of lanes, first come, first served."""
+
+    def __init__(self, threads: int) -> None:
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._idle = threading.Condition(self._lock)
+        self._jobs: dict[str, deque[Job]] = {}  # lane → waiting jobs
+        self._ready: deque[str] = deque()  # lanes with a job to start
+        self._running: set[str] = set()
+        self._awaited: set[Future[Any]] = set()  # answers that somebody waits for
+        self._stopping = False
+        self._threads = [threading.Thread(target=self._work, name=f"lane-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, lane: str, call: Callable[..., None], *arguments: object) -> bool:
+        """Queue `call(*arguments)`; False when the lanes are stopping and it will never run."""
+        job = (call, arguments)
+        with self._lock:
+            if self._stopping:
+                return False
+            waiting = self._jobs.setdefault(lane, deque())
+            if job not in waiting:
+                waiting.append(job)
+                if lane not in self._running and len(waiting) == 1:
+                    self._ready.append(lane)
+                    self._wake.notify()
+            return True
+
+    def call(self, lane: str, work: Callable[[], Value]) -> Value:
+        """Run `work` in the lane, after what waits there, and return what it returns or raise what it raises.
+
+        Raises Failure(UNAVAILABLE) when the lanes stop before it has begun.
+        """
+        answer: Future[Value] = Future()
+
+        def answering() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(work())
+            except BaseException as failure:
+                answer.set_exception(failure)
+
+        with self._lock:
+            self._awaited.add(answer)
+        try:
+            if not self.submit(lane, answering):
+                raise _stopping()
+            return answer.result()
+        except CancelledError:
+            raise _stopping() from None
+        finally:
+            with self._lock:
+                self._awaited.discard(answer)
+
+    def depth(self) -> int:
+        """Jobs that wait or run."""
+        with self._lock:
+            return self._busy()
+
+    def wait_idle(self, timeout_s: float | None = None) -> bool:
+        """Until nothing waits or runs; False on time-out."""
+        with self._lock:
+            return self._idle.wait_for(lambda: self._busy() == 0, timeout_s)
+
+    def stop(self, timeout_s: float) -> bool:
+        """Start nothing more and wait for what runs; False when something is still running after `timeout_s`."""
+        with self._lock:
+            self._stopping = True
+            self._jobs.clear()
+            self._ready.clear()
+            self._wake.notify_all()
+            ended = self._idle.wait_for(lambda: not self._running, timeout_s)
+            for answer in self._awaited:
+                answer.cancel()  # nobody will answer it any more
+            return ended
+
+    def _busy(self) -> int:
+        return len(self._running) + sum(len(waiting) for waiting in self._jobs.values())
+
+    def _work(self) -> None:
+        while (taken := self._next()) is not None:
+            lane, (call, arguments) = taken
+            try:
+                call(*arguments)
+            except Exception:
+                # One pack's surprise must not end the thread that serves all others; reconcile comes back to it.
+                log.exception("lane.job_failed", lane=lane)
+            finally:
+                self._done(lane)
+
+    def _next(self) -> tuple[str, Job] | None:
+        with self._lock:
+            self._wake.wait_for(lambda: self._ready or self._stopping)
+            if self._stopping:
+                return None
+            lane = self._ready.popleft()
+            self._running.add(lane)
+            return lane, self._jobs[lane].popleft()
+
+    def _done(self, lane: str) -> None:
+        with self._lock:
+            self._running.discard(lane)
+            if self._jobs.get(lane):
+                self._ready.append(lane)
+                self._wake.notify()
+            else:
+                self._jobs.pop(lane, None)
+            if self._busy() == 0 or self._stopping:
+                self._idle.notify_all()
+
+
+def _stopping() -> Failure:
+    return Failure(Code.UNAVAILABLE, "packd is stopping: try again when it is back")

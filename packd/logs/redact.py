@@ -1,0 +1,71 @@
+"""No secret reaches a log: what a key says is one, and what looks like one inside any text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from packd.domain.clipping import sayable
+
+STARS: Final = "***"
+_DEEPEST: Final = 8  # containers inside containers that are shown
+
+_SECRET_KEY: Final = re.compile(
+    r"(?:.*[_-])?(?:secret|token|password|passwd|passphrase|authorization|cookie|credential|api[_-]?key)s?",
+    re.IGNORECASE,
+)
+_HINTS: Final = ("whsec_", "pkd_", "://", "authorization", "bearer ")  # texts without any of these are clean
+_IN_TEXT: Final = (
+    (re.compile(r"\b(whsec_|pkd_)[A-Za-z0-9+/=_-]+"), rf"\1{STARS}"),
+    (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), rf"\1{STARS}@"),
+    (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer |basic )?)[^\s\"',;]+", re.IGNORECASE), rf"\1{STARS}"),
+    (re.compile(r"(bearer )[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1{STARS}"),
+)
+
+
+def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with secrets starred out and with every value made JSON-able."""
+    return {_text(str(key)): _value(str(key), value, 0) for key, value in entry.items()}
+
+
+def _value(key: str, value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if _SECRET_KEY.fullmatch(key):
+        return STARS
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return _container(key, value, depth)
+
+
+def _container(key: str, value: Any, depth: int) -> Any:
+    if depth >= _DEEPEST:
+        return "…"
+    if isinstance(value, Mapping):
+        return {_text(str(name)): _value(str(name), item, depth + 1) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_value(key, item, depth + 1) for item in value]
+    return _text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else _said(value))
+
+
+def _said(value: Any) -> str:
+    """Logging must not fail because something cannot be shown."""
+    try:
+        return str(value)
+    except Exception as failure:
+        return f"<{type(value).__name__} that can't be shown: {type(failure).__name__}>"
+
+
+def _text(text: str) -> str:
+    text = sayable(text)
+    lowered = text.lower()
+    if any(hint in lowered for hint in _HINTS):
+        for pattern, shown in _IN_TEXT:
+            text = pattern.sub(shown, text)
+    return text

@@ -1,0 +1,1 @@
+"""Tell an endpoint about an event, one attempt at a time."""

@@ -1,0 +1,1 @@
+"""What is true now and what happened. All SQL is in this room."""

@@ -1,0 +1,42 @@
+"""Text columns that take any Python string, and give back exactly that string."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Text
+from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+# A noncharacter (Unicode 23.7): no text has it, and both databases keep it. It is escaped itself, so nothing is lost.
+_MARK: Final = "\U0010ffff"
+_UNSTORABLE: Final = re.compile(f"[\0\ud800-\udfff{_MARK}]")
+_ESCAPED: Final = re.compile(f"{_MARK}([0-9a-f]{{6}})")
+
+
+class AnyText(TypeDecorator[str]):
+    """TEXT for what people and packs write.
+
+    A file name whose bytes are not UTF-8 reaches Python with lone surrogates (PEP 383), which UTF-8 cannot carry, and
+    PostgreSQL refuses NUL: these few characters are escaped on the way in and restored on the way out.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """As it is stored; an enumeration's member becomes its plain text."""
+        if value is None:
+            return None
+        if value.isascii() and "\0" not in value:
+            return str(value)
+        return _UNSTORABLE.sub(lambda found: f"{_MARK}{ord(found[0]):06x}", value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
+        """As it was given."""
+        if value is None or _MARK not in value:
+            return value
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)

@@ -1,0 +1,236 @@
+"""Opening the database: SQLite set up to be durable and safe with threads, PostgreSQL by its URL alone."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from packd.registry.tables import SCHEMA_VERSION, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+_WRITES: Final = "packd_write"  # the option of a connection that is going to write
+_BUSY_TIMEOUT_S: Final = 15
+_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+_WRITER_LOCK: Final = int.from_bytes(b"packd", "big")  # of PostgreSQL's advisory locks, which are numbered per database
+
+# On PostgreSQL each statement would see its own moment; one for the whole of a reading has to be asked for.
+_POSTGRESQL_MODES: Final[tuple[dict[str, Any], dict[str, Any]]] = (
+    {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+    {"isolation_level": "READ COMMITTED", _WRITES: True},
+)
+_SQLITE_MODES: Final[tuple[dict[str, Any], dict[str, Any]]] = ({}, {_WRITES: True})
+
+_VERSIONS: Final = "alembic_version"  # the table is made as alembic would, so that either way gives the same schema
+_CREATE_VERSIONS: Final = text(
+    f"CREATE TABLE {_VERSIONS} (\n\tversion_num VARCHAR(32) NOT NULL, \n"
+    f"\tCONSTRAINT {_VERSIONS}_pkc PRIMARY KEY (version_num)\n)"
+)
+_INSERT_VERSION: Final = text(f"INSERT INTO {_VERSIONS} (version_num) VALUES (:version)")  # noqa: S608
+_SELECT_VERSION: Final = text(f"SELECT version_num FROM {_VERSIONS}")  # noqa: S608
+
+
+class DatabaseUnusable(OSError):
+    """The database can't be opened, or is not packd's; the message says why and what to do."""
+
+
+class SchemaMismatch(Exception):
+    """The database was made by a newer packd; the message says by which and what to do."""
+
+
+class Database:
+    """Two ways in: `read()` sees one consistent moment, `write()` is one transaction, durable when it ends."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is SQLAlchemy's. Raises DatabaseUnusable when it is none, or its driver is not installed."""
+        self._engine = _engine(url)
+        reading, writing = _POSTGRESQL_MODES if self._is_postgresql else _SQLITE_MODES
+        self._reading = self._engine.execution_options(**reading)
+        self._writing = self._engine.execution_options(**writing)
+        # The database lets one writer in at a time; waiting for that here is fair and holds no connection meanwhile.
+        self._one_writer = threading.Lock()
+
+    @property
+    def _is_postgresql(self) -> bool:
+        return self._engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Commits on leaving, rolls back on an exception. Keep it short: never across a process or a network.
+
+        Not reentrant: a second one inside of it, in the same thread, waits for ever.
+        """
+        with self._one_writer, self._writing.begin() as connection:
+            yield connection
+
+    def prepare(self) -> None:
+        """Make or upgrade the schema; does nothing when it is the one that this code knows.
+
+        Raises SchemaMismatch when the database is newer than this code, DatabaseUnusable when it can't be opened, is
+        not a database, or holds tables of another program.
+        """
+        try:
+            with self.read() as connection:
+                found = _schema_version(connection)
+            if found != SCHEMA_VERSION:
+                self._bring_up_to_date()
+        except (OperationalError, InterfaceError) as failure:
+            raise DatabaseUnusable(f"the database {self._shown} can't be used: {failure.orig}") from failure
+        except DBAPIError as failure:
+            if "not a database" not in str(failure.orig):
+                raise
+            raise DatabaseUnusable(
+                f"{self._shown} is not a database, or is damaged: move it away, or restore a backup of it"
+            ) from failure
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @property
+    def _shown(self) -> str:
+        """Where it is, without the password."""
+        url = self._engine.url
+        return str(url.database) if url.drivername.startswith("sqlite") else url.render_as_string(hide_password=True)
+
+    def _bring_up_to_date(self) -> None:
+        """Looks once more under the lock: another packd may have done it in the meantime."""
+        with self._write_whole_tables() as connection:
+            found = _schema_version(connection)
+            if found is None:
+                _create(connection)
+            elif found != SCHEMA_VERSION:
+                _upgrade(connection, found)
+
+    @contextmanager
+    def _write_whole_tables(self) -> Iterator[Connection]:
+        """A write in which SQLite takes the dropping of a table for what it is while a migration makes it anew.
+
+        With foreign keys on it would first delete every row of it, and with them all that hangs on them by CASCADE.
+        The switch is heard only between transactions.
+        """
+        with self._one_writer, self._writing.connect() as connection:
+            if self._is_postgresql:
+                with connection.begin():
+                    yield connection
+                return
+            switch: Any = connection.connection.driver_connection
+            switch.execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    yield connection
+                    _check_foreign_keys(connection)
+            finally:
+                switch.execute("PRAGMA foreign_keys=ON")
+
+
+def sqlite_url(folder: Path) -> str:
+    """The address of the embedded database in a state directory."""
+    return f"sqlite:///{folder / 'packd.db'}"
+
+
+# --- the schema ------------------------------------------------------------------------------------------------------
+
+
+def _schema_version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_VERSIONS):
+        return None
+    version: str | None = connection.execute(_SELECT_VERSION).scalar()
+    return version
+
+
+def _create(connection: Connection) -> None:
+    """An empty database gets the whole schema at once; importing alembic for that would cost 0.4 s."""
+    taken = sorted({*metadata.tables, _VERSIONS} & set(inspect(connection).get_table_names()))
+    if taken:
+        raise DatabaseUnusable(
+            f"the database has tables that packd did not make ({', '.join(taken)}): give packd a database of its own"
+        )
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(_CREATE_VERSIONS)
+    connection.execute(_INSERT_VERSION, {"version": SCHEMA_VERSION})
+
+
+def _upgrade(connection: Connection, found: str) -> None:
+    from packd.registry.migrations import UnknownRevision, upgrade
+
+    try:
+        upgrade(connection, to=SCHEMA_VERSION)
+    except UnknownRevision:
+        raise SchemaMismatch(
+            f"the database has schema {found}, this packd knows up to {SCHEMA_VERSION}: "
+            "install the packd that made it, or a newer one, or point it at another --state-dir"
+        ) from None
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if broken is not None:
+        raise RuntimeError(f"the migration left rows of '{broken[0]}' without what they belong to: nothing was changed")
+
+
+# --- the engine ------------------------------------------------------------------------------------------------------
+
+
+def _engine(url: str) -> Engine:
+    try:
+        if url.startswith("sqlite"):
+            return _sqlite_engine(url)
+        # Asked before each use whether they are still there: the server may have been started anew.
+        engine = create_engine(url, pool_size=16, max_overflow=48, pool_pre_ping=True)
+    except (ArgumentError, ModuleNotFoundError) as failure:
+        raise DatabaseUnusable(
+            f"database_url can't be used ({failure}): leave it out for the embedded database, or write "
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME and `pip install 'packd[postgresql]'`"
+        ) from failure
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=16,
+        max_overflow=48,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin when we say so, see _begin_sqlite
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A write takes its lock at once: one that upgrades from reading loses updates without a word."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _is_write(connection) else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """One writer at a time, here and on other machines: it holds this lock until its transaction has ended.
+
+    What follows then sees everything that the writers before it did, so that nothing has to be tried again.
+    """
+    if _is_write(connection):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def _is_write(connection: Connection) -> bool:
+    is_write: bool = connection.get_execution_options().get(_WRITES, False)
+    return is_write

@@ -1,0 +1,165 @@
+"""The outbox: events and what is still to be told to whom, written in the transaction of what happened."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, insert, select, update
+
+from packd.domain.clipping import sayable
+from packd.domain.events import envelope_json
+from packd.domain.subscriptions import subscribes
+from packd.registry import queries
+from packd.registry.rows import Delivery, Endpoint, StoredEvent
+from packd.registry.tables import attempts, deliveries, endpoints, events, facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from packd.domain.event_data import EventData
+
+_COUNTER: Final = "event_seq"
+
+# Statements are built once: building one takes longer than running it. `of_…` says which row, the rest is what to set.
+_READ_COUNTER = select(facts.c.value).where(facts.c.name == _COUNTER).with_for_update()
+_SET_COUNTER = update(facts).where(facts.c.name == _COUNTER)
+_INSERT_EVENT = insert(events)
+_INSERT_DELIVERY = insert(deliveries)
+_INSERT_ATTEMPT = insert(attempts)
+_UPDATE_DELIVERY = update(deliveries).where(deliveries.c.id == bindparam("of_id"))
+_COUNT_UP = update(endpoints).where(endpoints.c.name == bindparam("of_name"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outbox:
+    """Appends events. What it needs from outside comes in as plain functions."""
+
+    source: str  # which daemon says so, as a URI: the `source` of every envelope
+    new_id: Callable[[], str]  # a fresh "evt_<ULID>"
+    webhook_body: Callable[[str, int], bytes]  # (envelope JSON, endpoint_seq) → the exact bytes to send
+
+    def append(
+        self,
+        connection: Connection,
+        data: EventData,
+        *,
+        timestamp: str,
+        correlation_id: str,
+        causation_id: str | None,
+    ) -> StoredEvent:
+        """The next event, and a delivery for each endpoint that asked for it."""
+        seq, identity, subject = _next_seq(connection), self.new_id(), sayable(data.subject)
+        body = envelope_json(
+            data,
+            id=identity,
+            seq=seq,
+            timestamp=timestamp,
+            source=self.source,
+            subject=subject,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+        )
+        event = StoredEvent(seq=seq, id=identity, type=data.type, subject=subject, timestamp=timestamp, body=body)
+        connection.execute(_INSERT_EVENT, asdict(event))
+        for endpoint in queries.all_endpoints(connection):
+            if subscribes(endpoint.types, endpoint.packs, event.type, subject, endpoint=endpoint.name):
+                self._fan_out(connection, event, endpoint)
+        return event
+
+    def _fan_out(self, connection: Connection, event: StoredEvent, endpoint: Endpoint) -> None:
+        endpoint_seq = endpoint.last_endpoint_seq + 1
+        connection.execute(_COUNT_UP, {"of_name": endpoint.name, "last_endpoint_seq": endpoint_seq})
+        delivery = {
+            "endpoint": endpoint.name,
+            "event_seq": event.seq,
+            "event_id": event.id,
+            "endpoint_seq": endpoint_seq,
+            "lane": _lane(endpoint, event),
+            "body": self.webhook_body(event.body, endpoint_seq),
+            "state": "pending",
+            "attempts": 0,
+            "created_at": event.timestamp,
+        }
+        connection.execute(_INSERT_DELIVERY, delivery)
+
+
+def _next_seq(connection: Connection) -> int:
+    """One more than the last, in this transaction: rolled back with it, so that the numbers have no gap."""
+    last = connection.execute(_READ_COUNTER).scalar()
+    if last is None:
+        connection.execute(insert(facts).values(name=_COUNTER, value="1"))
+        return 1
+    following = int(last) + 1
+    connection.execute(_SET_COUNTER, {"value": str(following)})
+    return following
+
+
+def _lane(endpoint: Endpoint, event: StoredEvent) -> str:
+    """What must stay in order: everything (`strict`), each pack on its own (`pack`), or nothing."""
+    return {"strict": "", "pack": event.subject}.get(endpoint.ordering, event.id)
+
+
+def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
+    """Make or change an endpoint; its counter and its waiting deliveries stay, and so does the pause of its address."""
+    known = queries.endpoint(connection, endpoint.name)
+    if known is None:
+        connection.execute(insert(endpoints).values(asdict(endpoint)))
+        return
+    paused_until_s = known.paused_until_s if known.url == endpoint.url else None
+    wanted = replace(endpoint, last_endpoint_seq=known.last_endpoint_seq, paused_until_s=paused_until_s)
+    if wanted != known:
+        connection.execute(update(endpoints).where(endpoints.c.name == wanted.name).values(asdict(wanted)))
+
+
+def record_attempt(
+    connection: Connection,
+    delivery: Delivery,
+    *,
+    state: str,
+    next_attempt_at_s: float | None,
+    at: str,
+    status: int | None,
+    error: str | None,
+    duration_ms: float,
+    response_head: str | None,
+) -> None:
+    """One attempt was made; this is what came of it and what follows."""
+    number = delivery.attempts + 1
+    attempt = {
+        "delivery_id": delivery.id,
+        "number": number,
+        "at": at,
+        "status": status,
+        "error": error,
+        "duration_ms": duration_ms,
+        "response_head": response_head,
+    }
+    follows = {
+        "of_id": delivery.id,
+        "state": state,
+        "attempts": number,
+        "next_attempt_at_s": next_attempt_at_s,
+        "last_error": error,
+        "finished_at": None if state == "pending" else at,
+    }
+    connection.execute(_INSERT_ATTEMPT, attempt)
+    connection.execute(_UPDATE_DELIVERY, follows)
+
+
+def set_endpoint_state(connection: Connection, names: Sequence[str], *, state: str, reason: str | None) -> None:
+    connection.execute(update(endpoints).where(endpoints.c.name.in_(names)).values(state=state, state_reason=reason))
+
+
+def pause_endpoint(connection: Connection, name: str, *, until_s: float | None) -> None:
+    """It asked to be left alone until then (Unix seconds)."""
+    connection.execute(update(endpoints).where(endpoints.c.name == name).values(paused_until_s=until_s))
+
+
+def parse(event: StoredEvent) -> dict[str, Any]:
+    """The envelope as a mapping."""
+    envelope: dict[str, Any] = json.loads(event.body)
+    return envelope

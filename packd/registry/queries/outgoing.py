@@ -1,0 +1,100 @@
+"""What is asked about events, endpoints and what is still to be told to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, text
+
+from packd.registry.queries.reading import many, one
+from packd.registry.rows import Delivery, Endpoint, StoredEvent
+from packd.registry.tables import IS_PENDING, attempts, deliveries, endpoints, events
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_ENDPOINTS = select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name)
+_HEADS = (
+    select(deliveries.c.endpoint, deliveries.c.lane, func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
+    .join(endpoints, endpoints.c.name == deliveries.c.endpoint)
+    .where(text(f"deliveries.{IS_PENDING}"), endpoints.c.state == "enabled")
+    .group_by(deliveries.c.endpoint, deliveries.c.lane)
+    .subquery()
+)
+_NEXT_DELIVERIES = (
+    select(deliveries)
+    .join(_HEADS, (deliveries.c.endpoint == _HEADS.c.endpoint) & (deliveries.c.endpoint_seq == _HEADS.c.endpoint_seq))
+    .order_by(deliveries.c.id)
+)
+_LAST_ERRORS = (
+    select(deliveries.c.endpoint, deliveries.c.last_error)
+    .join(attempts, (attempts.c.delivery_id == deliveries.c.id) & (attempts.c.number == deliveries.c.attempts))
+    .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.last_error.is_not(None))
+    .order_by(attempts.c.at, deliveries.c.id)
+)
+
+
+def events_after(connection: Connection, seq: int, *, limit: int) -> list[StoredEvent]:
+    """In order, starting behind `seq`."""
+    return many(connection, StoredEvent, select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit))
+
+
+def oldest_seq(connection: Connection) -> int | None:
+    """The oldest event that is still kept."""
+    return connection.execute(select(func.min(events.c.seq))).scalar()
+
+
+def last_seq(connection: Connection) -> int:
+    """The newest event's number; 0 before the first."""
+    return connection.execute(select(func.max(events.c.seq))).scalar() or 0
+
+
+def all_endpoints(connection: Connection) -> list[Endpoint]:
+    return many(connection, Endpoint, _ENDPOINTS)
+
+
+def every_endpoint_ever(connection: Connection) -> list[Endpoint]:
+    """Also those that were removed: what they were not told is kept."""
+    return many(connection, Endpoint, select(endpoints))
+
+
+def endpoint(connection: Connection, name: str) -> Endpoint | None:
+    return one(connection, Endpoint, select(endpoints).where(endpoints.c.name == name))
+
+
+def next_deliveries(connection: Connection) -> list[Delivery]:
+    """The first waiting delivery of every lane of every enabled endpoint: what may leave next."""
+    return many(connection, Delivery, _NEXT_DELIVERIES)
+
+
+def delivery(connection: Connection, delivery_id: int) -> Delivery | None:
+    return one(connection, Delivery, select(deliveries).where(deliveries.c.id == delivery_id))
+
+
+def deliveries_to(connection: Connection, name: str, *, limit: int) -> list[Delivery]:
+    """Newest first."""
+    query = (
+        select(deliveries).where(deliveries.c.endpoint == name).order_by(deliveries.c.endpoint_seq.desc()).limit(limit)
+    )
+    return many(connection, Delivery, query)
+
+
+def delivery_counts(connection: Connection) -> dict[str, dict[str, int]]:
+    """endpoint → state → how many."""
+    query = select(deliveries.c.endpoint, deliveries.c.state, func.count()).group_by(
+        deliveries.c.endpoint, deliveries.c.state
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for name, state, count in connection.execute(query):
+        counts.setdefault(name, {})[state] = count
+    return counts
+
+
+def last_errors(connection: Connection) -> dict[str, str]:
+    """endpoint → what the newest attempt for a delivery that still waits met."""
+    return {row.endpoint: row.last_error for row in connection.execute(_LAST_ERRORS)}
+
+
+def attempts_of(connection: Connection, delivery_id: int) -> list[dict[str, Any]]:
+    query = select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.number)
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,220 @@
+"""What is asked about drops, packs, their revisions and which of these are in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select, text
+
+from packd.domain.lifecycle import Phase
+from packd.registry.queries.reading import many, one
+from packd.registry.rows import Activation, Drop, Pack, Revision
+from packd.registry.tables import (
+    IS_ACTIVE,
+    IS_ACTIVE_WITH_NEEDS,
+    IS_CANDIDATE,
+    activations,
+    components,
+    drops,
+    facts,
+    packs,
+    revisions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import BindParameter, Connection
+
+# Statements that are asked for every revision are built once: building one takes longer than running it.
+_REF: BindParameter[str] = bindparam("ref")
+_NUMBER: BindParameter[int] = bindparam("number")
+_NAME: BindParameter[str] = bindparam("name")
+
+_DROP = select(drops).where(drops.c.name == _NAME)
+_DROPS_CLAIMING = select(drops).where(drops.c.ref == _REF).order_by(drops.c.name)
+_PACK = select(packs).where(packs.c.ref == _REF)
+_PACK_OF_DROP = select(packs).where(packs.c.drop_name == _NAME)
+_PACKS_LEFT_BEHIND = (
+    select(packs)
+    .where(
+        packs.c.path == bindparam("path"),
+        packs.c.ref != _REF,
+        packs.c.drop_name.is_(None),
+        packs.c.unregistered_at.is_(None),
+    )
+    .order_by(packs.c.ref)
+)
+_OF_PACK = select(revisions).where(revisions.c.ref == _REF)
+_LATEST_REVISION = _OF_PACK.order_by(revisions.c.number.desc()).limit(1)
+_ACTIVE_REVISION = _OF_PACK.where(text(IS_ACTIVE))
+_CANDIDATE = _OF_PACK.where(text(IS_CANDIDATE))
+_CANDIDATES = select(revisions).where(text(IS_CANDIDATE))
+_WAITING = select(revisions.c.ref).where(text(IS_CANDIDATE), revisions.c.phase.in_((Phase.WAITING, Phase.TESTED)))
+_LAST_ACTIVATION = (
+    select(activations.c.number, func.max(activations.c.id).label("id"))
+    .where(activations.c.ref == _REF)
+    .group_by(activations.c.number)
+    .subquery()
+)
+_ROLLBACK_TARGET = (
+    _OF_PACK.join(_LAST_ACTIVATION, revisions.c.number == _LAST_ACTIVATION.c.number)
+    .where(revisions.c.phase == Phase.SUPERSEDED)
+    .order_by(_LAST_ACTIVATION.c.id.desc())
+    .limit(1)
+)
+_ACTIVE_WITH_NEEDS = select(revisions).where(text(IS_ACTIVE_WITH_NEEDS))
+_COMPONENT_COUNTS = (
+    select(components.c.kind, func.count().label("number"))
+    .where(components.c.ref == _REF, components.c.number == _NUMBER)
+    .group_by(components.c.kind)
+)
+_FACT = select(facts.c.value).where(facts.c.name == _NAME)
+
+
+# --- drops ---------------------------------------------------------------------------------------------------------
+
+
+def drop(connection: Connection, name: str) -> Drop | None:
+    """What was last seen under this name in the packs directory."""
+    return one(connection, Drop, _DROP, name=name)
+
+
+def all_drops(connection: Connection) -> list[Drop]:
+    """Everything last seen in the packs directory."""
+    return many(connection, Drop, select(drops).order_by(drops.c.name))
+
+
+def drops_claiming(connection: Connection, ref: str) -> list[Drop]:
+    """Every drop that says it is this pack; more than one when somebody copied a folder."""
+    return many(connection, Drop, _DROPS_CLAIMING, ref=ref)
+
+
+# --- packs and revisions -------------------------------------------------------------------------------------------
+
+
+def pack(connection: Connection, ref: str) -> Pack | None:
+    return one(connection, Pack, _PACK, ref=ref)
+
+
+def pack_of_drop(connection: Connection, drop_name: str) -> Pack | None:
+    """The pack that this drop owns."""
+    return one(connection, Pack, _PACK_OF_DROP, name=drop_name)
+
+
+def present_packs(connection: Connection) -> list[Pack]:
+    """Every pack that was not unregistered, by ref."""
+    return many(connection, Pack, select(packs).where(packs.c.unregistered_at.is_(None)).order_by(packs.c.ref))
+
+
+def revision(connection: Connection, ref: str, number: int) -> Revision | None:
+    return one(connection, Revision, select(revisions).where(revisions.c.ref == ref, revisions.c.number == number))
+
+
+def revision_history(connection: Connection, ref: str) -> list[Revision]:
+    """Newest first."""
+    query = select(revisions).where(revisions.c.ref == ref).order_by(revisions.c.number.desc())
+    return many(connection, Revision, query)
+
+
+def latest_revision(connection: Connection, ref: str) -> Revision | None:
+    return one(connection, Revision, _LATEST_REVISION, ref=ref)
+
+
+def active_revision(connection: Connection, ref: str) -> Revision | None:
+    """The one in use."""
+    return one(connection, Revision, _ACTIVE_REVISION, ref=ref)
+
+
+def candidate(connection: Connection, ref: str) -> Revision | None:
+    """The unfinished revision of a pack; the schema allows one."""
+    return one(connection, Revision, _CANDIDATE, ref=ref)
+
+
+def candidates(connection: Connection) -> list[Revision]:
+    """Every unfinished revision."""
+    return many(connection, Revision, _CANDIDATES)
+
+
+def waiting_candidates(connection: Connection) -> list[str]:
+    """The refs of candidates that may be waiting for another pack."""
+    return list(connection.execute(_WAITING).scalars())
+
+
+def packs_left_behind(connection: Connection, ref: str, path: str) -> list[Pack]:
+    """Other packs that came from this path before what lies there took another ref, and have not been dropped elsewhere."""
+    return many(connection, Pack, _PACKS_LEFT_BEHIND, ref=ref, path=path)
+
+
+def active_revisions(connection: Connection) -> list[Revision]:
+    return many(connection, Revision, select(revisions).where(text(IS_ACTIVE)))
+
+
+def latest_revisions(connection: Connection) -> list[Revision]:
+    """The newest revision of every pack."""
+    newest = select(revisions.c.ref, func.max(revisions.c.number).label("number")).group_by(revisions.c.ref).subquery()
+    query = select(revisions).join(newest, (revisions.c.ref == newest.c.ref) & (revisions.c.number == newest.c.number))
+    return many(connection, Revision, query)
+
+
+def active_with_needs(connection: Connection) -> list[Revision]:
+    """The revisions in use that need other packs."""
+    return many(connection, Revision, _ACTIVE_WITH_NEEDS)
+
+
+def active_versions(connection: Connection, refs: Collection[str]) -> dict[str, str]:
+    """ref → version of what is in use, for these packs."""
+    if not refs:
+        return {}
+    query = select(revisions.c.ref, revisions.c.version).where(text(IS_ACTIVE), revisions.c.ref.in_(sorted(refs)))
+    return {row.ref: row.version for row in connection.execute(query)}
+
+
+def active_digests(connection: Connection) -> dict[str, str]:
+    """ref → digest of what is in use."""
+    query = select(revisions.c.ref, revisions.c.digest).where(text(IS_ACTIVE))
+    return {row.ref: row.digest for row in connection.execute(query)}
+
+
+def rollback_target(connection: Connection, ref: str) -> Revision | None:
+    """The revision that was in use before the active one: of the superseded ones that which was in use last.
+
+    Not the one with the highest number: after `rollback --to 1` and a new revision, that would be one which an
+    operator has passed over.
+    """
+    return one(connection, Revision, _ROLLBACK_TARGET, ref=ref)
+
+
+def was_ever_active(connection: Connection, ref: str, number: int) -> bool:
+    query = select(activations.c.id).where(activations.c.ref == ref, activations.c.number == number).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def component_counts(connection: Connection, ref: str, number: int) -> dict[str, int]:
+    """kind → how many."""
+    counted = connection.execute(_COMPONENT_COUNTS, {"ref": ref, "number": number})
+    return {row.kind: row.number for row in counted}
+
+
+def components_of(connection: Connection, ref: str, number: int) -> list[dict[str, Any]]:
+    query = (
+        select(components)
+        .where(components.c.ref == ref, components.c.number == number)
+        .order_by(components.c.kind, components.c.component_ref)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def activation_history(connection: Connection, ref: str) -> list[Activation]:
+    """Newest first."""
+    query = select(activations).where(activations.c.ref == ref).order_by(activations.c.id.desc())
+    return many(connection, Activation, query)
+
+
+def fact(connection: Connection, name: str) -> str | None:
+    return connection.execute(_FACT, {"name": name}).scalar()
+
+
+def digests_in_use(connection: Connection) -> set[str]:
+    """Every digest that a revision names."""
+    return set(connection.execute(select(revisions.c.digest)).scalars())

@@ -1,0 +1,230 @@
+"""The registry: what is true now and what happened. Every change is one transaction with the events that tell of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from packd.domain.lifecycle import Trigger, after
+from packd.domain.moments import rfc3339
+from packd.registry import outbox, queries
+from packd.registry.rows import Drop, Pack, Revision, Run, StoredEvent
+from packd.registry.tables import activations, components, drops, facts, packs, revisions, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from sqlalchemy import Connection, Table
+
+    from packd.domain.event_data import EventData
+    from packd.domain.manifest import Component
+    from packd.registry.database import Database
+
+
+class Registry:
+    """Opens transactions. `committed` is called behind every one that emitted events, in commit order per caller."""
+
+    def __init__(self, database: Database, *, outbox_of: outbox.Outbox, now: Callable[[], float]) -> None:
+        self._database = database
+        self._outbox = outbox_of
+        self._now = now
+        self._listeners: list[Callable[[tuple[StoredEvent, ...]], None]] = []
+
+    def on_commit(self, listener: Callable[[tuple[StoredEvent, ...]], None]) -> None:
+        """`listener` gets the events of every transaction after it is durable; it must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent moment, for the functions in `queries`."""
+        with self._database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """One transaction: all of it, with its events and deliveries, or nothing."""
+        with self._database.write() as connection:
+            writer = Writer(connection, outbox_of=self._outbox, at_s=self._now())
+            yield writer
+        if writer.emitted:
+            for listener in self._listeners:
+                listener(tuple(writer.emitted))
+
+
+class Writer:
+    """What can be changed. Reading inside the transaction goes through `queries` with `self.connection`."""
+
+    def __init__(self, connection: Connection, *, outbox_of: outbox.Outbox, at_s: float) -> None:
+        self.connection = connection
+        self.now = rfc3339(at_s)  # one moment for everything in this transaction
+        self.emitted: list[StoredEvent] = []
+        self._outbox = outbox_of
+
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    def emit(self, data: EventData, *, correlation_id: str, causation_id: str | None = None) -> StoredEvent:
+        """Append an event, and a delivery for everybody who asked for it. The data's class is its type."""
+        event = self._outbox.append(
+            self.connection,
+            data,
+            timestamp=self.now,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+        )
+        self.emitted.append(event)
+        return event
+
+    # --- drops and packs -------------------------------------------------------------------------------------------
+
+    def save_drop(self, drop: Drop) -> None:
+        """Remember what lies there now."""
+        self._upsert(drops, ("name",), _columns(drop))
+
+    def forget_drop(self, name: str) -> None:
+        self.connection.execute(delete(drops).where(drops.c.name == name))
+
+    def claim_pack(self, ref: str, *, drop_name: str | None, path: str) -> Pack:
+        """This is where the pack's content comes from, from now on. A drop owns one pack at a time.
+
+        What another pack had on its way from the same place is not there any more: it is superseded.
+        """
+        if drop_name is not None:
+            release = update(packs).where(packs.c.drop_name == drop_name, packs.c.ref != ref).values(drop_name=None)
+            self.connection.execute(release)
+        known = queries.pack(self.connection, ref)
+        pack = Pack(
+            ref=ref,
+            drop_name=drop_name,
+            path=path,
+            registered_at=known.registered_at if known else None,
+            unregistered_at=None,
+        )
+        if pack != known:
+            self._upsert(packs, ("ref",), _columns(pack))
+        for former in queries.packs_left_behind(self.connection, ref, path):
+            unfinished = queries.candidate(self.connection, former.ref)
+            if unfinished is not None:
+                self.move(unfinished, Trigger.SUPERSEDED)
+        return pack
+
+    def unregister(self, ref: str) -> None:
+        """The pack is gone; its revisions and reports stay."""
+        gone = {"of_ref": ref, "unregistered_at": self.now, "registered_at": None, "drop_name": None}
+        self.connection.execute(_UPDATE_PACK, gone)
+
+    # --- revisions -------------------------------------------------------------------------------------------------
+
+    def add_revision(self, revision: Revision) -> None:
+        """Store a new revision; the schema refuses a second candidate of the same pack."""
+        self.connection.execute(_INSERT_REVISION, _columns(revision))
+
+    def change(self, revision: Revision, **changes: Any) -> Revision:
+        """Set other fields than the phase."""
+        self.connection.execute(_UPDATE_REVISION, {"of_ref": revision.ref, "of_number": revision.number, **changes})
+        return replace(revision, **changes)
+
+    def move(self, revision: Revision, by: Trigger, **changes: Any) -> Revision:
+        """Follow the lifecycle table. Raises NotATransition for a pair that is not in it."""
+        phase = after(revision.phase, by)
+        return self.change(revision, phase=phase, phase_at=self.now, **changes)
+
+    def set_components(self, revision: Revision, parts: Iterable[Component]) -> None:
+        """Components are rows of their revision."""
+        self.connection.execute(_DELETE_COMPONENTS, {"of_ref": revision.ref, "of_number": revision.number})
+        rows = [
+            {
+                "ref": revision.ref,
+                "number": revision.number,
+                "kind": part.kind,
+                "component_ref": part.ref,
+                "label": part.label,
+                "description": part.description,
+                "path": part.path,
+                "runner_type": part.runner_type,
+                "entry_point": part.entry_point,
+            }
+            for part in parts
+        ]
+        if rows:
+            self.connection.execute(_INSERT_COMPONENT, rows)
+
+    def activate(self, revision: Revision, previous: Revision | None, *, reason: str, actor: str) -> Revision:
+        """Make it the one in use; `previous`, what was in use, becomes superseded in the same step."""
+        if previous is not None:
+            previous = self.move(previous, Trigger.SUPERSEDED)
+        return self._put_in_use(revision, previous, reason=reason, actor=actor)
+
+    def roll_back(self, active: Revision, target: Revision, *, actor: str) -> tuple[Revision, Revision]:
+        """Withdraw what is in use and put an earlier one back; returns (withdrawn, restored)."""
+        withdrawn = self.move(active, Trigger.ROLLED_BACK)
+        return withdrawn, self._put_in_use(target, withdrawn, reason="rolled_back", actor=actor)
+
+    def _put_in_use(self, revision: Revision, previous: Revision | None, *, reason: str, actor: str) -> Revision:
+        activated = self.move(revision, Trigger.ACTIVATED)
+        self.connection.execute(
+            _INSERT_ACTIVATION,
+            {
+                "ref": revision.ref,
+                "number": revision.number,
+                "digest": revision.digest,
+                "previous_number": previous.number if previous else None,
+                "reason": reason,
+                "actor": actor,
+                "at": self.now,
+            },
+        )
+        if previous is None:
+            first = {"of_ref": revision.ref, "registered_at": self.now, "unregistered_at": None}
+            self.connection.execute(_UPDATE_PACK, first)
+        return activated
+
+    # --- runs ------------------------------------------------------------------------------------------------------
+
+    def start_run(self, run: Run) -> None:
+        self.connection.execute(_INSERT_RUN, _columns(run))
+
+    def finish_run(
+        self, run_id: str, *, status: str, accepted: bool, verdict: str, report: Mapping[str, Any] | None
+    ) -> None:
+        ending = {"status": status, "accepted": accepted, "verdict": verdict, "report": report}
+        self.connection.execute(_UPDATE_RUN, {"of_id": run_id, "finished_at": self.now, **ending})
+
+    # --- facts -----------------------------------------------------------------------------------------------------
+
+    def set_fact(self, name: str, value: str) -> None:
+        self._upsert(facts, ("name",), {"name": name, "value": value})
+
+    def _upsert(self, table: Table, key: tuple[str, ...], values: dict[str, Any]) -> None:
+        self.connection.execute(_upsert_into(table, key, self.connection.dialect.name), values)
+
+
+# Statements are built once: building one takes longer than running it. `of_…` says which row, the rest is what to set.
+_INSERT_REVISION = insert(revisions)
+_INSERT_COMPONENT = insert(components)
+_INSERT_ACTIVATION = insert(activations)
+_INSERT_RUN = insert(runs)
+_UPDATE_PACK = update(packs).where(packs.c.ref == bindparam("of_ref"))
+_UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_id"))
+_UPDATE_REVISION = update(revisions).where(
+    revisions.c.ref == bindparam("of_ref"), revisions.c.number == bindparam("of_number")
+)
+_DELETE_COMPONENTS = delete(components).where(
+    components.c.ref == bindparam("of_ref"), components.c.number == bindparam("of_number")
+)
+
+
+@cache
+def _upsert_into(table: Table, key: tuple[str, ...], dialect: str) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
+    return statement.on_conflict_do_update(index_elements=list(key), set_=others)
+
+
+def _columns(row: Any) -> dict[str, Any]:
+    """The fields as they are, not copied deeply: they are frozen."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}

@@ -1,0 +1,149 @@
+"""What the registry hands out: plain values, one class a kind of row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from packd.domain.lifecycle import Phase
+
+DropKind = Literal["folder", "archive", "link"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """What lay in the packs directory under one name when it was last looked at."""
+
+    name: str
+    kind: str
+    ref: str | None = None  # the pack it says it is, as far as it could be read
+    fingerprint: str | None = None  # None: too fresh to be trusted, read it again
+    digest: str | None = None  # None: it could not be read
+    problems: tuple[dict[str, Any], ...] = ()  # why no revision was made of it
+    gone_at_s: float | None = None  # Unix seconds when it was found missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    """One pack, whether in use or not."""
+
+    ref: str
+    drop_name: str | None
+    path: str
+    registered_at: str | None
+    unregistered_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """One content of one pack."""
+
+    ref: str
+    number: int
+    digest: str
+    version: str | None
+    phase: Phase
+    path: str
+    trigger: str
+    source: str
+    correlation_id: str
+    causation_id: str | None
+    files: int
+    bytes: int
+    fields: dict[str, Any]
+    needs: tuple[dict[str, str], ...]
+    problems: tuple[dict[str, Any], ...]
+    waits_for: tuple[dict[str, str], ...]
+    forced: bool
+    tests_skipped: bool
+    first_change_at_s: float
+    created_at: str
+    phase_at: str
+
+    @property
+    def name(self) -> str:
+        """As people write it: `mypack#7`."""
+        return f"{self.ref}#{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """One moment at which a revision became the one in use."""
+
+    id: int
+    ref: str
+    number: int
+    digest: str
+    previous_number: int | None
+    reason: str
+    actor: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of a revision's suites; `status` is None while it runs."""
+
+    id: str
+    ref: str
+    number: int
+    trigger_reason: str
+    source: str
+    actor: str
+    started_at: str
+    finished_at: str | None
+    status: str | None
+    accepted: bool | None
+    verdict: str | None
+    report: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredEvent:
+    """One event, with the envelope exactly as everybody gets it."""
+
+    seq: int
+    id: str
+    type: str
+    subject: str
+    timestamp: str
+    body: str  # JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Who is told."""
+
+    name: str
+    url: str
+    secret: str = field(repr=False)  # never shown
+    types: tuple[str, ...]
+    packs: tuple[str, ...]
+    ordering: str  # pack, strict, none
+    state: str  # enabled, disabled, removed
+    state_reason: str | None
+    origin: str  # config, api
+    allow_private: bool  # loopback and private networks may be connected to
+    timeout_s: float  # for a whole attempt, the answer included
+    headers: tuple[tuple[str, str], ...]  # more request headers; never shown
+    last_endpoint_seq: int = 0
+    paused_until_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One event for one endpoint."""
+
+    id: int
+    endpoint: str
+    event_seq: int
+    event_id: str
+    endpoint_seq: int
+    lane: str
+    body: bytes
+    state: str
+    attempts: int
+    next_attempt_at_s: float | None
+    last_error: str | None
+    created_at: str
+    finished_at: str | None

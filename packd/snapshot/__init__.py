@@ -1,0 +1,1 @@
+"""settle → snapshot: fix the content of a drop under its digest."""

@@ -1,0 +1,74 @@
+"""Make what was written survive a loss of power, at the lowest price for its size."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from packd.snapshot.tree import open_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Above, one flush of the whole file system is cheaper: 1,000 files take 65 instead of 230 ms, 30 files 5 instead of 9.
+# Up to here each file is flushed by itself. That costs a millisecond or two more on a quiet disk, but never waits for
+# the gigabytes that somebody else may just be writing.
+FEW_FILES: Final = 16
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_NO_SYNCFS: Final = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
+_BEGIN_WRITING: Final = 2  # SYNC_FILE_RANGE_WRITE
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def flush_tree(folder: int, *, files: int) -> None:
+    """Flush an open folder with all that is in it, `files` regular files. Raises OSError when the disk refuses."""
+    if files > FEW_FILES and _flush_file_system(folder):
+        return
+    _each(folder, _begin_writing)  # so that the flushes below share their commits: half the time
+    _each(folder, os.fsync)
+
+
+def flush_folder(path: Path) -> None:
+    """Flush the names in a folder: what was renamed into it stays."""
+    folder = open_folder(path)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _flush_file_system(folder: int) -> bool:
+    """False where the C library or the kernel has no syncfs(2)."""
+    syncfs = getattr(_libc, "syncfs", None)
+    if syncfs is None:
+        return False
+    if syncfs(folder) == 0:
+        return True
+    failure = ctypes.get_errno()
+    if failure in _NO_SYNCFS:
+        return False
+    raise OSError(failure, os.strerror(failure))
+
+
+def _begin_writing(opened: int) -> None:
+    """Only a hint: where there is no sync_file_range(2), or it does not like a folder, nothing is lost."""
+    begin = getattr(_libc, "sync_file_range", None)
+    if begin is not None:
+        begin(opened, ctypes.c_int64(0), ctypes.c_int64(0), _BEGIN_WRITING)
+
+
+def _each(folder: int, do: Callable[[int], None]) -> None:
+    """`do` for every file and folder below, and for the folder itself last."""
+    with os.scandir(folder) as found:
+        items = [(item.name, item.is_dir(follow_symlinks=False)) for item in found if not item.is_symlink()]
+    for name, is_folder in items:
+        opened = open_folder(name, folder) if is_folder else os.open(name, _FILE, dir_fd=folder)
+        try:
+            _each(opened, do) if is_folder else do(opened)
+        finally:
+            os.close(opened)
+    do(folder)

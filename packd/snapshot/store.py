@@ -1,0 +1,263 @@
+"""The store: immutable trees, each under the digest of its content, written once and whole.
+
+    <root>/<64 hexadecimal digits>/   a snapshot: exactly the pack's tree, read-only
+    <root>/tmp-<random>/              one that is being written or removed; after a crash nothing but rubbish
+
+A snapshot gets its name by one rename, when it is complete and on the disk. Until then it has none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from packd.snapshot.archive import unpack
+from packd.snapshot.cloning import clone_tree
+from packd.snapshot.copying import (
+    READ,
+    READ_ONLY_EXECUTABLE,
+    ChangedError,
+    UnreadableError,
+    changed,
+    copy_tree,
+    is_still,
+    read_tree,
+)
+from packd.snapshot.digest import digest as digest_of
+from packd.snapshot.digest import hex_of
+from packd.snapshot.discarding import discard_quietly
+from packd.snapshot.durable import flush_folder, flush_tree
+from packd.snapshot.limits import MOST_DEPTH, Limits
+from packd.snapshot.space import StoreFull, StoreUnwritable, naming_trouble
+from packd.snapshot.taken import Refused, Snapshot, Taken, Unsettled
+from packd.snapshot.tree import look, open_folder, trouble, walk
+from packd.snapshot.waiting import look_when_quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packd.domain.ignore import Ignore
+    from packd.snapshot.digest import Content
+    from packd.snapshot.entries import Tree
+
+__all__ = ["Refused", "Snapshot", "Store", "StoreFull", "StoreUnwritable", "Taken", "Unsettled"]
+
+_HEX: Final = re.compile(r"[0-9a-f]{64}")
+_TEMPORARY: Final = "tmp-"
+_THERE_ALREADY: Final = (errno.EEXIST, errno.ENOTEMPTY)
+_NO_LIMITS: Final = Limits(files=sys.maxsize, bytes=sys.maxsize, depth=MOST_DEPTH, path_length=sys.maxsize)
+
+
+class Store:
+    """Takes snapshots and keeps them. Safe for several threads; for one process at a time."""
+
+    def __init__(self, root: Path, limits: Limits) -> None:
+        """Makes the folder `root` if it is missing. Raises StoreUnwritable, OSError."""
+        self._root = root
+        self._limits = limits
+        with naming_trouble(root):
+            root.mkdir(parents=True, exist_ok=True)
+
+    # --- what is in it -----------------------------------------------------------------------------------------------
+
+    def path(self, digest: str) -> Path:
+        """Where the tree of `digest` is, if it is there. Raises ValueError when it is not a digest."""
+        return self._root / hex_of(digest)
+
+    def has(self, digest: str) -> bool:
+        """Is it stored? Raises ValueError when it is not a digest."""
+        return self.path(digest).is_dir()
+
+    def digests(self) -> list[str]:
+        """Everything that is stored, sorted."""
+        return sorted(f"sha256:{name}" for name in os.listdir(self._root) if _HEX.fullmatch(name))
+
+    def verify(self, digest: str) -> bool:
+        """Is it stored, and still what its digest says? Reads all of it. Raises ValueError when it is not a digest."""
+        path = self.path(digest)
+        try:
+            with _opened(path) as folder:
+                tree = walk(folder, None, _NO_LIMITS)
+                if tree.refused or tree.unsettled:
+                    return False
+                return digest_of(read_tree(tree, folder)) == digest
+        except (OSError, ChangedError, UnreadableError):
+            return False
+
+    # --- into it -----------------------------------------------------------------------------------------------------
+
+    def take(self, source: Path, ignore: Ignore) -> Taken:
+        """Fix the content of a drop, a folder or an archive, and keep it under its digest.
+
+        What is returned as a Snapshot is complete, durable, and what the drop was at one moment. Raises StoreFull,
+        StoreUnwritable, and OSError when a disk fails.
+        """
+        tree = look_when_quiet(source, ignore, self._limits)
+        fingerprint = tree.fingerprint(tree.began_ns)
+        if tree.unsettled is not None:
+            return Unsettled(problem=tree.unsettled)
+        if tree.refused:
+            return Refused(problems=tree.problems, fingerprint=fingerprint)
+        try:
+            with self._temporary() as fresh, naming_trouble(self._root):
+                if tree.is_file:
+                    return self._take_archive(source, ignore, tree, fresh)
+                contents = _copy(source, tree, fresh)
+                self._check_unchanged(source, ignore, tree)
+                return self._keep(tree, fresh, contents, content=tree)
+        except ChangedError as change:
+            return Unsettled(problem=change.problem)
+        except UnreadableError as failure:
+            return Refused(problems=(*failure.problems, *tree.problems), fingerprint=None)
+
+    def _take_archive(self, source: Path, ignore: Ignore, tree: Tree, fresh: Path) -> Taken:
+        fingerprint = tree.fingerprint(tree.began_ns)
+        with self._temporary() as room:
+            with _reading(source, tree) as opened:
+                unpacked = unpack(opened, source.name, room, ignore, self._limits)
+            self._check_unchanged(source, ignore, tree)
+            if unpacked.truncated is not None:
+                return Unsettled(problem=unpacked.truncated)
+            if unpacked.top is None:
+                return Refused(problems=unpacked.problems, fingerprint=fingerprint)
+            content = look(unpacked.top, ignore, self._limits)
+            if content.refused:
+                return Refused(problems=content.problems, fingerprint=fingerprint)
+            contents = _copy(unpacked.top, content, fresh)
+        return self._keep(tree, fresh, contents, content=content)
+
+    def _check_unchanged(self, source: Path, ignore: Ignore, tree: Tree) -> None:
+        """Whatever was read, good or bad, means nothing if it was changed meanwhile. Raises ChangedError."""
+        again = look(source, ignore, self._limits)
+        if again.unsettled is not None:
+            raise ChangedError(again.unsettled)
+        if not tree.same_as(again):
+            raise ChangedError(changed(""))
+
+    def _keep(self, tree: Tree, fresh: Path, contents: list[Content], *, content: Tree) -> Snapshot:
+        """Give the finished copy its name; `tree` is the drop, `content` the pack in it."""
+        digest = digest_of(contents)
+        path = self.path(digest)
+        if not path.is_dir():
+            with _opened(fresh) as folder:
+                os.fchmod(folder, READ_ONLY_EXECUTABLE)
+                flush_tree(folder, files=content.files)
+            _rename_unless_there(fresh, path)
+        flush_folder(self._root)  # also when it was there: the rename may be as young as a crash a moment ago
+        return Snapshot(
+            digest=digest,
+            path=path,
+            files=content.files,
+            bytes=content.bytes,
+            fingerprint=tree.fingerprint(tree.began_ns),
+            newest_ns=tree.newest_ns,
+            warnings=content.problems,
+        )
+
+    # --- out of it ---------------------------------------------------------------------------------------------------
+
+    def copy_out(self, digest: str, destination: Path, *, writable: bool = True, durable: bool = False) -> None:
+        """Make the new folder `destination` a copy of a snapshot, for a test run or to put a pack back.
+
+        Raises ValueError when it is not a digest, LookupError when it is not stored, FileExistsError when the
+        destination is there already, StoreFull and StoreUnwritable for the disk of the destination.
+        """
+        path = self.path(digest)
+        if not path.is_dir():
+            raise LookupError(f"there is no {digest} in {self._root}: was it swept, or the store replaced?")
+        with naming_trouble(destination.parent):
+            destination.mkdir()
+        try:
+            with naming_trouble(destination.parent), _opened(path) as source, _opened(destination) as folder:
+                files = clone_tree(source, folder, writable=writable)
+                if not writable:
+                    os.fchmod(folder, READ_ONLY_EXECUTABLE)
+                if durable:
+                    flush_tree(folder, files=files)
+                    flush_folder(destination.parent)
+        except BaseException:
+            discard_quietly(destination)
+            raise
+
+    def copy_tree(self, tree: Path, destination: Path) -> None:
+        """`copy_out`, for those who know a snapshot by its tree."""
+        self.copy_out(f"sha256:{tree.name}", destination)
+
+    def remove(self, digest: str) -> bool:
+        """Take a snapshot out of the store, in one step for whoever looks. False when it was not there.
+
+        Raises ValueError when it is not a digest, StoreUnwritable.
+        """
+        doomed = self._temporary_path()
+        with naming_trouble(self._root):
+            try:
+                self.path(digest).rename(doomed)
+            except FileNotFoundError:
+                return False
+        discard_quietly(doomed)
+        return True
+
+    def clear_temporaries(self) -> int:
+        """Remove what a crash left behind; returns how much that was. For the start, when nobody is writing."""
+        leftovers = [name for name in os.listdir(self._root) if name.startswith(_TEMPORARY)]
+        for name in leftovers:
+            discard_quietly(self._root / name)
+        return len(leftovers)
+
+    def _temporary_path(self) -> Path:
+        return self._root / f"{_TEMPORARY}{secrets.token_hex(8)}"
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """A new private folder beside the snapshots, so that a rename suffices; what is left of it is removed."""
+        path = self._temporary_path()
+        with naming_trouble(self._root):
+            path.mkdir(mode=0o700)
+        try:
+            yield path
+        finally:
+            discard_quietly(path)
+
+
+def _copy(source: Path, tree: Tree, destination: Path) -> list[Content]:
+    with _reading(source, tree) as opened, _opened(destination) as folder:
+        return copy_tree(tree, opened, folder)
+
+
+@contextmanager
+def _reading(path: Path, tree: Tree) -> Iterator[int]:
+    """What was looked at, open. Raises ChangedError, UnreadableError."""
+    try:
+        opened = os.open(path, READ) if tree.is_file else open_folder(path)
+    except OSError as failure:
+        problem = trouble("", failure)
+        raise ChangedError(problem) if problem.code == "tree.vanished" else UnreadableError([problem]) from None
+    try:
+        if tree.is_file and not is_still(tree.entries[0], os.fstat(opened)):
+            raise ChangedError(changed(""))
+        yield opened
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    folder = open_folder(path)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _rename_unless_there(fresh: Path, path: Path) -> None:
+    try:
+        fresh.rename(path)
+    except OSError as failure:
+        if failure.errno not in _THERE_ALREADY:
+            raise

@@ -1,0 +1,1 @@
+"""Do its own tests pass, isolated?"""

@@ -1,0 +1,214 @@
+"""The seam: whoever wants a pack tested submits a request and gets a report later, from this machine or from another."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from packd.domain.failures import Code, Failure
+from packd.domain.reports import Report
+from packd.testrun.cancel import CancelToken
+from packd.testrun.environments.build import Builder
+from packd.testrun.environments.equip import Outfitter
+from packd.testrun.environments.origins import Origins
+from packd.testrun.interpreters import Interpreters
+from packd.testrun.leftovers import kill_leftovers
+from packd.testrun.limits import Limits
+from packd.testrun.processes import adopt_orphans, can_list_children
+from packd.testrun.request import RunRequest
+from packd.testrun.run import Run, cancelled_report
+from packd.testrun.sandbox import BasicSandbox
+from packd.testrun.supervisor import Supervisor
+from packd.testrun.workspace import workspace_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from packd.domain.reports import Case
+    from packd.testrun.environments.cache import Environments
+    from packd.testrun.sandbox import Sandbox
+
+__all__ = ["CancelToken", "Executor", "Limits", "LocalExecutor", "RunRequest", "kill_leftovers"]
+
+_STOPPING_TAKES_S = 30.0  # at most, once runs were told to stop
+
+
+class Executor(Protocol):
+    """Carries out requests. Every future that it gives out gets a report; a cancelled run has one too."""
+
+    def submit(
+        self, request: RunRequest, *, cancel: CancelToken, on_case: Callable[[str, Case], None] | None = None
+    ) -> Future[Report]:
+        """Queue a request. `on_case` gets (suite, case) from another thread, as cases end.
+
+        Raises Failure(UNAVAILABLE) once the executor was closed.
+        """
+        ...
+
+    def close(self, grace_s: float) -> None:
+        """Take no more requests, cancel those that wait, give the running ones `grace_s` seconds, then cancel them."""
+        ...
+
+
+@dataclass(eq=False)
+class _Job:
+    """A request on its way. Whoever claims it, a worker or the stop button, answers it."""
+
+    request: RunRequest
+    cancel: CancelToken
+    on_case: Callable[[str, Case], None] | None
+    future: Future[Report] = field(default_factory=Future)
+    _claimed: threading.Lock = field(default_factory=threading.Lock)
+
+    def claim(self) -> bool:
+        """True for the first who asks, unless nobody waits for the answer any more."""
+        return self._claimed.acquire(blocking=False) and self.future.set_running_or_notify_cancel()
+
+
+class LocalExecutor:
+    """Runs on this machine, on a fixed number of threads that live as long as it does.
+
+    They have to: a suite's process is tied to the thread that started it, so that it dies with a killed daemon.
+    A run's folder is removed by its worker right after the report was given out, before the next run.
+    """
+
+    def __init__(
+        self,
+        work_dir: Path,
+        workers: int,
+        copy_tree: Callable[[Path, Path], None],
+        *,
+        sandbox: Sandbox | None = None,
+        python: Path | None = None,
+        interpreters: Interpreters | None = None,
+        environments: Environments | None = None,
+        origins: Origins | None = None,
+        grace_s: float = 2.0,
+        on_trouble: Callable[[str], None] | None = None,
+    ) -> None:
+        """`copy_tree(snapshot, folder)` makes the private copy; `python` runs Python tests (default: packd's own)
+        unless `interpreters` says more; `environments` keeps what packs declare, fetched from `origins` (None: it is
+        not installed);
+        `grace_s` is the time between asking a suite to end and killing it; `on_trouble` gets a sentence when a run's
+        folder can't be removed, which is tried again at the next start."""
+        work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._work_dir = work_dir.resolve()
+        self._copy_tree = copy_tree
+        self._on_trouble = on_trouble
+        self._sandbox: Sandbox = sandbox or BasicSandbox()
+        adopting = adopt_orphans() and can_list_children()
+        self._supervisor = Supervisor(self._sandbox, adopting=adopting, grace_s=grace_s)
+        self._outfitter = Outfitter(
+            interpreters=interpreters or Interpreters(python or Path(sys.executable)),
+            environments=environments,
+            builder=Builder(supervisor=self._supervisor, work_dir=self._work_dir, origins=origins or Origins()),
+        )
+        self._slots = threading.Semaphore(max(workers, 1))
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._open: set[_Job] = set()  # submitted and not answered
+        self._workers = [
+            threading.Thread(target=self._work, name=f"testrun-{number}", daemon=True)
+            for number in range(max(workers, 1))
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    @property
+    def isolation(self) -> str:
+        """The rung that suites run on, as reports say it."""
+        return self._sandbox.isolation
+
+    @property
+    def shortcomings(self) -> tuple[str, ...]:
+        """What that rung can't do on this machine, as sentences."""
+        return self._sandbox.shortcomings
+
+    def submit(
+        self, request: RunRequest, *, cancel: CancelToken, on_case: Callable[[str, Case], None] | None = None
+    ) -> Future[Report]:
+        """See Executor."""
+        job = _Job(request=request, cancel=cancel, on_case=on_case)
+        with self._lock:
+            if self._closed:
+                raise Failure(Code.UNAVAILABLE, "packd is stopping and starts no more tests; try again when it is back")
+            self._open.add(job)
+        job.future.add_done_callback(lambda _: self._forget(job))
+        cancel.on_cancel(lambda: self._answer_waiting(job))
+        self._queue.put(job)
+        return job.future
+
+    def close(self, grace_s: float) -> None:
+        """See Executor. Returns when nothing of any run is left."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            unanswered = tuple(self._open)
+        for job in unanswered:
+            if job.claim():
+                job.future.set_result(self._cancelled(job, "packd is stopping"))
+        deadline = time.monotonic() + grace_s
+        for _ in self._workers:
+            self._queue.put(None)
+        self._join(deadline)
+        for job in unanswered:
+            job.cancel.cancel("packd is stopping")
+        self._join(time.monotonic() + _STOPPING_TAKES_S)
+
+    def _join(self, deadline: float) -> None:
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None:
+            if job.claim():
+                self._carry_out(job)
+
+    def _carry_out(self, job: _Job) -> None:
+        try:
+            run = self._run(job)
+        except ValueError as error:  # no such run id
+            job.future.set_exception(error)
+            return
+        try:
+            job.future.set_result(run.report())
+        except BaseException as error:  # a bug of ours: for whoever waits, not for the worker
+            job.future.set_exception(error)
+        # Nothing of the run is alive any more; nobody has to wait until a busy disk has let go of its files.
+        trouble = run.clean_up()
+        if trouble is not None and self._on_trouble is not None:
+            self._on_trouble(trouble)
+
+    def _run(self, job: _Job) -> Run:
+        workspace_at(self._work_dir, job.request.run_id)  # raises ValueError
+        return Run(
+            request=job.request,
+            work_dir=self._work_dir,
+            outfitter=self._outfitter,
+            copy_tree=self._copy_tree,
+            supervisor=self._supervisor,
+            slots=self._slots,
+            isolation=self._sandbox.isolation,
+            cancel=job.cancel,
+            on_case=job.on_case,
+        )
+
+    def _answer_waiting(self, job: _Job) -> None:
+        """The stop button of a run that has not begun."""
+        if job.claim():
+            job.future.set_result(self._cancelled(job, job.cancel.reason or "the run was cancelled"))
+
+    def _cancelled(self, job: _Job, why: str) -> Report:
+        return cancelled_report(job.request, self._sandbox.isolation, why)
+
+    def _forget(self, job: _Job) -> None:
+        with self._lock:
+            self._open.discard(job)

@@ -1,0 +1,4 @@
+"""Programs that the interpreter of a *pack* executes, not packd's: standard library only, Python 3.8 or later.
+
+They run a pack's tests and tell packd of every case on a pipe that was opened for them.
+"""

@@ -1,0 +1,58 @@
+"""The runner's end of the pipe to packd; parsers/case_stream.py is the other end."""
+
+# Executed by the pack's interpreter: nothing newer than Python 3.8, nothing but the standard library.
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+_TEXT_LIMIT = 16384  # characters of a message or an output that are sent
+
+
+class CaseStream:
+    """Tells of cases as they end. Silent in processes that the tests fork, and when the tests closed the pipe."""
+
+    def __init__(self) -> None:
+        self._fd = int(os.environ.pop("PACKD_EVENTS_FD", "-1"))
+        self._owner = os.getpid()
+        self._pipe = self._identity()
+        if self._pipe is not None:
+            os.set_inheritable(self._fd, False)
+
+    def start(self, name: str) -> None:
+        self._say({"start": name})
+
+    def case(self, name: str, status: str, **details: Any) -> None:
+        """`details`: duration_ms, error_message, stdout, stderr."""
+        known = {key: _ending(value) for key, value in details.items() if value}
+        self._say({"case": dict(known, name=name, status=status)})
+
+    def unavailable(self, sentence: str) -> None:
+        self._say({"unavailable": sentence})
+
+    def end(self) -> None:
+        self._say({"end": True})
+
+    def _say(self, words: dict[str, Any]) -> None:
+        # A test may close every descriptor and open its own under the same number.
+        if os.getpid() != self._owner or self._pipe is None or self._identity() != self._pipe:
+            return
+        line = json.dumps(words).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]
+        except OSError:
+            self._pipe = None
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.fstat(self._fd)
+        except (OSError, OverflowError):
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _ending(value: Any) -> Any:
+    return value[-_TEXT_LIMIT:] if isinstance(value, str) else value

@@ -1,0 +1,245 @@
+"""Follow one process from its start to the moment when nothing of it is left.
+
+Everything that can happen wakes one selector: its end (a pidfd), what it writes, the stop button, the next deadline.
+Its end is what counts; the end of a pipe is never waited for, since a survivor may hold it open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import selectors
+import signal
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from packd.testrun.processes import Family, Hurry, Killed, signal_group
+from packd.testrun.sandbox import spawn, wait_for
+from packd.testrun.transcript import Transcript
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from packd.testrun.cancel import CancelToken
+    from packd.testrun.sandbox import Order, Sandbox
+
+Stopped = Literal["timeout", "cancelled", "output", "processes"]
+
+EVENTS_VARIABLE: Final = "PACKD_EVENTS_FD"
+
+_CHUNK: Final = 65_536
+_FLOOD: Final = 16  # times the output limit before a suite is stopped for it
+_KEPT_WITHOUT_LIMIT: Final = 16 * 1024 * 1024  # bytes of output that are kept where there is no limit
+_LOOKS_S: Final = (0.05, 0.1, 0.2)  # between looks at the number of processes; the last one repeats
+_CANCEL_GRACE_S: Final = 0.3
+_KILL_AGAIN_S: Final = 1.0
+_AFTER_KILL_S: Final = 10.0  # for a killed process to end
+_PIPE_READS: Final = 32  # of what is left in a pipe at the end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a process ended and what it said."""
+
+    exit_code: int  # negative: the signal that ended it
+    stopped: Stopped | None  # why packd stopped it; None when it ended by itself
+    duration_ms: float
+    left: Killed  # what it left running, killed since
+    output: str  # stdout and stderr in the order they came, plain text; the middle may be missing
+    stdout: str  # stdout alone where it was kept apart, otherwise the same as `output`
+    written: int  # bytes printed in all
+
+
+class Supervisor:
+    """Starts processes and follows them; one at a time per thread, and the thread must outlive the process."""
+
+    def __init__(self, sandbox: Sandbox, *, adopting: bool, grace_s: float) -> None:
+        self._sandbox = sandbox
+        self._adopting = adopting
+        self._grace_s = grace_s
+
+    def run(
+        self, order: Order, *, timeout_s: float, cancel: CancelToken, on_events: Callable[[bytes], None] | None
+    ) -> Ending:
+        """Run the order to its end. `on_events` gets what the process writes to the descriptor $PACKD_EVENTS_FD.
+
+        Raises OSError when it can't be started.
+        """
+        family = Family(mark=order.mark, adopting=self._adopting)
+        with contextlib.ExitStack() as stack:
+            watch = _Watch(stack, order, family, timeout_s=timeout_s, grace_s=self._grace_s, on_events=on_events)
+            return watch.follow(stack, self._sandbox.command(order), cancel)
+
+
+class _Watch:
+    """One process being followed."""
+
+    def __init__(
+        self,
+        stack: contextlib.ExitStack,
+        order: Order,
+        family: Family,
+        *,
+        timeout_s: float,
+        grace_s: float,
+        on_events: Callable[[bytes], None] | None,
+    ) -> None:
+        limit = order.limits.output_kb * 1024 or _KEPT_WITHOUT_LIMIT
+        self._order = order
+        self._family = family
+        self._timeout_s = timeout_s
+        self._grace_s = grace_s
+        self._on_events = on_events
+        self._flood = limit * _FLOOD if order.limits.output_kb else float("inf")
+        self._output = Transcript(limit)
+        self._stdout = Transcript(limit) if order.separate_stdout else self._output
+        self._hurry = stack.enter_context(Hurry())
+        self._selector = stack.enter_context(selectors.DefaultSelector())
+        self._pipes: dict[int, Callable[[bytes], None]] = {}  # reading ends that are open, and who takes what they say
+        self._stopped: Stopped | None = None
+        self._kill_at = float("inf")
+        self._give_up_at = float("inf")
+        self._ended_at: float | None = None
+
+    def follow(self, stack: contextlib.ExitStack, command: list[str], cancel: CancelToken) -> Ending:
+        stop_button = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        stack.callback(os.close, stop_button)
+        began = time.monotonic()
+        process = self._start(stack, command)
+        try:
+            self._watch(stop_button, lambda: self._cancelled(stop_button))
+            stack.enter_context(cancel.waking(lambda: os.eventfd_write(stop_button, 1)))
+            self._wait(stack, process.pid, began)
+        finally:
+            exit_code = self._collect(process)
+            left = self._family.kill()
+        self._drain()
+        output = self._output.text()
+        return Ending(
+            exit_code=exit_code,
+            stopped=self._stopped,
+            duration_ms=round(((self._ended_at or time.monotonic()) - began) * 1000, 3),
+            left=left,
+            output=output,
+            stdout=output if self._stdout is self._output else self._stdout.text(),
+            written=self._output.written,
+        )
+
+    # --- starting ----------------------------------------------------------------------------------------------------
+
+    def _start(self, stack: contextlib.ExitStack, command: list[str]) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as ours:  # the ends that only the new process keeps
+            out = self._pipe(stack, ours, self._printed)
+            err = self._pipe(stack, ours, self._output.add) if self._order.separate_stdout else out
+            keep: list[int] = []
+            order = self._order
+            if self._on_events is not None:
+                keep = [self._pipe(stack, ours, self._on_events)]
+                order = replace(order, env={**order.env, EVENTS_VARIABLE: str(keep[0])})
+            process = spawn(command, order, stdout=out, stderr=err, keep=keep)
+        self._family.first = process.pid
+        return process
+
+    def _pipe(self, stack: contextlib.ExitStack, ours: contextlib.ExitStack, take: Callable[[bytes], None]) -> int:
+        """A pipe whose reading end is watched; the writing end."""
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        stack.callback(os.close, read_end)
+        ours.callback(os.close, write_end)
+        os.set_blocking(read_end, False)
+        self._pipes[read_end] = take
+        self._watch(read_end, lambda: self._read(read_end))
+        return write_end
+
+    def _printed(self, data: bytes) -> None:
+        self._output.add(data)
+        if self._stdout is not self._output:
+            self._stdout.add(data)
+
+    # --- waiting -----------------------------------------------------------------------------------------------------
+
+    def _watch(self, descriptor: int, on_ready: Callable[[], object]) -> None:
+        self._selector.register(descriptor, selectors.EVENT_READ, on_ready)
+
+    def _wait(self, stack: contextlib.ExitStack, pid: int, began: float) -> None:
+        handle = os.pidfd_open(pid)
+        stack.callback(os.close, handle)
+        self._watch(handle, self._end)
+        waits = itertools.chain(_LOOKS_S, itertools.repeat(_LOOKS_S[-1]))
+        deadline, look_at = began + self._timeout_s, began + next(waits)
+        while self._ended_at is None and time.monotonic() < self._give_up_at:
+            next_at = self._kill_at if self._stopped else min(deadline, look_at)
+            for key, _ in self._selector.select(max(0.0, next_at - time.monotonic())):
+                key.data()
+            now = time.monotonic()
+            if self._stopped:
+                self._kill_if_due(pid, now)
+            elif now >= deadline:
+                self._stop("timeout", self._grace_s)
+            elif now >= look_at:
+                look_at = now + next(waits)
+                self._look()
+
+    def _end(self) -> None:
+        self._ended_at = time.monotonic()
+
+    def _cancelled(self, button: int) -> None:
+        self._selector.unregister(button)
+        self._stop("cancelled", min(self._grace_s, _CANCEL_GRACE_S))
+
+    def _look(self) -> None:
+        """The kernel counts processes per user, if at all; the suite's own are counted here."""
+        most = self._order.limits.processes
+        if most and self._family.hold_to(most, self._hurry):
+            self._stop("processes", 0.0)
+
+    def _read(self, pipe: int) -> bool:
+        """Take what is there. False when there is nothing (any more)."""
+        try:
+            data = os.read(pipe, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._selector.unregister(pipe)
+            del self._pipes[pipe]
+            return False
+        self._pipes[pipe](data)
+        if self._output.written > self._flood:
+            self._stop("output", 0.0)
+        return True
+
+    # --- ending ------------------------------------------------------------------------------------------------------
+
+    def _stop(self, why: Stopped, grace_s: float) -> None:
+        """Ask the process group to end; it is killed after `grace_s` seconds."""
+        if self._stopped is not None or self._ended_at is not None:
+            return
+        self._stopped = why
+        self._kill_at = time.monotonic() + grace_s
+        self._give_up_at = self._kill_at + _AFTER_KILL_S
+        if grace_s > 0 and self._family.first is not None:
+            signal_group(self._family.first, signal.SIGTERM)
+
+    def _kill_if_due(self, pid: int, now: float) -> None:
+        if now >= self._kill_at and self._ended_at is None:
+            signal_group(pid, signal.SIGKILL)
+            self._kill_at = now + _KILL_AGAIN_S
+
+    def _collect(self, process: subprocess.Popen[bytes]) -> int:
+        """Its exit status. One that still lives (an error on our side, or it hangs in the kernel) is killed."""
+        if self._ended_at is None:
+            signal_group(process.pid, signal.SIGKILL)
+        exit_code = wait_for(process, None if self._ended_at else _AFTER_KILL_S)
+        if exit_code is None:
+            return -signal.SIGKILL
+        self._family.first = None
+        return exit_code
+
+    def _drain(self) -> None:
+        """What is left in the pipes. They hold 64 KiB, so more can only come from something that escaped."""
+        for pipe in list(self._pipes):
+            for _ in range(_PIPE_READS):
+                if not self._read(pipe):
+                    break

@@ -1,0 +1,158 @@
+"""One component file: what it is called, what it runs, whom it refers to. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from packd.domain.manifest import Component, ComponentKind
+from packd.validate.fields import Section, shown
+from packd.validate.programs import checked_program
+from packd.validate.references import Reference, defined_triggers, references
+
+if TYPE_CHECKING:
+    from packd.domain.problems import Problem
+    from packd.validate.findings import Files, Metadata
+
+FOLDERS: Final[dict[str, ComponentKind]] = {
+    "actions": "action",
+    "actions/workflows": "workflow",
+    "sensors": "sensor",
+    "triggers": "trigger",
+    "rules": "rule",
+    "workflows": "workflow",
+    "policies": "policy",
+    "queues": "queue",
+    "runtimes": "runtime",
+    "permission_sets": "permission_set",
+    "caches": "cache",
+    "dashboards": "dashboard",
+}
+
+_LONGEST_REF: Final = 255
+# `ref` is attune's way to name a component, `name` (with an optional `pack`) StackStorm's, which allows capitals.
+_REF_NAME: Final = re.compile(r"[a-z0-9_][a-z0-9_-]*(\.[a-z0-9_][a-z0-9_-]*)*")
+_ANY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A component file as the rest of the pack sees it."""
+
+    section: Section
+    kind: ComponentKind
+    path: str
+    ref: str | None = None  # full; None when it can't be told, because the file or the pack's own ref is broken
+    names_itself: bool = True  # False: a workflow called after its file
+    workflow: str | None = None  # an action's workflow file, inside the pack
+    refers_to: tuple[Reference, ...] = ()
+    triggers: tuple[str, ...] = ()  # names of the triggers that a sensor defines itself
+    component: Component | None = None
+
+
+def read_part(metadata: Metadata, pack: str | None, files: Files, problems: list[Problem]) -> Part | None:
+    """Check one component file; `pack` is the pack's ref. None when it holds no component."""
+    document = metadata.document
+    if not document.complete:
+        return None
+    if not isinstance(document.value, dict):
+        what = "is empty" if document.value is None else "is no mapping"
+        message = f"The file {what}; a {metadata.kind.replace('_', ' ')} is described by lines of 'key: value'"
+        problems.append(document.problem("component.not_object", message, ()))
+        return None
+    section = Section(document, (), document.value, problems, "component.invalid_field")
+    named = _ref(section, metadata.kind, pack)
+    label, description = _descriptions(section, named)
+    program = checked_program(section, metadata.kind, files)
+    component = None
+    if pack is not None and named is not None:
+        component = Component(
+            kind=metadata.kind,
+            ref=f"{pack}.{named}",
+            label=label,
+            description=description,
+            path=document.file,
+            runner_type=program.runner_type,
+            entry_point=program.entry_point,
+        )
+    return Part(
+        section=section,
+        kind=metadata.kind,
+        path=document.file,
+        ref=None if component is None else component.ref,
+        names_itself="ref" in section or "name" in section,
+        workflow=program.entry_point if program.is_workflow else None,
+        refers_to=tuple(references(section, metadata.kind)),
+        triggers=tuple(defined_triggers(section)) if metadata.kind == "sensor" else (),
+        component=component,
+    )
+
+
+def _ref(section: Section, kind: ComponentKind, pack: str | None) -> str | None:
+    """The component's name inside the pack."""
+    if "ref" in section:
+        return _from_ref(section, pack)
+    if "name" in section:
+        return _from_name(section, pack)
+    stem = own_stem(section.document.file)
+    if kind == "workflow" and section.document.file.startswith("actions/") and _ANY_NAME.fullmatch(stem):
+        return stem  # the definition of an action, which is what carries the ref
+    example = f"{pack or '<pack>'}.{stem}"
+    message = f"There is no ref, so the {kind.replace('_', ' ')} has no name; add a line such as 'ref: {example}'"
+    section.missing("component.invalid_ref", message, "ref", f"ref: {example}")
+    return None
+
+
+def own_stem(path: str) -> str:
+    """`actions/workflows/deploy.workflow.yaml` → `deploy`."""
+    return posixpath.basename(path).rsplit(".", 1)[0].removesuffix(".workflow")
+
+
+def _from_ref(section: Section, pack: str | None) -> str | None:
+    ref = section.text("ref", "component.invalid_ref")
+    if ref is None:
+        return None
+    if not _REF_NAME.fullmatch(ref) or len(ref) > _LONGEST_REF:
+        message = f"The ref {shown(ref)!r} is not '<pack>.<name>' in lower-case letters, digits, '_' and '-'"
+        meant = re.sub(r"[^a-z0-9_.-]+", "_", ref.lower()).strip("._-")
+        section.complain(
+            "component.invalid_ref", message, "ref", suggestion=meant if _REF_NAME.fullmatch(meant) else None
+        )
+        return None
+    owner, dot, name = ref.partition(".")
+    if not dot:
+        return ref
+    if pack is not None and owner != pack:
+        message = f"The ref {shown(ref)!r} belongs to the pack {shown(owner)!r}, and this is {pack!r}"
+        section.complain("component.ref_pack_mismatch", message, "ref", suggestion=f"{pack}.{name}")
+        return None
+    return name
+
+
+def _from_name(section: Section, pack: str | None) -> str | None:
+    owner = section.text("pack", "component.ref_pack_mismatch")
+    if pack is not None and owner is not None and owner != pack:
+        message = f"This belongs to the pack {shown(owner)!r}, and the pack here is {pack!r}"
+        section.complain("component.ref_pack_mismatch", message, "pack", suggestion=pack)
+        return None
+    name = section.text("name", "component.invalid_ref")
+    if name is None:
+        return None
+    if pack is not None:
+        name = name.removeprefix(f"{pack}.")
+    if _ANY_NAME.fullmatch(name) and len(name) <= _LONGEST_REF:
+        return name
+    example = f"{pack or '<pack>'}.{own_stem(section.document.file)}"
+    message = f"There is no ref, and the name {shown(name)!r} can't be one; add a line such as 'ref: {example}'"
+    section.complain("component.invalid_ref", message, "name", suggestion=f"ref: {example}")
+    return None
+
+
+def _descriptions(section: Section, named: str | None) -> tuple[str, str]:
+    label, description = section.text("label"), section.text("description")
+    if label is None and "ref" in section:
+        label = section.text("name")
+    section.flag("enabled", default=True)
+    return label or named or "", description or ""

@@ -1,0 +1,151 @@
+"""Everything that is asked of a pack, applied to what was read of it. Pure: files are asked for through `Files`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from packd.domain.manifest import Manifest
+from packd.domain.problems import Problem, Severity, errors
+from packd.validate.components import own_stem, read_part
+from packd.validate.dependencies import dependencies
+from packd.validate.fields import Section
+from packd.validate.findings import MANIFEST, Findings
+from packd.validate.identity import (
+    check_descriptions,
+    check_drop_name,
+    declared_ref,
+    declared_version,
+    label,
+    python_dependencies,
+    salvaged,
+)
+from packd.validate.references import check_target
+from packd.validate.testing import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from packd.domain.positioned import Document
+    from packd.validate.components import Part
+    from packd.validate.findings import Files, Metadata, Runtime, ValidationLimits
+
+
+def judge(
+    document: Document,
+    text: str,
+    metadata: Sequence[Metadata],
+    *,
+    name: str,
+    files: Files,
+    runtime: Runtime,
+    limits: ValidationLimits,
+    found: Iterable[Problem] = (),
+) -> Findings:
+    """All findings of a pack that has a pack.yaml.
+
+    `document` and `text` are that pack.yaml, `metadata` the component files, `name` the child that it was dropped as;
+    `found` are the problems that reading met already.
+    """
+    problems = [*found, *document.problems, *(problem for one in metadata for problem in one.document.problems)]
+    ref, version, manifest = _manifest(document, text, problems, name=name, files=files, runtime=runtime)
+    parts = [part for one in metadata if (part := read_part(one, ref, files, problems)) is not None]
+    _check_duplicates(parts)
+    if ref is not None:
+        _check_targets(parts, metadata, ref)
+    ordered = in_order(problems, limits.problems)
+    if manifest is None or errors(ordered):
+        return Findings(problems=ordered, ref=ref, version=version)
+    components = tuple(part.component for part in parts if part.component is not None)
+    return Findings(manifest=replace(manifest, components=components), problems=ordered, ref=ref, version=version)
+
+
+def in_order(problems: Iterable[Problem], most: int) -> tuple[Problem, ...]:
+    """About the pack first, then pack.yaml, then by file and place; what is over the limit becomes one problem."""
+    ordered = sorted(dict.fromkeys(problems), key=_place)
+    if len(ordered) <= most:
+        return tuple(ordered)
+    message = f"There are {len(ordered)} problems; the first {most} are shown"
+    severity: Severity = "error" if errors(tuple(ordered)) else "warning"
+    exceeded = Problem(code="limits.problems_exceeded", message=message, severity=severity)
+    return (*ordered[:most], exceeded)
+
+
+def _place(problem: Problem) -> tuple[bool, bool, str, int, int, str, str]:
+    file = problem.file or ""
+    where = (problem.file is not None, file != MANIFEST, file, problem.line or 0, problem.column or 0)
+    return (*where, problem.code, problem.message)
+
+
+def _manifest(
+    document: Document, text: str, problems: list[Problem], *, name: str, files: Files, runtime: Runtime
+) -> tuple[str | None, str | None, Manifest | None]:
+    """(ref, version, manifest without its components)."""
+    if not document.complete:
+        return (*salvaged(document, text), None)
+    if not isinstance(document.value, dict):
+        what = "is empty" if document.value is None else "is no mapping"
+        message = f"pack.yaml {what}; it is made of lines of 'key: value', at least 'ref: …' and 'version: …'"
+        problems.append(document.problem("manifest.not_object", message, ()))
+        return None, None, None
+    section = Section(document, (), document.value, problems, "manifest.invalid_field")
+    ref, version = declared_ref(section, name), declared_version(section)
+    if ref is not None:
+        check_drop_name(section, ref, name)
+    check_descriptions(section)
+    needed = dependencies(section, ref, runtime)
+    tests = testing(section, files)
+    if ref is None or version is None:
+        return ref, version, None
+    description, enabled = document.value.get("description"), document.value.get("enabled")
+    manifest = Manifest(
+        ref=ref,
+        version=version,
+        label=label(section),
+        description=description if isinstance(description, str) else "",
+        enabled=enabled is not False,
+        needs=needed.needs,
+        python_version=needed.python_version,
+        nodejs_version=needed.nodejs_version,
+        python_dependencies=python_dependencies(section),
+        testing=tests,
+        fields=document.value,
+    )
+    return ref, version, manifest
+
+
+def _check_duplicates(parts: Iterable[Part]) -> None:
+    """A ref is unique within the pack, except that an action and the workflow that it runs are one thing."""
+    first: dict[str, Part] = {}
+    first_of_kind: dict[tuple[str, str], Part] = {}
+    for part in parts:
+        if part.ref is None:
+            continue
+        other = first_of_kind.setdefault((part.kind, part.ref), part)
+        if other is part:
+            other = first.setdefault(part.ref, part)
+            if other is part or _one_thing(other, part):
+                continue
+        message = f"The ref {part.ref!r} is taken by {other.path}; a ref is unique within the pack"
+        part.section.complain("component.duplicate_ref", message, "ref" if "ref" in part.section else "name")
+
+
+def _one_thing(one: Part, other: Part) -> bool:
+    if {one.kind, other.kind} != {"action", "workflow"}:
+        return False
+    action, workflow = (one, other) if one.kind == "action" else (other, one)
+    return action.workflow == workflow.path or not workflow.names_itself
+
+
+def _check_targets(parts: Sequence[Part], metadata: Iterable[Metadata], pack: str) -> None:
+    known: dict[str, set[str]] = {}
+    for part in parts:
+        if part.ref is not None:
+            known.setdefault(part.ref, set()).add(part.kind)
+        for trigger in part.triggers:
+            known.setdefault(f"{pack}.{trigger.removeprefix(f'{pack}.')}", set()).add("trigger")
+    named = {part.path for part in parts if part.ref is not None}
+    unread = {own_stem(one.document.file) for one in metadata if one.document.file not in named}
+    for part in parts:
+        for reference in part.refers_to:
+            check_target(part.section, reference, pack, known, unread)

@@ -1,0 +1,1 @@
+"""drop → settle: what changed, and has it gone quiet?"""

@@ -1,0 +1,59 @@
+"""Turn file events into hints. Runs for every event of a copy, so it does very little."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packd.watch.hints import Hint, Place, Sorter, hints_of, hints_of_move
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Ears:
+    """Listens to the events of one folder tree."""
+
+    def __init__(self, root: str, *, sorter: Sorter, hint: Callable[[Hint], None], wake: Callable[[], None]) -> None:
+        """`wake` is called when something happened to the root itself."""
+        self._root = root
+        self._sorter = sorter
+        self._hint = hint
+        self._wake = wake
+        self.folders_changed = False  # any folder came, went or was renamed
+        self._renamed: deque[str] = deque()
+
+    def changed(self, path: str, *, is_folder: bool, came_or_went: bool, closed: bool) -> None:
+        """`closed`: a file was closed after writing."""
+        if path == self._root:
+            self._wake()
+            return
+        for hint in hints_of(self._place(path, is_folder), whole=closed, at=time.monotonic()):
+            self._hint(hint)
+        if is_folder and came_or_went:
+            self.folders_changed = True
+
+    def renamed(self, path: str, target: str, *, is_folder: bool) -> None:
+        """`path` or `target` is empty when that end lies outside of the watched folders."""
+        source, goal = self._place(path, is_folder), self._place(target, is_folder)
+        for hint in hints_of_move(source, goal, at=time.monotonic()):
+            self._hint(hint)
+        if is_folder:
+            self.folders_changed = True
+            if path:
+                self._renamed.extend(place.drop for place in (source, goal) if place.drop is not None)
+
+    def take_renamed(self) -> set[str]:
+        """Drops in which, since the last call, a folder was renamed: what is watched there, and as what, is doubtful."""
+        names: set[str] = set()
+        while self._renamed:
+            names.add(self._renamed.popleft())
+        return names
+
+    def _place(self, path: str, is_folder: bool) -> Place:
+        place = self._sorter.place(path, plain=not is_folder)
+        if place.drop is None and not is_folder and self._sorter.is_top(path):
+            return self._sorter.place(path, plain=not Path(path).is_symlink())
+        return place

@@ -1,0 +1,402 @@
+"""See changes in the packs directory through inotify. The only door to watchdog.
+
+watchdog keeps the folders of a tree watched while they come, go and are renamed. Its classes are extended here where
+it is silent or stubborn: it forgets folders that the kernel refused to watch, it rebuilds for ever after a queue
+overflow, it goes on watching what was moved away, its descriptor is inherited by children, and its warnings about
+folders met twice grow with the tree.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import os
+import stat
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from watchdog import events
+from watchdog.observers import inotify, inotify_c
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+
+from packd.watch import advice
+from packd.watch.ears import Ears
+from packd.watch.hints import Hint, Recovered, Sorter, Trouble, WatchState
+from packd.watch.scan import root_identity
+from packd.watch.supervisor import Loss, Supervisor
+from packd.watch.telling import Teller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from watchdog.observers.api import EventQueue, ObservedWatch
+
+    from packd.domain.ignore import Ignore
+
+# Opening and reading is left out, so that reading a pack (as a snapshot does) never looks like a change to it.
+EVENTS: Final[list[type[events.FileSystemEvent]]] = [
+    events.FileCreatedEvent,
+    events.DirCreatedEvent,
+    events.FileMovedEvent,
+    events.DirMovedEvent,
+    events.FileDeletedEvent,
+    events.DirDeletedEvent,
+    events.FileModifiedEvent,
+    events.FileClosedEvent,  # closed after writing
+    events.FileAttribEvent,
+    events.DirAttribEvent,
+]
+MANY_RENAMED: Final = 20  # drops; from here on one look at the whole tree is cheaper than one look for each
+VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR})  # a folder that went as quickly as it came
+
+_inotify_init1 = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, use_errno=True)(("inotify_init1", inotify_c.libc))
+
+
+class Watcher:
+    """Tells where in the packs directory something changed, and whether it can still see.
+
+    Callbacks come from several threads, one at a time from each; they must be quick. Hints are per change and not
+    collected; a Hint with `drop=None` (after trouble, and every `poll_every_s` while it lasts) means: scan everything.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        ignore: Ignore,
+        on_hint: Callable[[Hint], None],
+        on_trouble: Callable[[Trouble], None],
+        on_recovered: Callable[[Recovered], None],
+        check_every_s: float = 1.0,
+        poll_every_s: float = 2.0,
+    ) -> None:
+        """`check_every_s`: how soon a loss of the root is noticed; `poll_every_s` grows with trees above 2,000 folders."""
+        teller = Teller(on_hint=on_hint, on_trouble=on_trouble, on_recovered=on_recovered)
+        self._supervisor = Supervisor(
+            root,
+            ignore=ignore,
+            teller=teller,
+            observe=lambda: Tree(root, ignore=ignore, hint=teller.hint, wake=self._supervisor.wake),
+            check_every_s=check_every_s,
+            poll_every_s=poll_every_s,
+        )
+
+    def start(self) -> None:
+        """Begin. Every change made after this returns is seen, or a Trouble was told; scan once for what was before.
+
+        Never raises for what it finds: a missing root or a reached limit is a Trouble.
+        """
+        _quieten_watchdog()
+        self._supervisor.start()
+
+    def stop(self) -> None:
+        """End. No callback begins after this was called. A watcher is not started twice."""
+        self._supervisor.stop()
+
+    def state(self) -> WatchState:
+        """How it is going; cheap."""
+        return self._supervisor.state()
+
+    def recount(self) -> None:
+        """Compare what is watched with what is there, soon and in another thread; meant for the periodic full scan.
+
+        Costs a walk over the tree, and nothing when no folder came, went or was renamed since the last time.
+        """
+        self._supervisor.recount()
+
+
+class Tree:
+    """One watchdog observer on one folder tree; the Observation that the supervisor replaces when it is lost."""
+
+    def __init__(self, root: Path, *, ignore: Ignore, hint: Callable[[Hint], None], wake: Callable[[], None]) -> None:
+        """Raises OSError when the root itself can't be watched."""
+        self._root = root
+        identity = root_identity(root)
+        if identity is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(root))
+        self._identity = identity
+        # A link is not followed by the watch itself, and what it points to may change: `lost` compares identities.
+        path = os.path.realpath(root)
+        sorter = Sorter(path, ignore)
+        self._ears = Ears(path, sorter=sorter, hint=hint, wake=wake)
+        self._observer = _Observer(sorter=sorter, on_overflow=wake)
+        self._observer.schedule(_Handler(self._ears), path, recursive=True, event_filter=EVENTS)
+        try:
+            self._observer.start()
+            self._emitter = self._observer.emitter()
+            self._group = self._emitter.group
+        except BaseException:
+            self._observer.stop()
+            raise
+
+    @property
+    def watches(self) -> int:
+        return self._group.watches
+
+    def unwatched(self) -> Mapping[str, int]:
+        return self._group.unwatched_folders()
+
+    def lost(self) -> Loss | None:
+        if self._group.overflowed:
+            return Loss(reason="overflow", detail=advice.overflowed())
+        identity = root_identity(self._root)
+        if identity is None:
+            return Loss(reason="root_missing", detail=advice.gone(self._root))
+        if identity != self._identity or not self._group.watches_root():
+            return Loss(reason="root_missing", detail=advice.replaced(self._root))
+        if not (self._observer.is_alive() and self._observer.reader.is_alive() and self._emitter.is_alive()):
+            return Loss(reason="overflow", detail="a watching thread died; looking at everything again")
+        return None
+
+    def tend(self) -> None:
+        names = self._ears.take_renamed()
+        if len(names) > MANY_RENAMED:
+            self._group.verify(self._group.path)
+        else:
+            for name in names:
+                self._group.verify(self._group.path + b"/" + os.fsencode(name))
+
+    def recount(self) -> None:
+        if self._ears.folders_changed or self._group.unwatched:
+            self._ears.folders_changed = False
+            self._ears.take_renamed()
+            self._group.verify(self._group.path)
+
+    def retry(self) -> None:
+        self._group.retry()
+
+    def close(self) -> None:
+        self._observer.stop()
+        self._observer.join()
+
+
+class _Handler(events.FileSystemEventHandler):
+    """Hands watchdog's events to the ears as plain values."""
+
+    def __init__(self, ears: Ears) -> None:
+        self._ears = ears
+
+    def dispatch(self, event: events.FileSystemEvent) -> None:
+        if event.is_synthetic:  # made up by watchdog to list the content of a renamed folder: nothing happened there
+            return
+        path, kind = os.fsdecode(event.src_path), event.event_type
+        if kind == events.EVENT_TYPE_MOVED:
+            self._ears.renamed(path, os.fsdecode(event.dest_path), is_folder=event.is_directory)
+        else:
+            self._ears.changed(
+                path,
+                is_folder=event.is_directory,
+                came_or_went=kind in (events.EVENT_TYPE_CREATED, events.EVENT_TYPE_DELETED),
+                closed=kind == events.EVENT_TYPE_CLOSED,
+            )
+
+
+class _Reader(inotify_c.InotifyFD):
+    """The inotify instance: not inherited by children, and calm about a folder that is watched already."""
+
+    def __init__(self) -> None:
+        try:
+            super().__init__()
+        except OSError:
+            if hasattr(self, "_inotify_fd"):
+                os.close(self._inotify_fd)
+            raise
+
+    @classmethod
+    def _create_inotify_fd(cls) -> int:
+        descriptor = int(_inotify_init1(os.O_CLOEXEC))  # IN_CLOEXEC is the same number, but not in watchdog's table
+        if descriptor == -1:
+            raise _last_error(None)
+        return descriptor
+
+    def _add_callback(
+        self,
+        path: bytes,
+        mask: inotify_c.Mask,
+        callback: inotify_c.WatchCallback,
+        id_: inotify_c.CallbackId,
+    ) -> inotify_c.WatchDescriptor:
+        # Closing frees the number of the descriptor, and something else may have it by now.
+        if self._closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        wd = inotify_c.inotify_add_watch(self._inotify_fd, path, mask)
+        if wd == -1:
+            raise _last_error(path)
+        watch = self._watch_for_wd.get(wd)
+        if watch is None:
+            watch = self._watch_for_wd[wd] = inotify_c.Watch(wd, mask, path)
+        watch.callbacks[id_] = callback
+        return wd
+
+
+class _Pairing(InotifyMoveEventGrouper):
+    """Both halves of a rename lie side by side in the kernel's queue; waiting long for the other holds all else up."""
+
+    delay = 0.05
+
+
+@dataclass(repr=False, eq=False)
+class _Group(inotify.InotifyWatchGroup):
+    """The watches of one tree: skips ignored folders, and knows which ones it could not watch."""
+
+    sorter: Sorter = field(kw_only=True)
+    on_overflow: Callable[[], None] = field(kw_only=True)
+    unwatched: dict[bytes, int] = field(default_factory=dict, init=False)  # folder → error number
+    overflowed: bool = field(default=False, init=False)
+    _move_event_grouper: InotifyMoveEventGrouper = field(default_factory=_Pairing, init=False)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path!r}>"
+
+    @property
+    def watches(self) -> int:
+        return len(self._active_callbacks_by_watch)
+
+    def watches_root(self) -> bool:
+        return self.path in self._active_callbacks_by_path
+
+    def unwatched_folders(self) -> dict[str, int]:
+        with self._lock:
+            return {os.fsdecode(path): code for path, code in self.unwatched.items()}
+
+    def on_queue_overflow(self) -> None:
+        # Rebuilding here can overflow the queue again, without end. All further events go unheard instead; what they
+        # said is lost anyway, and this object is about to be replaced.
+        self._is_active = False
+        self.overflowed = True
+        self.on_overflow()
+
+    def verify(self, below: bytes) -> None:
+        """Make the watches on `below` and all under it agree with the folders that are there."""
+        with self._lock:
+            before = [wd for wd, path in self._active_callbacks_by_watch.items() if _is_below(path, below)]
+        confirmed = self._add_tree(below, self._lock)
+        for wd in before:
+            if wd not in confirmed:
+                with self._lock:
+                    self._recheck(wd)
+
+    def retry(self) -> None:
+        for path in sorted(self.unwatched_folders()):
+            self._add_tree(os.fsencode(path), self._lock)
+
+    def _add_all_callbacks(self, path: bytes) -> None:
+        """watchdog calls this, with its lock held, for the root and for every folder that appears."""
+        self._add_tree(path, nullcontext())
+        if path == self.path and path not in self._active_callbacks_by_path:
+            code = self.unwatched.get(path, errno.ENOENT)
+            raise OSError(code, os.strerror(code), os.fsdecode(path))
+
+    def _add_tree(self, top: bytes, lock: AbstractContextManager[Any]) -> set[int]:
+        """Watch `top` and all under it, each folder before its content is listed; returns the watch descriptors."""
+        found: set[int] = set()
+        todo = [top] if self._matters(top) else []
+        while todo:
+            folder = todo.pop()
+            with lock:
+                wd = self._watch(folder)
+            if wd is not None:
+                found.add(wd)
+                todo.extend(map(os.fsencode, self.sorter.subfolders(os.fsdecode(folder))))
+        return found
+
+    def _watch(self, folder: bytes) -> inotify_c.WatchDescriptor | None:
+        """Watch one folder, or note why not. Watching it again is harmless: the kernel knows it by its inode."""
+        try:
+            wd = self._inotify_fd.add_callback(folder, self.event_mask, self, self._id)
+        except OSError as error:
+            self.unwatched.pop(folder, None)
+            if error.errno not in VANISHED:
+                self.unwatched[folder] = error.errno or errno.EIO
+            return None
+        self.unwatched.pop(folder, None)
+        former = self._active_callbacks_by_watch.get(wd)
+        if former is not None and former != folder and self._active_callbacks_by_path.get(former) == wd:
+            del self._active_callbacks_by_path[former]
+        self._active_callbacks_by_path[folder] = wd
+        self._active_callbacks_by_watch[wd] = folder
+        return wd
+
+    def _matters(self, folder: bytes) -> bool:
+        try:
+            is_folder = stat.S_ISDIR(os.lstat(folder).st_mode)
+        except OSError:
+            is_folder = False
+        if not is_folder:
+            self.unwatched.pop(folder, None)
+        return is_folder and self.sorter.covers(os.fsdecode(folder))
+
+    def _recheck(self, wd: inotify_c.WatchDescriptor) -> None:
+        """Drop the watch unless its path still leads to the folder that it is on."""
+        path = self._active_callbacks_by_watch.get(wd)
+        if path is not None and (not self._matters(path) or self._watch(path) != wd):
+            self._remove_callbacks([wd])
+
+    def _remove_watch_internally(self, wd: inotify_c.WatchDescriptor) -> None:
+        # Two watches can claim one path while a folder is replaced; only the younger one is listed under it.
+        path = self._active_callbacks_by_watch.pop(wd, None)
+        if path is not None and self._active_callbacks_by_path.get(path) == wd:
+            del self._active_callbacks_by_path[path]
+
+
+class _Emitter(inotify.InotifyFullEmitter):
+    """Makes its watches as a _Group. "Full": a rename from or to elsewhere is told as a rename with one end empty."""
+
+    group: _Group
+
+    def __init__(
+        self,
+        event_queue: EventQueue,
+        watch: ObservedWatch,
+        *,
+        sorter: Sorter,
+        on_overflow: Callable[[], None],
+        **more: Any,
+    ) -> None:
+        super().__init__(event_queue, watch, **more)
+        self._sorter = sorter
+        self._on_overflow = on_overflow
+
+    def on_thread_start(self) -> None:
+        self._inotify = self.group = _Group(
+            self._inotify_fd,
+            os.fsencode(self.watch.path),
+            event_mask=self.get_event_mask_from_filter(),
+            is_recursive=True,
+            sorter=self._sorter,
+            on_overflow=self._on_overflow,
+        )
+
+
+class _Observer(inotify.InotifyObserver):
+    """One reader, one emitter, one thread that hands the events to the ears."""
+
+    def __init__(self, *, sorter: Sorter, on_overflow: Callable[[], None]) -> None:
+        self.reader = self._inotify_fd = _Reader()
+        self.reader.start()
+        # Past the parent's own constructor, which would make a plain reader.
+        super(inotify.InotifyObserver, self).__init__(
+            _Emitter, inotify_fd=self.reader, sorter=sorter, on_overflow=on_overflow
+        )
+
+    def emitter(self) -> _Emitter:
+        (emitter,) = self.emitters
+        return cast("_Emitter", emitter)
+
+
+def _is_below(path: bytes, top: bytes) -> bool:
+    return path == top or path.startswith(top + b"/")
+
+
+def _last_error(path: bytes | None) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, os.strerror(code), None if path is None else os.fsdecode(path))
+
+
+def _quieten_watchdog() -> None:
+    # What its warnings say is found out here in better ways, and told as a Trouble; one debug line per event is costly.
+    logging.getLogger("watchdog").setLevel(logging.CRITICAL)

@@ -1,0 +1,58 @@
+"""(c) Many packs dropped at once: how many a second, until the receiver has been told of the last."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from arrivals import Arrivals
+from bare import EVENT, Bare
+from measured import running
+from packs import write_pack
+from receiver import SECRET
+from table import Figure, Goal, samples
+
+_WARM_UP = 10  # packs that are not counted
+_GOAL = Goal(says="≥ 0.60", reached=lambda _, ratio: ratio >= 0.6)
+
+
+def measure(folder: Path, *, quick: bool) -> list[Figure]:
+    """`tests.workers` as it is by default, and as many threads for the bare work."""
+    batch, rounds = (50, 2) if quick else (200, 5)
+    arrivals = Arrivals()
+    webhook = {"name": "benchmark", "url": arrivals.url, "secret": SECRET}
+    packd, plain = [], []
+    with running(folder / "packd", webhooks=[webhook]) as daemon:
+        bare = Bare(folder, arrivals.url, SECRET, workers=os.cpu_count() or 1)
+        for number in range(rounds + 1):
+            size = batch if number else _WARM_UP
+            ours, theirs = _staged(folder, f"p{number}x", size), _staged(folder, f"b{number}x", size)
+            os.sync()
+            packd_rate = _rate(ours, daemon.packs, None, arrivals)
+            bare_rate = _rate(theirs, bare.packs, bare, arrivals)
+            if number:
+                packd.append(packd_rate)
+                plain.append(bare_rate)
+        bare.close()
+    arrivals.close()
+    what = f"{batch} packs dropped at once"
+    return [Figure(bench="c", what=what, unit="packs/s", packd=samples(packd), bare=samples(plain), goal=_GOAL)]
+
+
+def _staged(folder: Path, prefix: str, size: int) -> list[Path]:
+    names = [f"{prefix}{number}" for number in range(size)]
+    return [write_pack(folder / "staged" / name, name) for name in names]
+
+
+def _rate(ready: list[Path], packs: Path, bare: Bare | None, arrivals: Arrivals) -> float:
+    """Packs a second, from the first rename to the last webhook."""
+    time.sleep(1.0)  # what the batch before left to be done is over
+    names = [pack.name for pack in ready]
+    began = time.monotonic()
+    for pack in ready:
+        pack.rename(packs / pack.name)
+    if bare is not None:
+        bare.do(names)
+    last = arrivals.wait(EVENT if bare else "pack.registered", names)
+    return len(names) / (last - began)

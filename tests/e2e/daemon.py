@@ -1,0 +1,124 @@
+"""The real daemon as a process, and the real command line beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from packd.client import Client
+from packd.domain.failures import Failure
+
+DEADLINE_S = 60.0
+
+
+class Daemon:
+    """`packd run` on folders of a test."""
+
+    def __init__(self, folder: Path, *, webhooks: list[dict[str, Any]] | None = None, **settings: Any) -> None:
+        self.packs = folder / "packs"
+        self.state = folder / "state"
+        self.socket = self.state / "packd.sock"
+        self.log = folder / "log.jsonl"
+        self._config = folder / "packd.yaml"
+        self.packs.mkdir(exist_ok=True)
+        config = {"watch": {"quiet_ms": 200, "remove_grace_s": 0.5}, "webhooks": webhooks or [], **settings}
+        self._config.touch(mode=0o600)
+        self._config.write_text(yaml.safe_dump(config))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        """Returns when the socket answers."""
+        command = [
+            *[sys.executable, "-m", "packd", "run", str(self.packs)],
+            *["--config", str(self._config), "--state-dir", str(self.state), *arguments],
+        ]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})}
+            )
+        self.wait_until(self.answers, "the daemon to answer")
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the daemon ended:\n{self.tail()}"
+        try:
+            Client(self.socket).get("/status")
+        except Failure:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """As the kernel would: no chance to say anything."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(DEADLINE_S)
+
+    def stop(self) -> int:
+        """As systemd would; returns the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE_S)
+
+    def once(self) -> int:
+        """`packd run --once`."""
+        command = [
+            *[sys.executable, "-m", "packd", "run", str(self.packs)],
+            *["--config", str(self._config), "--state-dir", str(self.state), "--once"],
+        ]
+        with self.log.open("ab") as log:
+            return subprocess.run(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=300, check=False
+            ).returncode
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One command, as a person would type it."""
+        return subprocess.run(
+            [sys.executable, "-m", "packd", *arguments, "--socket", str(self.socket)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def show(self, ref: str) -> dict[str, Any]:
+        answer = self.cli("show", ref, "--json")
+        assert answer.returncode == 0, answer.stderr
+        shown: dict[str, Any] = json.loads(answer.stdout)
+        return shown
+
+    def wait_active(self, ref: str, version: str) -> None:
+        """Until this version of the pack is the one in use."""
+
+        def active() -> bool:
+            answer = self.cli("show", ref, "--json")
+            if answer.returncode:
+                return False
+            in_use = json.loads(answer.stdout)["active"]
+            return bool(in_use) and in_use["version"] == version
+
+        self.wait_until(active, f"{ref} {version} to be active")
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited in vain for {what}; the log ends with\n{self.tail()}")
+            time.sleep(0.02)
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Every log line so far."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]

@@ -1,0 +1,243 @@
+"""Bad input: each gets its clear problem in `why`, the marker, the log and the event, and the daemon stays well."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemon import Daemon
+from packs import script, write_pack
+from receiver import Receiver
+
+
+def empty_folder(at: Path) -> None:
+    at.mkdir()
+
+
+def no_manifest(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "pack.yaml").unlink()
+
+
+def broken_yaml(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "pack.yaml").write_text("ref: pack\nversion: [1.0\n")
+
+
+def unquoted_version(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "pack.yaml").write_text("ref: pack\nversion: 1.0\n")
+
+
+def too_many_files(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "many").mkdir()
+    for number in range(20_050):
+        (at / "many" / str(number)).touch()
+
+
+def not_utf8(at: Path) -> None:
+    write_pack(at, "pack")
+    Path(os.fsdecode(os.fsencode(at) + b"/caf\xe9")).touch()
+
+
+def link_loop(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "one").symlink_to("two")
+    (at / "two").symlink_to("one")
+
+
+def link_out(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "passwd").symlink_to("/etc/passwd")
+
+
+def fifo(at: Path) -> None:
+    write_pack(at, "pack")
+    os.mkfifo(at / "pipe")
+
+
+def no_testing(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "pack.yaml").write_text('ref: pack\nversion: "1.0.0"\n')
+
+
+def missing_entry_point(at: Path) -> None:
+    write_pack(at, "pack")
+    (at / "actions" / "greet.sh").unlink()
+
+
+REFUSED: list[tuple[Callable[[Path], None], str, str]] = [
+    (empty_folder, "manifest.missing", "empty"),
+    (no_manifest, "manifest.missing", "pack.yaml"),
+    (broken_yaml, "metadata.invalid_yaml", "pack.yaml"),
+    (unquoted_version, "manifest.invalid_version", "quote"),
+    (too_many_files, "limits.traversed_entries_exceeded", "20,000"),
+    (not_utf8, "tree.name_not_utf8", "UTF-8"),
+    (link_loop, "tree.link_loop", "one"),
+    (link_out, "tree.link_escapes", "passwd"),
+    (fifo, "tree.special_file", "pipe"),
+    (no_testing, "testing.missing", "No testing configuration found in pack.yaml for pack 'pack'"),
+    (missing_entry_point, "action.entrypoint", "greet.sh"),
+]
+
+
+@pytest.mark.parametrize(("make", "code", "says"), REFUSED, ids=[make.__name__ for make, *_ in REFUSED])
+def test_bad_content_is_refused_with_its_reason(
+    make: Callable[[Path], None], code: str, says: str, daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """The same code and the same words everywhere; fixing the folder is enough to go on."""
+    daemon.start()
+    make(tmp_path / "pack")
+    dropped = (tmp_path / "pack").rename(daemon.packs / "pack")
+    told = receiver.wait_for("pack.validation_failed", "pack").event["data"]
+    assert code in [problem["code"] for problem in told["problems"]]
+    receiver.wait_for("pack.rolled_back", "pack", reason="validation_failed", restored=None)
+    why = daemon.cli("why", "pack")
+    assert why.returncode == 1
+    assert code in why.stdout
+    assert says in why.stdout
+    marker = daemon.packs / "pack.failed"
+    daemon.wait_until(marker.exists, "the marker")
+    assert says in marker.read_text()
+    assert any(line["event"] == "pack.validation_failed" for line in daemon.logged())
+    shutil.rmtree(dropped)
+    write_pack(tmp_path / "fixed", "pack").rename(dropped)
+    receiver.wait_for("pack.registered", "pack")
+    daemon.wait_until(lambda: not marker.exists(), "the marker to go")
+
+
+@pytest.mark.parametrize(
+    ("test", "reason", "says"),
+    [
+        ("yes 'a line that is printed for ever' | head -c 1100000000", "resource_limit", "output"),
+        ("sleep 600", "timeout", "it did not end within 2 s"),
+        ("echo 'Total Tests: 3'; echo 'Passed: 2'; echo 'Failed: 1'; exit 1", "failures", "2 of 3"),
+        ("echo 'Total Tests: 0'; echo 'Passed: 0'; echo 'Failed: 0'", "no_tests", "no test"),
+        ("kill -SEGV $$", "crash", "SIGSEGV"),
+    ],
+    ids=["prints a GiB", "never ends", "fails", "tests nothing", "crashes"],
+)
+def test_bad_suites_are_told_apart(
+    test: str, reason: str, says: str, daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """What went wrong has a word of its own, and the daemon goes on with the next pack."""
+    daemon.start()
+    pack = write_pack(tmp_path / "pack", "pack", test=test)
+    manifest = pack / "pack.yaml"
+    manifest.write_text(manifest.read_text().replace("timeout: 20", "timeout: 2"))
+    pack.rename(daemon.packs / "pack")
+    told = receiver.wait_for("pack.test_failed", "pack").event["data"]
+    assert told["reason"] == reason
+    assert says.lower() in daemon.cli("why", "pack").stdout.lower()
+    write_pack(tmp_path / "next", "next").rename(daemon.packs / "next")
+    receiver.wait_for("pack.registered", "next")
+
+
+def test_background_processes_are_ended_with_the_suite(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """A suite that passes and leaves something behind passes, and what it left is gone."""
+    daemon.start()
+    pidfile = tmp_path / "pid"
+    test = f"setsid sh -c 'echo $$ > {pidfile}; exec sleep 600' >/dev/null 2>&1 & until test -s {pidfile}; do :; done"
+    write_pack(tmp_path / "pack", "pack", test=test).rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    pid = int(pidfile.read_text())
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_second_drop_with_the_same_ref_is_refused_until_the_first_is_gone(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """The first keeps it; the refusal names it; when it goes, the other one takes its place by itself."""
+    daemon.start()
+    first = write_pack(tmp_path / "one", "same").rename(daemon.packs / "one")
+    receiver.wait_for("pack.registered", "same")
+    write_pack(tmp_path / "two", "same", "2.0.0").rename(daemon.packs / "two")
+    told = receiver.wait_for("pack.validation_failed", "same").event["data"]["problems"][0]
+    assert told["code"] == "manifest.ref_taken"
+    assert "'one'" in told["message"]
+    assert "'one'" in daemon.cli("why", "two").stdout
+    assert daemon.show("same")["active"]["version"] == "1.0.0"
+    shutil.rmtree(first)
+    daemon.wait_active("same", "2.0.0")
+
+
+def test_another_name_for_the_folder_is_allowed_and_said(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """The ref counts; the folder's name is only where it lies."""
+    daemon.start()
+    write_pack(tmp_path / "folder", "other").rename(daemon.packs / "folder")
+    receiver.wait_for("pack.registered", "other")
+    assert "folder" in daemon.cli("why", "other").stdout
+
+
+def test_an_older_version_is_allowed_and_said(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """The digest is the identity; the version only a label."""
+    daemon.start()
+    dropped = write_pack(tmp_path / "pack", "pack", "2.0.0").rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    write_pack(dropped, "pack", "1.9.0")
+    receiver.wait_for("pack.updated", "pack")
+    assert "older than the active 2.0.0" in daemon.cli("why", "pack").stdout
+
+
+def test_a_truncated_archive_waits_and_is_then_named(tmp_path: Path, receiver: Receiver) -> None:
+    """Half an archive is waited for; after `longest_wait_s` it is a problem with a name."""
+    from receiver import SECRET
+
+    watch = {"quiet_ms": 100, "longest_wait_s": 2, "remove_grace_s": 0.5}
+    daemon = Daemon(tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}], watch=watch)
+    daemon.start()
+    try:
+        write_pack(tmp_path / "pack", "pack")
+        whole = Path(shutil.make_archive(str(tmp_path / "whole"), "zip", tmp_path / "pack")).read_bytes()
+        target = daemon.packs / "pack.zip"
+        target.write_bytes(whole[: len(whole) // 2])
+        told = receiver.wait_for("pack.validation_failed").event["data"]["problems"][0]
+        assert told["code"] == "archive.truncated"
+        target.write_bytes(whole)
+        receiver.wait_for("pack.registered", "pack")
+    finally:
+        daemon.kill()
+
+
+def test_an_archive_that_escapes_is_refused_by_name(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Nothing is written outside, and the member is named."""
+    daemon.start()
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("pack.yaml", "ref: evil\n")
+        archive.writestr("../../escaped", "gotcha")
+    (tmp_path / "evil.zip").rename(daemon.packs / "evil.zip")
+    told = receiver.wait_for("pack.validation_failed").event["data"]["problems"]
+    assert any("escaped" in problem["message"] for problem in told)
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_suite_sees_nothing_of_the_daemon(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """No variable of the daemon, no input, a home of its own, and a copy instead of the folder or the store."""
+    daemon.start(env={"PLANTED_SECRET": "do-not-leak"})
+    test = (
+        'env; test -z "$PLANTED_SECRET" && test -z "$(cat)" && test "$HOME" != "/root" && '
+        f"case $PWD in {daemon.packs}*|{daemon.state}/store*) exit 1;; esac; echo changed > pack.yaml"
+    )
+    pack = write_pack(tmp_path / "pack", "pack", test=test)
+    before = (pack / "pack.yaml").read_text()
+    pack.rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    assert (daemon.packs / "pack" / "pack.yaml").read_text() == before
+    assert (daemon.state / "active" / "pack" / "pack.yaml").read_text() == before
+    assert "do-not-leak" not in daemon.log.read_text()
+
+
+def test_scripts_keep_their_shebang(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """A suite written in Python with a .sh name is still Python."""
+    daemon.start()
+    pack = write_pack(tmp_path / "pack", "pack")
+    suite = pack / "tests" / "run_tests.sh"
+    script(suite, "")
+    suite.write_text("#!/usr/bin/env python3\nprint('Total Tests: 7\\nPassed: 7\\nFailed: 0')\n")
+    pack.rename(daemon.packs / "pack")
+    assert receiver.wait_for("pack.test_passed", "pack").event["data"]["tests"]["total"] == 7

@@ -1,0 +1,193 @@
+"""The daemon's main job, seen from outside: drop, break, fix, remove, and what a webhook consumer is told of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from daemon import Daemon
+from packs import script, write_pack
+from receiver import Receiver
+
+
+def drop(source: Path, daemon: Daemon) -> Path:
+    """One rename, as a careful person does it."""
+    return source.rename(daemon.packs / source.name)
+
+
+def test_a_dropped_pack_becomes_active_and_the_consumer_is_told(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Drop → tested → active → webhook, with the link to the exact content."""
+    daemon.start()
+    drop(write_pack(tmp_path / "hello", "hello"), daemon)
+    told = receiver.wait_for("pack.registered", "hello").event
+    assert receiver.types("hello") == ["pack.discovered", "pack.test_passed", "pack.registered"]
+    assert told["data"]["components"] == {"actions": 1}
+    assert told["data"]["pack"]["revision"] == 1
+    link = daemon.state / "active" / "hello"
+    assert (link / "pack.yaml").read_text() == (daemon.packs / "hello" / "pack.yaml").read_text()
+    assert daemon.show("hello")["status"] == "active"
+
+
+def test_a_broken_change_is_rolled_back_and_a_fix_goes_through(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """The old revision stays in use, the folder says why, and fixing it is enough."""
+    daemon.start()
+    dropped = drop(write_pack(tmp_path / "hello", "hello"), daemon)
+    receiver.wait_for("pack.registered", "hello")
+
+    script(dropped / "tests" / "run_tests.sh", "echo 'the greeting is missing' >&2; exit 1")
+    told = receiver.wait_for("pack.rolled_back", "hello").event["data"]
+    assert told["reason"] == "tests_failed"
+    assert told["restored"]["revision"] == 1
+    failed = receiver.wait_for("pack.test_failed", "hello").event["data"]
+    assert "the greeting is missing" in failed["output_tail"]
+    marker = daemon.packs / "hello.failed"
+    daemon.wait_until(marker.exists, "the marker")
+    assert "the greeting is missing" in marker.read_text()
+    assert daemon.show("hello")["active"]["number"] == 1
+    why = daemon.cli("why", "hello")
+    assert why.returncode == 1
+    assert "hello#1 (version 1.0.0) stays in use" in why.stdout
+
+    write_pack(dropped, "hello", "1.1.0")
+    updated = receiver.wait_for("pack.updated", "hello").event["data"]["pack"]
+    assert updated["version"] == "1.1.0"
+    assert updated["previous"]["revision"] == 1
+    daemon.wait_until(lambda: not marker.exists(), "the marker to go")
+
+
+def test_a_removed_pack_is_unregistered_and_its_reports_stay(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Gone from the folder for the time of grace is gone from use, not from history."""
+    daemon.start()
+    dropped = drop(write_pack(tmp_path / "hello", "hello"), daemon)
+    receiver.wait_for("pack.registered", "hello")
+    shutil.rmtree(dropped)
+    told = receiver.wait_for("pack.unregistered", "hello").event["data"]
+    assert told["reason"] == "removed"
+    assert told["last"]["revision"] == 1
+    assert not (daemon.state / "active" / "hello").exists()
+    assert "1 of 1 passed" in daemon.cli("tests", "hello").stdout or daemon.cli("tests", "hello").returncode == 0
+
+
+def test_an_operator_rolls_back_and_a_rescan_does_not_undo_it(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """What a person withdrew comes back only by changed content or by a retry."""
+    daemon.start()
+    dropped = drop(write_pack(tmp_path / "hello", "hello"), daemon)
+    receiver.wait_for("pack.registered", "hello")
+    write_pack(dropped, "hello", "2.0.0")
+    receiver.wait_for("pack.updated", "hello")
+
+    answer = daemon.cli("rollback", "hello")
+    assert answer.returncode == 0, answer.stderr
+    told = receiver.wait_for("pack.rolled_back", "hello").event["data"]
+    assert told["reason"] == "operator"
+    assert (told["failed"]["revision"], told["restored"]["revision"]) == (2, 1)
+    os.utime(dropped / "pack.yaml")  # the same content again
+    assert daemon.stop() == 0
+    daemon.start()
+    assert daemon.show("hello")["active"]["number"] == 1
+
+    assert daemon.cli("retry", "hello").returncode == 0
+    daemon.wait_active("hello", "2.0.0")
+
+
+def test_dependencies_wait_and_go_on_by_themselves(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Whoever is dropped first, the needed pack goes first."""
+    daemon.start()
+    drop(write_pack(tmp_path / "slack", "slack", needs='"core@>=1.2"'), daemon)
+    waiting = receiver.wait_for("pack.waiting", "slack").event["data"]
+    assert waiting["missing"] == [{"ref": "core", "version": ">=1.2"}]
+    assert "waits for other packs" in daemon.cli("why", "slack").stdout
+    drop(write_pack(tmp_path / "core", "core", "1.2.0"), daemon)
+    core = receiver.wait_for("pack.registered", "core").event
+    receiver.wait_for("pack.registered", "slack", after=core["seq"])
+
+    write_pack(daemon.packs / "core", "core", "1.0.0")
+    refused = receiver.wait_for("pack.validation_failed", "core").event["data"]
+    assert refused["problems"][0]["code"] == "dependency.breaks_dependent"
+    assert "slack" in refused["problems"][0]["message"]
+    assert daemon.show("core")["active"]["version"] == "1.2.0"
+
+
+def test_packs_that_need_each_other_become_active_together(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Together or not at all: one that fails holds up the other, and its fix releases both."""
+    daemon.start()
+    drop(write_pack(tmp_path / "left", "left", needs="right"), daemon)
+    right = drop(write_pack(tmp_path / "right", "right", needs="left", test="exit 3"), daemon)
+    receiver.wait_for("pack.rolled_back", "right")
+    assert "pack.registered" not in receiver.types("left")
+    write_pack(right, "right", "1.0.1", needs="left")
+    first = receiver.wait_for("pack.registered", "left").event["seq"]
+    second = receiver.wait_for("pack.registered", "right").event["seq"]
+    assert abs(first - second) == 1
+
+
+def test_restore_puts_the_last_good_content_back(tmp_path: Path, receiver: Receiver) -> None:
+    """`rollback.folder: restore`: the folder has what is in use, what failed is kept beside."""
+    from receiver import SECRET
+
+    daemon = Daemon(
+        tmp_path,
+        webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}],
+        rollback={"folder": "restore"},
+    )
+    daemon.start()
+    try:
+        dropped = drop(write_pack(tmp_path / "hello", "hello"), daemon)
+        receiver.wait_for("pack.registered", "hello")
+        script(dropped / "tests" / "run_tests.sh", "exit 1")
+        receiver.wait_for("pack.rolled_back", "hello")
+        kept = daemon.packs / ".packd-failed" / "hello-2" / "tests" / "run_tests.sh"
+        daemon.wait_until(kept.exists, "the failed content to be kept")
+        assert "exit 1" in kept.read_text()
+        assert "exit 0" in (dropped / "tests" / "run_tests.sh").read_text()
+        assert daemon.stop() == 0
+        daemon.start()
+        assert daemon.show("hello")["latest"]["number"] == 2, "the restored content was taken for a change"
+        assert daemon.show("hello")["active"]["number"] == 1
+    finally:
+        daemon.kill()
+
+
+def test_once_reconciles_and_says_whether_all_is_in_use(daemon: Daemon, receiver: Receiver) -> None:
+    """Exit 0 when everything dropped is active, 1 when something is not; the webhooks are told all the same."""
+    write_pack(daemon.packs / "good", "good")
+    assert daemon.once() == 0
+    receiver.wait_for("pack.registered", "good")
+    write_pack(daemon.packs / "bad", "bad", test="exit 1")
+    assert daemon.once() == 1
+    receiver.wait_for("pack.rolled_back", "bad")
+
+
+def test_every_delivery_is_in_order_and_without_a_gap(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """`endpoint_seq` counts what this endpoint was sent; per pack the order is the order of events."""
+    daemon.start()
+    for number in range(6):
+        drop(write_pack(tmp_path / f"p{number}", f"p{number}"), daemon)
+    for number in range(6):
+        receiver.wait_for("pack.registered", f"p{number}")
+    numbers = sorted(one.event["endpoint_seq"] for one in receiver.received)
+    assert numbers == list(range(1, len(numbers) + 1))
+    for number in range(6):
+        seqs = [one.event["seq"] for one in receiver.received if one.ref == f"p{number}"]
+        assert seqs == sorted(seqs)
+
+
+def test_a_receiver_that_was_away_gets_everything_when_it_is_back(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """A failed attempt is tried again with the same bytes; what follows it for the same pack waits."""
+    answers = iter([500])
+    receiver.answer = lambda _: next(answers, 204)
+    daemon.start()
+    drop(write_pack(tmp_path / "hello", "hello"), daemon)
+    receiver.wait_for("pack.registered", "hello")
+    assert receiver.types("hello") == ["pack.discovered", "pack.test_passed", "pack.registered"]

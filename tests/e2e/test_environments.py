@@ -1,0 +1,108 @@
+"""From the dropped folder: a pack gets what it declares, and what failed for the network's sake mends itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon import Daemon
+from packs import write_pack
+
+from packd.bootstrap import build
+from packd.client import Client
+from packd.config import load
+from packd.daemon import _begin, _stop
+from packd.flow import second_chances
+from packd.registry import queries
+from tests.unit.environments_ground import Index, served_index
+
+TEST = "python3 -c 'import hue; print(hue.VERSION)'"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with served_index(tmp_path / "index") as served:
+        served.add("hue", "1.0")
+        yield served
+
+
+def needy_pack(folder: Path, version: str = "1.0.0") -> Path:
+    write_pack(folder, folder.name, version, test=TEST)
+    (folder / "requirements.txt").write_text("hue\n")
+    return folder
+
+
+def latest(daemon: Daemon, ref: str) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(daemon.cli("tests", ref, "--run", "latest", "--json").stdout)
+    return said
+
+
+def test_a_pack_with_packages(tmp_path: Path, index: Index) -> None:
+    """It becomes active, its report says what it ran with, its next revision builds nothing, `--rebuild` does."""
+    daemon = Daemon(tmp_path, tests={"index_url": index.url})
+    daemon.start()
+    try:
+        needy_pack(daemon.packs / "needy")
+        daemon.wait_active("needy", "1.0.0")
+        assert latest(daemon, "needy")["report"]["environment"]["packages"] == ["hue==1.0"]
+        asked = len(index.asked)
+        needy_pack(daemon.packs / "needy", "1.1.0")
+        daemon.wait_active("needy", "1.1.0")
+        assert len(index.asked) == asked
+        index.add("hue", "2.0")
+        assert daemon.cli("test", "needy", "--rebuild").returncode == 0
+        assert latest(daemon, "needy")["report"]["environment"]["packages"] == ["hue==2.0"]
+        told: list[dict[str, Any]] = []
+        Client(daemon.socket).post_live("/packs/needy/test", {}, on_case=told.append)
+        assert [case["status"] for case in told] == ["passed"]
+    finally:
+        assert daemon.stop() == 0
+
+
+def test_what_the_network_broke_mends_itself(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack whose packages could not be fetched fails, is tried again by the schedule, and becomes active."""
+    monkeypatch.setattr(second_chances, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    config = tmp_path / "packd.yaml"
+    config.write_text(
+        f"packs_dir: {tmp_path}/packs\nstate_dir: {tmp_path}/state\ntests: {{index_url: '{index.url}'}}\n"
+        "watch: {quiet_ms: 0}\n"
+    )
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "state").mkdir(mode=0o700)
+    needy_pack(tmp_path / "packs" / "needy")
+    write_pack(tmp_path / "packs" / "typo", "typo")
+    (tmp_path / "packs" / "typo" / "requirements.txt").write_text("no-such-package\n")
+    index.broken = True
+    parts = build(load(config, {"HOME": str(tmp_path)}, {}))
+    try:
+        _begin(parts)
+        parts.reconciler.run()
+        settle(parts)
+        assert phases(parts) == {"needy": "failed", "typo": "failed"}
+        assert parts.second_chances.run() == ["needy", "typo"]  # nobody could know better while nothing was to be had
+        settle(parts)
+        assert phases(parts) == {"needy": "failed", "typo": "failed"}
+        index.broken = False
+        assert parts.second_chances.run() == ["needy", "typo"]
+        settle(parts)
+        assert phases(parts) == {"needy": "active", "typo": "failed"}
+        assert parts.second_chances.run() == []  # the rest is for the pack's author
+        with parts.registry.read() as connection:
+            assert queries.run_history(connection, "needy")[0].source == "schedule"
+    finally:
+        _stop(parts, None)
+        parts.database.close()
+
+
+def settle(parts: Any) -> None:
+    while parts.settling.waiting() or parts.lanes.depth():
+        parts.lanes.wait_idle(0.05)
+
+
+def phases(parts: Any) -> dict[str, str]:
+    with parts.registry.read() as connection:
+        return {revision.ref: str(revision.phase) for revision in queries.latest_revisions(connection)}

@@ -1,0 +1,266 @@
+"""However people get content into the folder: it is one change, taken whole, and nothing is torn or missed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemon import Daemon
+from packs import write_pack
+from receiver import SECRET, Receiver
+
+LARGE = 5000
+
+
+def by_copy(pack: Path, target: Path) -> None:
+    subprocess.run(["cp", "-r", pack, target], check=True)
+
+
+def by_tar(pack: Path, target: Path) -> None:
+    with tarfile.open(pack.with_suffix(".tar"), "w") as archive:
+        archive.add(pack, target.name)
+    subprocess.run(["tar", "xf", pack.with_suffix(".tar"), "-C", target.parent], check=True)
+
+
+def by_git(pack: Path, target: Path) -> None:
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(pack)]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    subprocess.run(["git", "clone", "-q", pack, target], check=True)
+
+
+def by_rsync(pack: Path, target: Path) -> None:
+    if shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    subprocess.run(["rsync", "-a", f"{pack}/", f"{target}/"], check=True)
+
+
+def by_rename(pack: Path, target: Path) -> None:
+    pack.rename(target)
+
+
+def by_rename_within(pack: Path, target: Path) -> None:
+    hidden = target.with_name(f".{target.name}.incoming")
+    shutil.copytree(pack, hidden)
+    hidden.rename(target)
+
+
+def slowly(pack: Path, target: Path) -> None:
+    """A file every 150 ms, with the manifest first."""
+    for path in [pack / "pack.yaml", *(path for path in sorted(pack.rglob("*")) if path.is_file())]:
+        copy = target / path.relative_to(pack)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+        time.sleep(0.15)
+
+
+def as_zip(pack: Path, target: Path) -> None:
+    made = shutil.make_archive(str(pack), "zip", pack.parent, pack.name)
+    shutil.copy(made, target.with_suffix(".zip"))
+
+
+def as_tar_gz(pack: Path, target: Path) -> None:
+    made = shutil.make_archive(str(pack), "gztar", pack)
+    shutil.copy(made, f"{target}.tar.gz")
+
+
+WAYS = [by_copy, by_tar, by_git, by_rsync, by_rename, by_rename_within, slowly, as_zip, as_tar_gz]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[way.__name__ for way in WAYS])
+def test_one_drop_is_one_revision(
+    way: Callable[[Path, Path], None], daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """However it came, its first revision is whole and the only one."""
+    daemon.start()
+    pack = write_pack(tmp_path / "pack", "pack")
+    for number in range(8):
+        (pack / f"file{number}").write_text(str(number))
+    way(pack, daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    assert receiver.types("pack") == ["pack.discovered", "pack.test_passed", "pack.registered"]
+    active = daemon.state / "active" / "pack"
+    assert [(active / f"file{number}").read_text() for number in range(8)] == [str(number) for number in range(8)]
+    assert not (active / ".git").exists()
+
+
+def test_five_thousand_files_are_one_revision(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """A fast, large copy overflows nothing and is taken once."""
+    daemon.start()
+    pack = write_pack(tmp_path / "pack", "pack")
+    for number in range(LARGE):
+        (pack / f"d{number % 50}").mkdir(exist_ok=True)
+        (pack / f"d{number % 50}" / f"file{number}").write_text(str(number))
+    by_copy(pack, daemon.packs / "pack")
+    told = receiver.wait_for("pack.registered", "pack", timeout_s=60).event
+    assert told["data"]["pack"]["revision"] == 1
+    assert receiver.wait_for("pack.discovered", "pack").event["data"]["files"] == LARGE + 4
+
+
+def test_an_editors_save_is_one_change(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Write beside, rename over, set the mode: one new revision."""
+    daemon.start()
+    dropped = write_pack(tmp_path / "pack", "pack").rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    manifest = dropped / "pack.yaml"
+    beside = dropped / ".pack.yaml.swp"
+    beside.write_text(manifest.read_text().replace("1.0.0", "1.0.1"))
+    manifest.rename(dropped / "pack.yaml~")
+    beside.rename(manifest)
+    manifest.chmod(0o644)
+    told = receiver.wait_for("pack.updated", "pack").event["data"]["pack"]
+    assert (told["version"], told["revision"]) == ("1.0.1", 2)
+
+
+def test_replacing_the_folder_never_unregisters(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """`rm -rf` and `cp -r` is an update."""
+    daemon.start()
+    write_pack(tmp_path / "pack", "pack").rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    shutil.rmtree(daemon.packs / "pack")
+    by_copy(write_pack(tmp_path / "next", "pack", "1.1.0"), daemon.packs / "pack")
+    receiver.wait_for("pack.updated", "pack")
+    assert "pack.unregistered" not in receiver.types("pack")
+
+
+def test_a_renamed_folder_is_the_same_pack(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Another name in the folder, the same ref and content: no new revision, nobody is told of a removal."""
+    daemon.start()
+    write_pack(tmp_path / "pack", "pack").rename(daemon.packs / "before")
+    receiver.wait_for("pack.registered", "pack")
+    (daemon.packs / "before").rename(daemon.packs / "after")
+    daemon.wait_until(lambda: daemon.show("pack")["drop"] == "after", "the new name to be known")
+    write_pack(tmp_path / "other", "other").rename(daemon.packs / "other")
+    receiver.wait_for("pack.registered", "other")
+    daemon.wait_until(lambda: daemon.cli("why", "before").returncode == 1, "the old name to be forgotten")
+    assert receiver.types("pack") == ["pack.discovered", "pack.test_passed", "pack.registered"]
+
+
+def test_newer_content_stops_the_tests_of_older(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """The run is cancelled within a second, the candidate superseded, only the newest becomes active."""
+    daemon.start()
+    started = tmp_path / "started"
+    dropped = write_pack(tmp_path / "pack", "pack", test=f"touch {started}; sleep 600").rename(daemon.packs / "pack")
+    daemon.wait_until(started.exists, "the suite to run")
+    write_pack(dropped, "pack", "1.0.1")
+    told = receiver.wait_for("pack.registered", "pack").event["data"]["pack"]
+    assert told["version"] == "1.0.1"
+    assert "pack.test_failed" not in receiver.types("pack")
+
+
+def test_nothing_is_unregistered_while_the_packs_directory_is_away(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Renamed away and back: the daemon says that it can't see, and goes on when it can."""
+    daemon.start()
+    write_pack(tmp_path / "pack", "pack").rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    daemon.packs.rename(tmp_path / "away")
+    daemon.wait_until(lambda: "watch.degraded" in logged(daemon), "the loss to be noticed")
+    (tmp_path / "away").rename(daemon.packs)
+    daemon.wait_until(lambda: "watch.recovered" in logged(daemon), "the return to be noticed")
+    write_pack(daemon.packs / "pack", "pack", "1.1.0")
+    receiver.wait_for("pack.updated", "pack")
+    assert "pack.unregistered" not in receiver.types("pack")
+
+
+def test_an_empty_folder_in_its_place_is_not_a_removal_of_everything(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """What an unmounted volume looks like: nothing is unregistered, and it is said."""
+    daemon.start()
+    write_pack(tmp_path / "pack", "pack").rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    daemon.packs.rename(tmp_path / "away")
+    daemon.packs.mkdir()
+    daemon.wait_until(lambda: "watch.degraded" in logged(daemon), "the loss to be noticed")
+    assert daemon.stop() == 0
+    daemon.start()
+    daemon.packs.rmdir()
+    (tmp_path / "away").rename(daemon.packs)
+    write_pack(daemon.packs / "pack", "pack", "1.1.0")
+    receiver.wait_for("pack.updated", "pack")
+    assert "pack.unregistered" not in receiver.types("pack")
+
+
+def test_an_unmounted_packs_directory_is_not_a_removal_of_everything(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Unmounted and mounted again under a running daemon: nothing is unregistered, then changes are seen again."""
+    real = tmp_path / "real"
+    real.mkdir()
+    mounted = subprocess.run(["mount", "--bind", real, daemon.packs], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"can't mount here: {mounted.stderr.decode().strip()}")
+    try:
+        daemon.start()
+        write_pack(tmp_path / "pack", "pack").rename(tmp_path / "real" / "pack")
+        receiver.wait_for("pack.registered", "pack")
+        subprocess.run(["umount", "-l", daemon.packs], check=True)
+        daemon.wait_until(lambda: "watch.degraded" in logged(daemon), "the loss to be noticed")
+        subprocess.run(["mount", "--bind", real, daemon.packs], check=True)
+        daemon.wait_until(lambda: "watch.recovered" in logged(daemon), "the return to be noticed")
+        write_pack(real / "pack", "pack", "1.1.0")
+        receiver.wait_for("pack.updated", "pack")
+        assert "pack.unregistered" not in receiver.types("pack")
+    finally:
+        daemon.kill()
+        subprocess.run(["umount", "-l", daemon.packs], check=False, capture_output=True)
+
+
+def test_what_was_dropped_while_nobody_watched_is_found(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Added, changed and removed between two runs of the daemon."""
+    daemon.start()
+    write_pack(tmp_path / "goes", "goes").rename(daemon.packs / "goes")
+    write_pack(tmp_path / "stays", "stays").rename(daemon.packs / "stays")
+    receiver.wait_for("pack.registered", "goes")
+    receiver.wait_for("pack.registered", "stays")
+    assert daemon.stop() == 0
+    shutil.rmtree(daemon.packs / "goes")
+    write_pack(daemon.packs / "stays", "stays", "1.1.0")
+    write_pack(daemon.packs / "comes", "comes")
+    daemon.start()
+    receiver.wait_for("pack.updated", "stays")
+    receiver.wait_for("pack.registered", "comes")
+    receiver.wait_for("pack.unregistered", "goes")
+
+
+def test_a_change_through_another_hard_link_is_found_by_the_scan(tmp_path: Path, receiver: Receiver) -> None:
+    """No event tells of it; the periodic comparison does."""
+    watch = {"quiet_ms": 100, "reconcile_every_s": 1}
+    daemon = Daemon(tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}], watch=watch)
+    daemon.start()
+    try:
+        pack = write_pack(tmp_path / "pack", "pack")
+        os.link(pack / "pack.yaml", tmp_path / "elsewhere.yaml")
+        pack.rename(daemon.packs / "pack")
+        receiver.wait_for("pack.registered", "pack")
+        other = tmp_path / "elsewhere.yaml"
+        other.write_text(other.read_text().replace("1.0.0", "1.0.1"))
+        receiver.wait_for("pack.updated", "pack")
+    finally:
+        daemon.kill()
+
+
+def logged(daemon: Daemon) -> set[str]:
+    return {line["event"] for line in daemon.logged()}
+
+
+def test_a_pack_renamed_onto_the_place_of_another_takes_it(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """What lay there before is unregistered, what was renamed stays the same revision."""
+    daemon.start()
+    write_pack(tmp_path / "one", "one").rename(daemon.packs / "one")
+    write_pack(tmp_path / "two", "two").rename(daemon.packs / "two")
+    receiver.wait_for("pack.registered", "one")
+    receiver.wait_for("pack.registered", "two")
+    shutil.rmtree(daemon.packs / "two")
+    (daemon.packs / "one").rename(daemon.packs / "two")
+    receiver.wait_for("pack.unregistered", "two")
+    assert daemon.show("one")["drop"] == "two"
+    assert receiver.types("one") == ["pack.discovered", "pack.test_passed", "pack.registered"]

@@ -1,0 +1,249 @@
+"""Packs, runs and health over HTTP, on a real registry and a real socket."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from packd.domain.failures import Code, Failure
+from packd.domain.lifecycle import Phase
+from tests.unit.doors_ground import DIGESTS, Ground, made_ground, report
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with made_ground() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def only_core() -> Iterator[Ground]:
+    """For questions that change nothing."""
+    with made_ground() as made:
+        made.activate("core", 1)
+        yield made
+
+
+def test_list_has_packs_and_refused_drops(ground: Ground) -> None:
+    """A drop that never became a pack is in the list with its problems; one that owns a pack is not listed twice."""
+    ground.activate("core", 1)
+    ground.refuse_drop("My Pack")
+    ground.refuse_drop("core")
+    items = ground.client.get("/packs")["items"]
+    assert [(item["ref"], item["status"]) for item in items] == [("My Pack", "refused"), ("core", "active")]
+    assert [problem["code"] for problem in items[1]["problems"]] == ["manifest.missing"]
+
+
+def test_a_drop_that_is_gone_is_not_listed(ground: Ground) -> None:
+    """What was found missing is not there any more, though it is remembered for a moment."""
+    ground.refuse_drop("gone", gone_at_s=1.0)
+    assert ground.client.get("/packs")["items"] == []
+
+
+def test_list_by_status_and_words(ground: Ground) -> None:
+    """`status` and `q` choose before the page is cut, `q` by all of its words in name, label and description."""
+    ground.activate("core", 1)
+    ground.activate("netops", 1)
+    ground.fail("other", 1)
+    ground.refuse_drop("nothing")
+
+    def refs(**query: str) -> list[str]:
+        return [item["ref"] for item in ground.client.get("/packs", **query)["items"]]
+
+    assert refs(status="active") == ["core", "netops"]
+    assert refs(status="failed") == ["other"]
+    assert refs(status="refused") == ["nothing"]
+    assert refs(q="PACK netops") == ["netops"]
+    assert refs(q="netops", status="failed") == []
+
+
+def test_pages_are_clamped(ground: Ground) -> None:
+    """Numbers out of range are brought into it; a page behind the last one is empty."""
+    for name in ("a", "b", "c"):
+        ground.refuse_drop(name)
+    first = ground.client.get("/packs", page=-5, page_size=2)
+    assert [item["ref"] for item in first["items"]] == ["a", "b"]
+    assert first["pagination"] == {
+        "page": 1, "page_size": 2, "total_items": 3, "total_pages": 2, "has_previous": False, "has_next": True,
+    }  # fmt: skip
+    assert ground.client.get("/packs", page_size=1000)["pagination"]["page_size"] == 100
+    assert ground.client.get("/packs", page=9)["items"] == []
+    assert [item["ref"] for item in ground.client.items("/packs")] == ["a", "b", "c"]
+
+
+def test_show_has_the_fields(ground: Ground) -> None:
+    """A pack whole: what is in use, what is newest, the last run of the newest, and what pack.yaml says."""
+    ground.activate("core", 1)
+    ground.fail("core", 2)
+    pack = ground.client.get("/packs/core")["data"]
+    assert pack["active"]["digest"] == DIGESTS[1]
+    assert (pack["latest"]["number"], pack["latest"]["phase"]) == (2, "failed")
+    assert (pack["tests"]["status"], pack["tests"]["revision"], pack["tests"]["failed"]) == ("partial", 2, 1)
+    assert pack["components"] == {"actions": 1, "policies": 1}
+    assert pack["fields"]["author"] == "somebody"
+
+
+def test_fields_may_say_anything(ground: Ground) -> None:
+    """Halves of characters, which UTF-8 can't carry, come through as JSON escapes."""
+    ground.add_revision("odd", 1, Phase.REJECTED, fields={"label": "half \ud800", "note": "naïve ✓"})
+    fields = ground.client.get("/packs/odd")["data"]["fields"]
+    assert fields == {"label": "half \ud800", "note": "naïve ✓"}
+
+
+def test_history_is_newest_first(ground: Ground) -> None:
+    """Revisions and activations, newest first, the latter with who caused them."""
+    ground.activate("core", 1)
+    ground.activate("core", 2)
+    revisions = ground.client.get("/packs/core/revisions")["items"]
+    assert [(one["number"], one["phase"]) for one in revisions] == [(2, "active"), (1, "superseded")]
+    activations = ground.client.get("/packs/core/activations")["items"]
+    assert [(one["number"], one["previous_number"], one["actor"]) for one in activations] == [
+        (2, 1, "watch"),
+        (1, None, "watch"),
+    ]
+    assert "fields" not in revisions[0]
+    assert ground.client.get("/packs/core/revisions/1")["data"]["fields"]["ref"] == "core"
+
+
+def test_components_are_of_what_is_in_use(ground: Ground) -> None:
+    """A candidate's components are not those of the pack yet."""
+    ground.activate("core", 1)
+    ground.add_revision("core", 2)
+    items = ground.client.get("/packs/core/components")["items"]
+    assert [(item["kind"], item["ref"]) for item in items] == [("action", "core.go"), ("policy", "core.calm")]
+
+
+def test_runs(ground: Ground) -> None:
+    """The history is without the cases; one run, and the latest, have the whole report."""
+    ground.activate("core", 1)
+    first = ground.add_run("core", 1, report())
+    ground.activate("core", 2)
+    second = ground.add_run("core", 2, report(failed=True))
+    items = ground.client.get("/packs/core/tests")["items"]
+    assert [item["id"] for item in items] == [second.id, first.id]
+    assert "report" not in items[0]
+    assert ground.client.get("/packs/core/tests/latest")["data"]["id"] == second.id
+    one = ground.client.get(f"/packs/core/tests/{first.id}")["data"]
+    assert [suite["name"] for suite in one["report"]["test_suites"]] == ["shell", "python"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/packs/cor", "/packs/cor/revisions", "/packs/cor/activations", "/packs/cor/components", "/packs/cor/tests",
+     "/packs/core/revisions/99", "/packs/core/tests/latest", "/packs/core/tests/run_x"],
+)  # fmt: skip
+def test_what_is_not_there(only_core: Ground, path: str) -> None:
+    """Every unknown thing is NOT_FOUND, with what was probably meant or where to look."""
+    with pytest.raises(Failure) as caught:
+        only_core.client.get(path)
+    assert caught.value.code == Code.NOT_FOUND
+    assert "did you mean 'core'?" in caught.value.sentence or "`packd " in caught.value.sentence
+
+
+def test_a_run_of_another_pack_is_not_found(ground: Ground) -> None:
+    """A run is found under its own pack only."""
+    ground.activate("core", 1)
+    run = ground.add_run("core", 1, report())
+    ground.activate("other", 1)
+    with pytest.raises(Failure):
+        ground.client.get(f"/packs/other/tests/{run.id}")
+
+
+def test_commands_know_who_asks(ground: Ground) -> None:
+    """The actor is the peer of the socket as the kernel names it; the command line is told apart as a source."""
+    import os
+
+    ground.activate("core", 1)
+    ground.activate("core", 2)
+    ground.add_run("core", 2, report())
+    me = f"uid={os.getuid()} pid={os.getpid()}"
+    ground.client.post("/packs/core/test", {"runner": "shell"})
+    ground.client.post("/packs/core/retry")
+    answer = ground.client.post("/packs/core/rollback")
+    assert ground.asked.calls == [
+        ("run_tests", "core", {"runner": "shell", "rebuild": False, "actor": me, "source": "cli"}),
+        ("retry", "core", {"actor": me}),
+        ("rollback", "core", {"to": None, "actor": me}),
+    ]
+    assert (answer["data"]["withdrawn"]["number"], answer["data"]["restored"]["number"]) == (2, 1)
+    assert answer["message"] == "core#2 was rolled back; core#1 is in use"
+
+
+def test_failing_tests_are_an_answer(ground: Ground) -> None:
+    """Running tests that fail is no error: the run says that they were not accepted, and why."""
+    ground.activate("core", 1)
+    ground.add_run("core", 1, report(failed=True))
+    answer = ground.client.post("/packs/core/test")
+    assert (answer["data"]["accepted"], answer["message"]) == (False, "1 of 3 tests failed")
+
+
+def test_long_runs_keep_nobody_waiting(ground: Ground) -> None:
+    """However many tests run at once, readers are answered."""
+    ground.activate("core", 1)
+    ground.add_run("core", 1, report())
+    ground.asked.hold = threading.Event()
+    askers = [threading.Thread(target=ground.client.post, args=("/packs/core/test",)) for _ in range(60)]
+    for asker in askers:
+        asker.start()
+    try:
+        assert ground.client.get("/packs/core")["data"]["ref"] == "core"
+    finally:
+        ground.asked.hold.set()
+        for asker in askers:
+            asker.join()
+
+
+def test_names_with_anything_in_them(ground: Ground) -> None:
+    """A drop is found by its name, with blanks, slashes of the URL's own and signs in it."""
+    from packd.client import part
+
+    for name in ("My Pack", "50% off?", "naïve#1"):
+        ground.refuse_drop(name)
+        assert ground.client.get(f"/packs/{part(name)}")["data"]["drop"] == name
+        assert ground.client.get(f"/packs/{part(name)}/why")["data"]["refused"]
+
+
+def test_readiness(ground: Ground) -> None:
+    """Alive as soon as it answers, ready when the folder was compared, degraded while watching is in trouble."""
+    import http.client
+    import json
+    import socket
+
+    def ask(path: str) -> tuple[int, dict[str, object]]:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(ground.socket))
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = json.loads(response.read())
+        connection.close()
+        return response.status, body
+
+    assert ask("/livez")[0] == ask("/readyz")[0] == ask("/healthz")[0] == 200
+    ground.ready.clear()
+    assert (ask("/livez")[0], ask("/readyz")[0]) == (200, 503)
+    ground.asked.troubles.append("overflow")
+    assert ask("/healthz") == (503, {"data": {"status": "degraded", "troubles": ["overflow"]}})
+
+
+def test_a_run_can_be_followed(ground: Ground) -> None:
+    """Whoever accepts an event stream is told of each case, and then of the run as anybody else is."""
+    ground.activate("core", 1)
+    ground.add_run("core", 1, report(failed=True))
+    told: list[dict[str, object]] = []
+    answer = ground.client.post_live("/packs/core/test", {}, on_case=told.append)
+    assert answer == ground.client.post("/packs/core/test")
+    assert [(case["suite"], case["name"]) for case in told] == [
+        (suite["name"], case["name"])
+        for suite in answer["data"]["report"]["test_suites"]
+        for case in suite["test_cases"]
+    ]
+
+
+def test_a_run_that_can_not_begin_is_refused_as_ever(ground: Ground) -> None:
+    """Before the first byte of a stream a refusal has its own status and code."""
+    with pytest.raises(Failure) as refused:
+        ground.client.post_live("/packs/core/test", {"nonsense": True}, on_case=lambda _: None)
+    assert "nonsense" in refused.value.sentence

@@ -1,0 +1,125 @@
+"""Every "no" is a problem (RFC 9457) with `error` and `code`, and the client reads back what the daemon meant."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from packd.domain.failures import HTTP_STATUS, Code, Failure
+from packd.domain.problems import Problem
+from tests.unit.doors_ground import Ground, made_ground
+
+MEMBERS = {"type", "title", "status", "detail", "instance", "request_id", "error", "code"}
+
+
+@pytest.fixture(scope="module")
+def one_ground() -> Iterator[Ground]:
+    with made_ground() as made:
+        yield made
+
+
+@pytest.fixture
+def ground(one_ground: Ground) -> Ground:
+    one_ground.asked.refusal = None
+    return one_ground
+
+
+def ask(
+    ground: Ground, method: str, path: str, body: str | None = None, **headers: str
+) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
+    """The bare exchange, without packd's client."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(ground.socket))
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    content = json.loads(response.read())
+    connection.close()
+    return response, content
+
+
+def test_the_table_can_be_read_backwards() -> None:
+    """Every code has a status, no two the same."""
+    assert HTTP_STATUS.keys() == set(Code)
+    assert len(set(HTTP_STATUS.values())) == len(HTTP_STATUS)
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_a_failure_comes_back_as_it_was(ground: Ground, code: Code) -> None:
+    """Code, sentence, problems and further members survive the way through HTTP."""
+    problem = Problem(code="some.code", message="Something", file="pack.yaml", line=3, suggestion="else")
+    ground.asked.refusal = Failure(code, "No, because", problems=[problem], members={"oldest": 17})
+    with pytest.raises(Failure) as caught:
+        ground.client.post("/packs/core/retry")
+    said = caught.value
+    assert (said.code, said.sentence, said.problems) == (code, "No, because", (problem,))
+    assert said.members == {"oldest": 17}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "/nowhere", None, 404, "NOT_FOUND"),
+        ("GET", "/api/v1/packs/", None, 404, "NOT_FOUND"),
+        ("DELETE", "/api/v1/status", None, 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "/api/v1/packs?page=two", None, 422, "UNPROCESSABLE_ENTITY"),
+        ("GET", "/api/v1/events?after=-1", None, 422, "UNPROCESSABLE_ENTITY"),
+        ("POST", "/api/v1/packs/core/rollback", '{"to": "last"}', 422, "UNPROCESSABLE_ENTITY"),
+        ("POST", "/api/v1/packs/core/rollback", '{"too": 1}', 422, "UNPROCESSABLE_ENTITY"),
+        ("POST", "/api/v1/packs/core/rollback", "{nonsense", 422, "UNPROCESSABLE_ENTITY"),
+        ("GET", "/api/v1/packs/cor", None, 404, "NOT_FOUND"),
+    ],
+)
+def test_the_form(ground: Ground, method: str, path: str, body: str | None, status: int, code: str) -> None:
+    """The framework's own refusals have the same form as ours, and name the request as its header does."""
+    response, content = ask(ground, method, path, body, **{"Content-Type": "application/json"})
+    assert (response.status, content["status"], content["code"]) == (status, status, code)
+    assert response.getheader("Content-Type") == "application/problem+json"
+    assert content.keys() >= MEMBERS
+    assert content["error"] == content["detail"]
+    assert content["request_id"] == response.getheader("X-Request-Id")
+    assert content["instance"] == path.partition("?")[0]
+
+
+def test_not_understood_names_the_place(ground: Ground) -> None:
+    """What could not be understood is listed, each with where it stands in the request."""
+    _, content = ask(ground, "GET", "/api/v1/packs?page=two&page_size=many")
+    assert [problem["message"].partition(":")[0] for problem in content["problems"]] == [
+        "query page",
+        "query page_size",
+    ]
+
+
+def test_a_broken_handler_is_a_problem(ground: Ground) -> None:
+    """A bug of packd's own is a 500 of the same form, without a traceback in it."""
+    ground.asked.refusal = RuntimeError("secret inside")
+    response, content = ask(ground, "POST", "/api/v1/packs/core/retry")
+    assert (response.status, content["code"]) == (500, "INTERNAL")
+    assert content["request_id"] in content["detail"]
+    assert "secret" not in json.dumps(content)
+
+
+def test_members_never_replace_the_standard_ones(ground: Ground) -> None:
+    """A further member of the name of a standard one is left out."""
+    ground.asked.refusal = Failure(Code.CONFLICT, "No", members={"status": 200, "detail": "yes"})
+    _, content = ask(ground, "POST", "/api/v1/packs/core/retry")
+    assert (content["status"], content["detail"]) == (409, "No")
+
+
+def test_requests_are_told_apart(ground: Ground) -> None:
+    """Every answer carries an identity of its own."""
+    seen = {ask(ground, "GET", "/livez")[0].getheader("X-Request-Id") for _ in range(3)}
+    assert len(seen) == 3
+    assert all(identity and identity.startswith("req_") for identity in seen)
+
+
+def test_no_documentation_from_elsewhere(ground: Ground) -> None:
+    """OpenAPI is served; pages that would load scripts from a CDN are not."""
+    _, content = ask(ground, "GET", "/openapi.json")
+    assert "/api/v1/packs/{ref}/tests/latest" in content["paths"]
+    assert ask(ground, "GET", "/docs")[0].status == 404

@@ -1,0 +1,154 @@
+"""Serving on a socket of our own: its mode, what may lie in its place, who asks, and stopping."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from packd.api.app import create_app
+from packd.api.context import Context
+from packd.api.server import Server
+from packd.api.tail import Tail
+from packd.client import Client
+from packd.domain.failures import Code, Failure
+from tests.unit.doors_ground import Ground, made_ground, report
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with made_ground() as made:
+        yield made
+
+
+def another(ground: Ground, path: Path) -> Server:
+    """A second server over the same registry."""
+    context = Context(registry=ground.registry, commands=ground.asked, tail=Tail(ground.feed),
+                      is_ready=lambda: True, packs_dir=ground.folder)  # fmt: skip
+    return Server(create_app(context), path)
+
+
+def test_the_socket_is_for_owner_and_group(ground: Ground) -> None:
+    """0660, whatever the umask: who may ask is decided by the socket's owner and group."""
+    assert stat.S_IMODE(ground.socket.stat().st_mode) == 0o660
+    assert stat.S_ISSOCK(ground.socket.stat().st_mode)
+
+
+def test_what_a_dead_daemon_left_is_replaced(ground: Ground) -> None:
+    """A socket file that nobody answers at is in nobody's way."""
+    path = ground.folder / "left.sock"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()
+    server = another(ground, path)
+    server.start()
+    assert Client(path).get("/status")["data"]["pid"] == 4242
+    server.stop()
+    assert not path.exists()
+
+
+def test_a_living_daemon_is_left_alone(ground: Ground) -> None:
+    """A socket that somebody answers at is refused, and goes on answering."""
+    with pytest.raises(Failure, match="another daemon answers") as caught:
+        another(ground, ground.socket).start()
+    assert caught.value.code == Code.CONFLICT
+    assert ground.client.get("/status")
+
+
+def test_a_file_is_left_alone(ground: Ground) -> None:
+    """What is no socket is never removed."""
+    path = ground.folder / "notes"
+    path.write_text("mine")
+    with pytest.raises(Failure, match="is no socket"):
+        another(ground, path).start()
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["x" * 150, "missing/packd.sock"])
+def test_a_place_that_can_not_be(ground: Ground, name: str) -> None:
+    """A path that is too long, or in no folder, is refused with the way out."""
+    with pytest.raises(Failure, match="--socket") as caught:
+        another(ground, ground.folder / name).start()
+    assert caught.value.code == Code.BAD_REQUEST
+
+
+def test_stopping_removes_only_its_own_file(ground: Ground) -> None:
+    """A socket that has been put in the place of ours is not ours to remove."""
+    ground.socket.unlink()
+    successor = socket.socket(socket.AF_UNIX)
+    successor.bind(str(ground.socket))
+    ground.server.stop()
+    assert ground.socket.exists()
+    successor.close()
+
+
+def test_stopping_twice_is_stopping_once(ground: Ground) -> None:
+    """So that whoever cleans up need not know how far things had come."""
+    ground.server.stop()
+    ground.server.stop()
+
+
+def test_a_server_that_never_started_can_be_stopped(ground: Ground) -> None:
+    """The same for one that was never begun."""
+    another(ground, ground.folder / "other.sock").stop()
+
+
+def test_a_command_that_goes_on_does_not_hold_up_stopping(ground: Ground) -> None:
+    """The answer in hand gets the grace period; then the server is down and the asker learns of it."""
+    ground.activate("core", 1)
+    ground.add_run("core", 1, report())
+    ground.asked.hold = threading.Event()
+    failures: list[Failure] = []
+
+    def asking() -> None:
+        try:
+            ground.client.post("/packs/core/test")
+        except Failure as failure:
+            failures.append(failure)
+
+    asker = threading.Thread(target=asking)
+    asker.start()
+    deadline = time.monotonic() + 10
+    while not ground.asked.calls and time.monotonic() < deadline:
+        asker.join(0.01)
+    began = time.monotonic()
+    ground.server.stop()
+    took_s = time.monotonic() - began
+    asker.join(10)
+    ground.asked.hold.set()
+    assert took_s < 4.0
+    assert failures[0].code in (Code.UNREACHABLE, Code.INTERNAL)
+
+
+def test_a_restart_on_the_same_path(ground: Ground) -> None:
+    """Stopped and started again, the same address answers."""
+    ground.server.stop()
+    server = another(ground, ground.socket)
+    server.start()
+    assert ground.client.get("/status")
+    server.stop()
+    with pytest.raises(Failure) as caught:
+        ground.client.get("/status")
+    assert caught.value.code == Code.UNREACHABLE
+    assert "packd run" in caught.value.sentence
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be")
+def test_who_may_not_is_told(ground: Ground) -> None:
+    """A user without access to the socket is told what is missing, not that nobody is there."""
+    ground.folder.chmod(0o755)
+    ground.socket.chmod(0o600)  # the group of this process is that of the socket
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Failure) as caught:
+            ground.client.get("/status")
+    finally:
+        os.seteuid(0)
+    assert caught.value.code == Code.UNREACHABLE
+    assert "you may not talk" in caught.value.sentence

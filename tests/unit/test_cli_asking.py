@@ -1,0 +1,293 @@
+"""The commands that ask a daemon: what they print, what they exit with, over a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from packd.cli.app import cli
+from packd.domain.failures import Code, Failure
+from packd.domain.lifecycle import Phase
+from tests.unit.doors_ground import Ground, made_ground, report
+
+Packd = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Ground]:
+    """`core` is in use and its newest content failed, `netops` is on its way, `My Pack` was refused."""
+    with made_ground() as made:
+        made.activate("core", 1)
+        made.add_run("core", 1, report())
+        made.activate("core", 2)
+        made.fail("core", 3)
+        made.activate("inventory", 1)
+        made.add_run("inventory", 1, report("inventory"))
+        made.add_revision("netops", 1, Phase.VALIDATED)
+        made.add_run("netops", 1)
+        made.refuse_drop("My Pack")
+        made.say("core")
+        yield made
+
+
+@pytest.fixture
+def packd(ground: Ground) -> Packd:
+    ground.asked.refusal = None
+    ground.asked.calls.clear()
+
+    def run(*arguments: str, **environ: str) -> Result:
+        return CliRunner().invoke(cli, arguments, env={"PACKD_SOCKET": str(ground.socket), **environ})
+
+    return run
+
+
+READING = [
+    ("status",),
+    ("list",),
+    ("show", "core"),
+    ("why", "inventory"),
+    ("history", "core"),
+    ("tests", "core"),
+    ("tests", "core", "--run", "latest"),
+    ("events",),
+    ("test", "inventory"),
+    ("retry", "core"),
+]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_json_is_what_the_api_gives(ground: Ground, packd: Packd, command: tuple[str, ...]) -> None:
+    """With --json stdout is one JSON value and nothing else."""
+    result = packd(*command, "--json")
+    assert result.exit_code == 0, result.output
+    value = json.loads(result.stdout)
+    same = {
+        ("status",): lambda: ground.client.get("/status")["data"],
+        ("list",): lambda: list(ground.client.items("/packs")),
+        ("show", "core"): lambda: ground.client.get("/packs/core")["data"],
+        ("events",): lambda: ground.client.get("/events")["items"],
+    }.get(command)
+    assert same is None or value == same()
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_pipe_gets_plain_text(packd: Packd, command: tuple[str, ...]) -> None:
+    """No colours, no blanks at the end of lines, nothing cut off where nobody looks."""
+    result = packd(*command)
+    assert result.exit_code == 0, result.output
+    assert result.stdout
+    assert "\x1b" not in result.stdout
+    assert "…" not in result.stdout.replace("looking…", "").replace("  …\n", "")
+    assert not [line for line in result.stdout.splitlines() if line != line.rstrip()]
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (("why", "core"), 1),  # its newest content is not what is in use
+        (("why", "My Pack"), 1),
+        (("why", "inventory"), 0),
+        (("show", "cor"), 1),
+        (("history", "nobody"), 1),
+        (("tests", "core", "--run", "run_x"), 1),
+        (("test", "core"), 1),  # the tests failed
+        (("test", "inventory"), 0),
+        (("list", "--status", "nothing"), 0),
+        (("events", "--type", "pack.nonsense"), 2),
+        (("events", "--after", "999"), 2),
+        (("show",), 2),
+        (("show", "core", "--nonsense"), 2),
+        (("nonsense",), 2),
+        (("events", "--last", "-1"), 2),
+        (("rollback", "core", "--to", "0"), 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_exit_status(packd: Packd, command: tuple[str, ...], status: int) -> None:
+    """0 fine, 1 the answer is no, 2 bad usage or input; a refusal says why, on stderr."""
+    result = packd(*command)
+    assert result.exit_code == status, result.output
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "list", "show x", "why x", "history x", "tests x", "test x", "events",
+                                     "events -f", "rollback x", "retry x"])  # fmt: skip
+def test_no_daemon(packd: Packd, tmp_path: Path, command: str) -> None:
+    """Where nobody answers every command exits with 3 and says how to start one."""
+    result = packd(*command.split(), "--socket", str(tmp_path / "none.sock"))
+    assert result.exit_code == 3
+    assert "no packd daemon answers" in result.stderr
+    assert "packd run" in result.stderr
+    assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(Code.CONFLICT, 1), (Code.NOT_FOUND, 1), (Code.FORBIDDEN, 1), (Code.BAD_REQUEST, 2), (Code.UNAVAILABLE, 3),
+     (Code.INTERNAL, 1)],
+)  # fmt: skip
+def test_a_refusal_of_the_daemon(ground: Ground, packd: Packd, code: Code, status: int) -> None:
+    """What the daemon says is printed as it is; its kind decides the exit status."""
+    ground.asked.refusal = Failure(code, "the daemon's own words")
+    result = packd("retry", "core")
+    assert result.exit_code == status
+    assert result.stderr == "packd: the daemon's own words\n"
+
+
+def test_a_refusal_is_safe_to_print(ground: Ground, packd: Packd) -> None:
+    """Control characters in what a pack made the daemon say do not reach the terminal."""
+    ground.asked.refusal = Failure(Code.CONFLICT, "\x1b]0;owned\x07 red \x1b[31m")
+    assert "\x1b" not in packd("retry", "core").stderr
+
+
+def test_list(packd: Packd) -> None:
+    """One line a pack, with what needs a look at its end."""
+    header, *rows = packd("list").stdout.splitlines()
+    assert header.split() == ["PACK", "VERSION", "STATUS", "REVISION", "TESTS", "CHANGED"]
+    table = {row.split("  ")[0]: row for row in rows}
+    assert table.keys() == {"My Pack", "core", "inventory", "netops"}
+    assert table["core"].endswith("#3 failed")
+    assert "2/3" in table["core"]
+    assert table["My Pack"].endswith("There is no pack.yaml at the top of the pack")
+    assert "running" in table["netops"]
+
+
+def test_list_is_chosen_from(packd: Packd) -> None:
+    """Words and a status choose; nothing chosen says so on stderr and leaves stdout empty."""
+    assert [line.split()[0] for line in packd("list", "core", "pack").stdout.splitlines()] == ["PACK", "core"]
+    nothing = packd("list", "--status", "waiting")
+    assert (nothing.stdout, nothing.stderr) == ("", "no pack fits\n")
+
+
+def test_show(packd: Packd) -> None:
+    """What is in use and what is newest stand side by side."""
+    text = packd("show", "core").stdout
+    assert text.startswith("core 1.2.0 · active\nThe core pack\n")
+    for line in ("in use      #2 1.2.0", "newest      #3 1.3.0", "but         #3 failed: packd why core"):
+        assert line in text
+    assert "components  1 action, 1 policy" in text
+
+
+def test_show_a_refused_drop(packd: Packd) -> None:
+    """A drop that never became a pack is shown by its name, with its problems and a command that can be pasted."""
+    text = packd("show", "My Pack").stdout
+    assert "error: There is no pack.yaml at the top of the pack [manifest.missing]" in text
+    assert "packd why 'My Pack'" in text
+
+
+def test_history(packd: Packd) -> None:
+    """Revisions first, then what was in use when."""
+    text = packd("history", "core").stdout
+    revisions, activations = text.split("\nIn use\n")
+    assert [line.split()[:3] for line in revisions.splitlines()[1:]] == [
+        ["#3", "1.3.0", "failed"],
+        ["#2", "1.2.0", "active"],
+        ["#1", "1.1.0", "superseded"],
+    ]
+    assert "#2        #1          updated     watch" in activations
+
+
+def test_a_failing_run_reads_like_pytest(packd: Packd) -> None:
+    """Suites, then each failure with its output, then a short summary and one line."""
+    text = packd("test", "core").stdout
+    for piece in ("python (unittest) failed: 1 failed, 1 passed, 1 skipped", " FAILURES ", "AssertionError: 'a' != 'b'",
+                  "captured stdout", "looking…", "FAILED python: test_gone - AssertionError: 'a' != 'b'",
+                  " 1 failed, 2 passed, 1 skipped in 17 ms ", "not accepted: 1 of 3 tests failed"):  # fmt: skip
+        assert piece in text, piece
+    assert "✓" not in text
+    assert "✓ test_there" in packd("test", "core", "--verbose").stdout
+
+
+def test_asking_for_one_suite(ground: Ground, packd: Packd) -> None:
+    """--runner goes to the daemon, which knows that the command line asks."""
+    packd("test", "core", "--runner", "shell")
+    assert ground.asked.calls[0][2] | {"actor": ""} == {
+        "runner": "shell",
+        "rebuild": False,
+        "actor": "",
+        "source": "cli",
+    }
+
+
+def test_junit(packd: Packd, tmp_path: Path) -> None:
+    """--junit writes what CI systems read; the exit status is that of the tests."""
+    from junitparser import JUnitXml
+
+    assert packd("test", "core", "--junit", str(tmp_path / "report.xml")).exit_code == 1
+    suites = {suite.name: suite for suite in JUnitXml.fromfile(str(tmp_path / "report.xml"))}
+    assert (suites["python"].tests, suites["python"].failures, suites["python"].skipped) == (3, 1, 1)
+    assert packd("test", "inventory", "--junit", str(tmp_path)).exit_code == 2
+
+
+def test_a_folder_of_the_same_name(packd: Packd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare name is a ref wherever one stands; if there is only a folder, one is told how to mean it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    result = packd("test", "mine", "--socket", str(tmp_path / "none.sock"))
+    assert result.exit_code == 3
+    assert "packd test ./mine" in result.stderr
+
+
+def test_events(packd: Packd) -> None:
+    """One line an event with what one wants to know of it; --last and --after say how many."""
+    lines = packd("events").stdout.splitlines()
+    assert len(lines) == 4
+    assert lines[-1].split()[0] == "4"
+    assert lines[-1].endswith("core          #1 1.0.0 · 1 of 2 passed · failures · in 5 ms")
+    assert len(packd("events", "--last", "2").stdout.splitlines()) == 2
+    assert len(packd("events", "--after", "1").stdout.splitlines()) == 3
+    assert len(packd("events", "--type", "pack.registered", "--last", "1").stdout.splitlines()) == 1
+    assert packd("events", "--last", "0").stdout == ""
+    assert len(packd("events", "--pack", "inv*").stdout.splitlines()) == 1
+
+
+def test_following_prints_one_event_a_line(ground: Ground, monkeypatch: pytest.MonkeyPatch, packd: Packd) -> None:
+    """--follow goes on behind what is there, without a gap; interrupted it ends well."""
+    from packd.client import Client
+
+    def interrupted(self: Client, **asked: Any) -> Iterator[dict[str, Any]]:
+        assert asked["after"] == 4
+        yield {**ground.client.get("/events", after=3)["items"][0], "seq": 5}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "follow", interrupted)
+    result = packd("events", "--follow", "--last", "2", "--json")
+    assert result.exit_code == 0
+    assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == [3, 4, 5]
+
+
+def test_status(ground: Ground, packd: Packd) -> None:
+    """What it watches, how the packs are, what it is at, who is told; trouble is named."""
+    text = packd("status").stdout
+    for piece in ("packd 0.1.0 · pid 4242 · up ", "2 active · 1 refused", "/srv/packs (7 folders)", "testing core",
+                  "1 drop settling", "isolation basic", "/var/lib/packd", "connection refused"):  # fmt: skip
+        assert piece in text, piece
+    ground.asked.troubles.append("root_missing")
+    try:
+        assert "degraded: root missing; changes are found by scanning" in packd("status").stdout
+    finally:
+        ground.asked.troubles.clear()
+
+
+def test_rollback_and_retry_say_what_follows(packd: Packd) -> None:
+    """A change says what it did and how to go on from there."""
+    retried = packd("retry", "core").stdout
+    assert retried.startswith("core#3 is being tried again\n")
+    assert "packd why core" in retried
+    rolled = packd("rollback", "core").stdout
+    assert rolled == "core#2 was rolled back; core#1 is in use\nto try the withdrawn content again: packd retry core\n"
+
+
+def test_the_socket_before_the_command(ground: Ground, tmp_path: Path) -> None:
+    """`packd --socket X list` and `packd list --socket X` mean the same; the latter wins."""
+    before = CliRunner().invoke(cli, ["--socket", str(ground.socket), "list"], env={"PACKD_SOCKET": "/none"})
+    assert before.exit_code == 0
+    both = CliRunner().invoke(cli, ["--socket", "/none", "list", "--socket", str(ground.socket)])
+    assert both.exit_code == 0
+    state = CliRunner().invoke(cli, ["list", "--state-dir", str(ground.folder)], env={"PACKD_SOCKET": None})
+    assert state.exit_code == 0

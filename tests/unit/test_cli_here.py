@@ -1,0 +1,378 @@
+"""The commands that need no daemon: `new`, `check`, `test PATH`, `config`, `run` as far as it refuses, and the help."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from packd.cli.app import cli
+
+Packd = Callable[..., Result]
+
+
+@pytest.fixture
+def packd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packd:
+    """In a folder of its own, without what the environment says."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PACKD_")]:
+        monkeypatch.delenv(name)
+    return lambda *arguments, **environ: CliRunner().invoke(cli, arguments, env=environ)
+
+
+def made(packd: Packd, name: str = "hello") -> Path:
+    """A pack in this folder."""
+    assert packd("new", name).exit_code == 0
+    return Path(name).absolute()
+
+
+# --- new -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_pack_passes(packd: Packd) -> None:
+    """What `new` writes has no problem, and its tests pass, for any ref."""
+    pack = made(packd, "my-first_pack2")
+    assert packd("check", str(pack)).exit_code == 0
+    result = packd("test", str(pack), "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)["report"]
+    assert (report["pack_ref"], report["total_tests"], report["passed"]) == ("my-first_pack2", 2, 2)
+
+
+def test_a_new_pack_is_whole(packd: Packd) -> None:
+    """It comes by one rename, with scripts that can be run, and leaves nothing else behind."""
+    pack = made(packd)
+    assert os.listdir() == ["hello"]
+    assert stat.S_IMODE(pack.stat().st_mode) == 0o755
+    assert os.access(pack / "actions/greet.sh", os.X_OK)
+    run = subprocess.run(["sh", "tests/run_tests.sh"], cwd=pack, capture_output=True, text=True, check=True)
+    assert "Passed: 2" in run.stdout
+
+
+@pytest.mark.parametrize("what", ["folder", "file", "link"])
+def test_new_overwrites_nothing(packd: Packd, what: str) -> None:
+    """Whatever is there already stays as it is."""
+    match what:
+        case "folder":
+            Path("hello").mkdir()
+        case "file":
+            Path("hello").write_text("mine")
+        case "link":
+            Path("hello").symlink_to("nowhere")
+    result = packd("new", "hello")
+    assert result.exit_code == 2
+    assert "is there already" in result.stderr
+    assert os.listdir() == ["hello"]
+
+
+def test_new_wants_a_ref(packd: Packd) -> None:
+    """A name that can't be a ref is refused with one that can."""
+    result = packd("new", "My Pack!")
+    assert result.exit_code == 2
+    assert "packd new my_pack" in result.stderr
+
+
+def test_new_into_another_folder(packd: Packd) -> None:
+    """--dir is made if it is missing; what to do next names it."""
+    result = packd("new", "hello", "--dir", "deep/packs")
+    assert result.exit_code == 0
+    assert Path("deep/packs/hello/pack.yaml").is_file()
+    assert "packd run deep/packs" in result.stdout
+    Path("file").touch()
+    assert packd("new", "hello", "--dir", "file").exit_code == 2
+
+
+# --- check ---------------------------------------------------------------------------------------------------------
+
+
+def test_check_says_where(packd: Packd) -> None:
+    """Every problem with file, line and column, in the form that editors can jump to; exit 1."""
+    pack = made(packd)
+    manifest = (pack / "pack.yaml").read_text()
+    (pack / "pack.yaml").write_text(manifest.replace("0.1.0", "1.0").replace("run_tests.sh", "gone.sh"))
+    result = packd("check", "hello")
+    assert result.exit_code == 1
+    assert "pack.yaml:4:10: " in result.stdout
+    assert "[manifest.invalid_version]" in result.stdout
+    assert "packd would refuse hello" in result.stdout
+    problems = json.loads(packd("check", "hello", "--json").stdout)["problems"]
+    assert len(problems) == 2
+
+
+def test_check_is_here_by_default(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a path it is the folder that one stands in."""
+    monkeypatch.chdir(made(packd))
+    result = packd("check")
+    assert result.exit_code == 0
+    assert "hello 0.1.0 is fine: 1 action, 1 suite" in result.stdout
+
+
+def test_check_asks_for_tests_as_a_daemon_would(packd: Packd) -> None:
+    """A pack without tests is refused, unless the configuration takes such packs."""
+    pack = made(packd)
+    (pack / "pack.yaml").write_text("ref: hello\nversion: 0.1.0\n")
+    assert "[testing.missing]" in packd("check", "hello").stdout
+    assert packd("check", "hello", PACKD_TESTS__REQUIRED="false").exit_code == 0
+    Path("packd.yaml").write_text("tests: {required: false}\n")
+    assert packd("check", "hello", "--config", "packd.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize("target", ["nowhere", "hello/pack.yaml", "hello/actions/greet.sh"])
+def test_check_wants_a_pack(packd: Packd, target: str) -> None:
+    """Nothing there, or a part of a pack: exit 2, and what to give instead."""
+    made(packd)
+    result = packd("check", target)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("packd: ")
+
+
+def test_check_leaves_nothing_behind(packd: Packd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The snapshot, which is read-only, is gone afterwards; the pack is as it was."""
+    made(packd)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(work))
+    before = sorted((str(path), path.stat().st_mtime_ns) for path in Path("hello").rglob("*"))
+    assert packd("test", "./hello").exit_code == 0
+    assert os.listdir(work) == []
+    assert sorted((str(path), path.stat().st_mtime_ns) for path in Path("hello").rglob("*")) == before
+
+
+def test_an_archive_is_a_pack(packd: Packd) -> None:
+    """`packd test hello.tar.gz` tests the archive, without a slash in it too."""
+    import tarfile
+
+    made(packd)
+    with tarfile.open("hello.tar.gz", "w:gz") as archive:
+        archive.add("hello")
+    assert packd("check", "hello.tar.gz").exit_code == 0
+    assert packd("test", "hello.tar.gz").exit_code == 0
+
+
+# --- test PATH -----------------------------------------------------------------------------------------------------
+
+
+def test_failing_tests(packd: Packd) -> None:
+    """Exit 1, and the end of what the suite printed."""
+    pack = made(packd)
+    script = pack / "actions/greet.sh"
+    script.write_text(script.read_text().replace("Hello", "Hullo"))
+    result = packd("test", "./hello")
+    assert result.exit_code == 1
+    assert "FAILED: greets by name" in result.stdout
+    assert "not accepted" in result.stdout
+
+
+def test_a_refused_pack_is_not_run(packd: Packd) -> None:
+    """What a daemon would refuse is not run: the problems are said instead."""
+    pack = made(packd)
+    (pack / "pack.yaml").unlink()
+    result = packd("test", "./hello")
+    assert result.exit_code == 1
+    assert "[manifest.missing]" in result.stdout
+    assert "nothing was run" in result.stdout
+    value = json.loads(packd("test", "./hello", "--json").stdout)
+    assert (value["ok"], value["accepted"], value["report"]) == (False, False, None)
+
+
+def test_one_suite(packd: Packd) -> None:
+    """--runner chooses; an unknown one is answered with those that there are."""
+    made(packd)
+    assert packd("test", "./hello", "--runner", "shell").exit_code == 0
+    unknown = packd("test", "./hello", "--runner", "python")
+    assert unknown.exit_code == 1
+    assert "it has: shell" in unknown.stderr
+
+
+def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path) -> None:
+    """Ctrl-C ends what runs, takes the working copy away and exits with 130."""
+    pack = made(packd)
+    (pack / "tests/run_tests.sh").write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
+    work = tmp_path / "work"
+    work.mkdir()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "packd", "test", "./hello"],
+        env={**os.environ, "TMPDIR": str(work)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    suite = int((tmp_path / "pid").read_text())
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130, said
+    assert b"Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(suite, 0)
+    assert os.listdir(work) == []
+
+
+# --- config --------------------------------------------------------------------------------------------------------
+
+
+def test_config_show(packd: Packd) -> None:
+    """What was set and by whom; --all has the defaults too; secrets never."""
+    Path("packd.yaml").write_text("watch: {quiet_ms: 700}\nlog: {level: debug}\n")
+    text = packd("config", "show", "--config", "packd.yaml", PACKD_TESTS__WORKERS="3").stdout
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert "700" in lines["watch.quiet_ms"]
+    assert "packd.yaml:1" in lines["watch.quiet_ms"]
+    assert "environment PACKD_TESTS__WORKERS" in lines["tests.workers"]
+    assert "rollback.folder" not in lines
+    assert "rollback.folder" in packd("config", "show", "--all").stdout
+    everything = json.loads(packd("config", "show", "--json").stdout)
+    assert {"key": "markers", "value": "failed", "origin": "default"} in everything
+
+
+def test_config_check(packd: Packd) -> None:
+    """Everything that is wrong at once, each with its place and what was meant; exit 2."""
+    Path("packd.yaml").write_text("watsh: {}\nlog: {level: loud}\n")
+    result = packd("config", "check", "packd.yaml")
+    assert result.exit_code == 2
+    assert "packd.yaml:1:1" in result.stderr
+    assert "'watch'" in result.stderr
+    assert "packd.yaml:2:14" in result.stderr
+    value = json.loads(packd("config", "check", "packd.yaml", "--json").stdout)
+    assert (value["ok"], len(value["problems"])) == (False, 2)
+    Path("packd.yaml").write_text("log: {level: debug}\n")
+    assert packd("config", "check", "packd.yaml").exit_code == 0
+    assert packd("config", "check", "nowhere.yaml").exit_code == 2
+
+
+def test_config_schema(packd: Packd) -> None:
+    """A JSON Schema, for editors."""
+    schema = json.loads(packd("config", "schema").stdout)
+    assert "quiet_ms" in json.dumps(schema)
+
+
+# --- run -----------------------------------------------------------------------------------------------------------
+
+
+def test_run_refuses_a_bad_configuration(packd: Packd) -> None:
+    """Nothing is made before the settings are right."""
+    result = packd("run", "packs", PACKD_TEST__WORKERS="2")
+    assert result.exit_code == 2
+    assert "PACKD_TESTS__WORKERS" in result.stderr
+    assert not Path("packs").exists()
+
+
+def test_run_promises_nothing_that_it_does_not_do(packd: Packd) -> None:
+    """A setting that this packd can't follow is refused, not ignored: nobody should believe that TCP is answered."""
+    result = packd("run", "packs", PACKD_API__LISTEN="127.0.0.1:8080")
+    assert result.exit_code == 2
+    assert "api.listen" in result.stderr
+
+
+def test_run_takes_its_flags(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flags reach the settings, from before the command's name as well; the daemon's answer is the exit status."""
+    seen: list[Any] = []
+
+    def run(settings: Any, *, once: bool) -> int:
+        seen.append((settings, once))
+        return 1
+
+    monkeypatch.setattr("packd.daemon.run", run)
+    monkeypatch.setattr("packd.logs.configure", lambda *_: None)
+    result = packd("--socket", "s.sock", "run", "mine", "--state-dir", "state", "--once")
+    assert result.exit_code == 1
+    settings, once = seen[0]
+    here = Path.cwd()
+    assert (settings.packs_dir, settings.state_dir, settings.socket_path, once) == (
+        here / "mine", here / "state", here / "s.sock", True,
+    )  # fmt: skip
+
+
+# --- help ----------------------------------------------------------------------------------------------------------
+
+
+def test_packd_alone_is_an_overview(packd: Packd) -> None:
+    """Every command with its line, by what one wants to do; exit 0."""
+    result = packd()
+    assert result.exit_code == 0
+    for piece in ("Begin:", "Look:", "Change:", "run ", "rollback ", "packd new hello", "Exit status:"):
+        assert piece in result.stdout, piece
+
+
+def test_every_command_has_help(packd: Packd) -> None:
+    """Its first line says what it does, and the list does not promise a command that is not there."""
+    for name in cli.list_commands(None):  # type: ignore[arg-type]
+        result = packd(name, "--help")
+        assert result.exit_code == 0, name
+        assert result.stdout.startswith(f"Usage: cli {name}"), name
+
+
+def test_a_mistyped_command(packd: Packd) -> None:
+    """The nearest one is named."""
+    result = packd("stauts")
+    assert result.exit_code == 2
+    assert "did you mean 'status'?" in result.stderr
+
+
+HEAVY = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "sqlalchemy",
+    "aiohttp",
+    "pydantic",
+    "watchdog",
+    "rich",
+    "structlog",
+    "yaml",
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "status --help", "events --help", "test --help", "run --help", "status --socket /none", "list --socket /none",
+     "new Bad"],
+)  # fmt: skip
+def test_commands_are_light(command: str) -> None:
+    """A command that only asks loads nothing that only the daemon needs."""
+    code = (
+        "import sys; from packd.__main__ import main\n"
+        f"sys.argv[1:] = {command.split()!r}\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr, sep=',', end='|')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stderr.endswith("\n|") or run.stderr == "|", run.stderr
+
+
+def test_no_color(tmp_path: Path) -> None:
+    """NO_COLOR is heeded on a terminal; without it there are colours."""
+    import pty
+
+    def said(**environ: str) -> bytes:
+        ours, theirs = pty.openpty()
+        run = subprocess.Popen([sys.executable, "-m", "packd", "show", "x", "--socket", str(tmp_path / "none")],
+                               stdout=theirs, stderr=theirs, env={**os.environ, **environ})  # fmt: skip
+        os.close(theirs)
+        text = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                text += chunk
+        except OSError:  # Linux says so when the last writer has gone
+            pass
+        os.close(ours)
+        run.wait()
+        return text
+
+    assert b"\x1b[31m" in said(NO_COLOR="", TERM="xterm")
+    plain = said(NO_COLOR="1", TERM="xterm")
+    assert b"no packd daemon answers" in plain
+    assert b"\x1b" not in plain

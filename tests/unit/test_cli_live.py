@@ -1,0 +1,75 @@
+"""The line that says what is going on: on a terminal only, on one line, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from packd.cli.live import Progress
+
+_WAITING = """
+import time
+from packd.cli.live import progress
+with progress("testing core") as line:
+    line.on_case("test_\\x1b[2Jgreets", "passed")
+    line.on_case("test_other", "error")
+    time.sleep(0.25)
+print("after")
+"""
+
+
+def seen(**environ: str) -> str:
+    """What a terminal gets of it."""
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-c", _WAITING], stdout=theirs, stderr=theirs, env={**os.environ, **environ}
+    )
+    os.close(theirs)
+    text = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            text += chunk
+    except OSError:  # Linux says so when the last writer has gone
+        pass
+    os.close(ours)
+    assert run.wait() == 0
+    return text.decode()
+
+
+def test_on_a_terminal() -> None:
+    """What was counted so far, the time and the latest case; taken away before anything else is printed."""
+    text = seen(TERM="xterm")
+    assert "testing core · 1 passed · 1 failed · " in text
+    assert text.endswith("\r\x1b[Kafter\r\n")
+    assert "\n" not in text[: text.index("after")]
+
+
+def test_not_on_a_dumb_one() -> None:
+    """A terminal that can't erase gets nothing of it."""
+    assert seen(TERM="dumb") == "after\r\n"
+
+
+def test_not_in_a_pipe() -> None:
+    """Nor does a file."""
+    run = subprocess.run([sys.executable, "-c", _WAITING], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("after\n", "")
+
+
+@pytest.mark.parametrize("status", ["passed", "failed", "error", "skipped"])
+def test_every_status_counts(status: str) -> None:
+    """Errors count as failed, as in reports."""
+    line = Progress("x")
+    line.on_case("a", status)
+    assert f"1 {'failed' if status == 'error' else status}" in line.text()
+
+
+def test_names_are_safe() -> None:
+    """A case's name can't steer the terminal."""
+    line = Progress("x")
+    line.on_case("a\x1b[2J\nb", "passed")
+    assert "\x1b" not in line.text()
+    assert "\n" not in line.text()

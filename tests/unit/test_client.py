@@ -1,0 +1,83 @@
+"""The client, when what answers is odd."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from packd.client import Client, part
+from packd.domain.failures import Code, Failure
+
+Answering = Callable[[bytes], Client]
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    """A client of somebody who answers with these bytes and hangs up."""
+    folder = Path(tempfile.mkdtemp(prefix="packd-client-"))
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(folder / "s"))
+    listening.listen()
+    threads: list[threading.Thread] = []
+
+    def client(answer: bytes) -> Client:
+        def answer_one() -> None:
+            caller, _ = listening.accept()
+            with caller:
+                caller.recv(65536)
+                caller.sendall(answer)
+
+        threads.append(threading.Thread(target=answer_one))
+        threads[-1].start()
+        return Client(folder / "s")
+
+    yield client
+    listening.close()
+    for thread in threads:
+        thread.join(10)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"", Code.UNREACHABLE),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Code.UNREACHABLE),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", Code.UNREACHABLE),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Code.INTERNAL),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", Code.INTERNAL),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xfe", Code.INTERNAL),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", Code.UNAVAILABLE),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}", Code.NOT_FOUND),
+        (b"HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n", Code.BAD_REQUEST),
+        (b"HTTP/1.1 502 Proxy\r\nContent-Length: 0\r\n\r\n", Code.UNREACHABLE),
+        (b"HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n", Code.INTERNAL),
+        (b'HTTP/1.1 409 No\r\nContent-Length: 33\r\n\r\n{"detail": "so", "code": "NOVEL"}', Code.CONFLICT),
+    ],
+)
+def test_odd_answers_are_failures(answering: Answering, answer: bytes, code: Code) -> None:
+    """Whatever answers there, the client says what kind of trouble it is, in a sentence."""
+    with pytest.raises(Failure) as caught:
+        answering(answer).get("/status")
+    assert caught.value.code == code
+    assert caught.value.sentence
+
+
+@pytest.mark.parametrize("name", ["core", "a/b", "?", "My Pack", "naïve", "..", "%2e", "\udcff"])
+def test_a_name_is_one_step_of_a_path(name: str) -> None:
+    """Whatever is in it, it can't lead elsewhere."""
+    quoted = part(name)
+    assert quoted.isascii()
+    assert not set("/?#& ") & set(quoted)
+
+
+def test_a_path_that_is_too_long() -> None:
+    """A socket that can't be is told from one where nobody answers."""
+    with pytest.raises(Failure, match="too long"):
+        Client(Path("/" + "x" * 200)).get("/status")

@@ -1,0 +1,240 @@
+"""Transactions: one writer at a time, nothing lost, nothing half done, and readers who see one moment."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from packd.registry import outbox, queries
+from packd.registry.database import Database
+from packd.registry.rows import Drop
+from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from packd.registry.rows import StoredEvent
+
+DEADLINE_S = 60
+
+
+class Abandoned(Exception):
+    """What a caller raises in the middle of a transaction."""
+
+
+@pytest.fixture(params=KINDS)
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
+    """A registry on an empty, prepared database."""
+    with made_ground(request.param, tmp_path) as ground:
+        yield ground
+
+
+def side_by_side(number: int, work: Callable[[int], None]) -> None:
+    """`work(0)`, `work(1)`, … each in its own thread; the first failure fails the test."""
+    failures: list[BaseException] = []
+    start = threading.Barrier(number)
+
+    def run(mine: int) -> None:
+        try:
+            start.wait(DEADLINE_S)
+            work(mine)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(mine,), daemon=True) for mine in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert not failures, failures
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def all_events(ground: Ground) -> list[StoredEvent]:
+    with ground.registry.read() as connection:
+        return queries.events_after(connection, 0, limit=10_000)
+
+
+# --- writers ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_increment_is_lost(ground: Ground) -> None:
+    """What was read in a transaction is still so when it writes: 600 increments by six writers give 600."""
+    with ground.registry.write() as tx:
+        tx.set_fact("counter", "0")
+    databases = [Database(ground.url) for _ in range(3)]  # as three daemons would: no lock of this process joins them
+
+    def count(mine: int) -> None:
+        registry = ground.another(databases[mine % 3])
+        for _ in range(100):
+            with registry.write() as tx:
+                tx.set_fact("counter", str(int(queries.fact(tx.connection, "counter") or 0) + 1))
+
+    side_by_side(6, count)
+    for database in databases:
+        database.close()
+    with ground.registry.read() as connection:
+        assert queries.fact(connection, "counter") == "600"
+
+
+def test_the_numbers_of_events_have_no_gap(ground: Ground) -> None:
+    """Not with eight writers on two pools of connections, and not where transactions were abandoned."""
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint())
+    other = Database(ground.url)
+    registries = (ground.registry, ground.another(other))
+
+    def write(mine: int) -> None:
+        for turn in range(50):
+            try:
+                with registries[mine % 2].write() as tx:
+                    tx.emit(discovered(f"pack{mine}"), correlation_id=f"chg_{mine}_{turn}")
+                    if turn % 5 == mine % 5:
+                        raise Abandoned
+            except Abandoned:
+                pass
+
+    side_by_side(8, write)
+    other.close()
+    events = all_events(ground)
+    assert [event.seq for event in events] == list(range(1, 8 * 40 + 1))
+    assert len({event.id for event in events}) == len(events)
+    with ground.registry.read() as connection:
+        told = queries.deliveries_to(connection, "ops", limit=1000)
+    assert [one.endpoint_seq for one in reversed(told)] == list(range(1, 8 * 40 + 1))
+    assert [one.event_seq for one in reversed(told)] == [event.seq for event in events]
+
+
+def test_an_abandoned_transaction_leaves_nothing(ground: Ground) -> None:
+    """All of it, with its events and deliveries, or nothing."""
+    with pytest.raises(Abandoned), ground.registry.write() as tx:
+        tx.save_drop(Drop(name="core", kind="folder"))
+        tx.claim_pack("core", drop_name="core", path="/srv/packs/core")
+        tx.emit(discovered("core"), correlation_id="chg_1")
+        raise Abandoned
+    with ground.registry.read() as connection:
+        assert queries.all_drops(connection) == queries.present_packs(connection) == []
+        assert queries.last_seq(connection) == 0
+    assert ground.told == []
+
+
+def test_after_an_abandoned_transaction_the_next_one_goes_on(ground: Ground) -> None:
+    """The writer's lock is given back whatever happens."""
+    for _ in range(3):
+        with pytest.raises(Abandoned), ground.registry.write():
+            raise Abandoned
+    with ground.registry.write() as tx:
+        assert tx.emit(discovered("core"), correlation_id="chg_1").seq == 1
+
+
+# --- readers ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_sees_one_moment(ground: Ground) -> None:
+    """A writer that commits in the meantime does not change what a reader sees; the next reader sees it."""
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="one", kind="folder"))
+    with ground.registry.read() as connection:
+        assert len(queries.all_drops(connection)) == 1
+        with ground.registry.write() as tx:
+            tx.save_drop(Drop(name="two", kind="folder"))
+            tx.emit(discovered("two"), correlation_id="chg_1")
+        assert len(queries.all_drops(connection)) == 1
+        assert queries.last_seq(connection) == 0
+    with ground.registry.read() as connection:
+        assert len(queries.all_drops(connection)) == 2
+        assert queries.last_seq(connection) == 1
+
+
+def test_readers_do_not_wait_for_a_writer(ground: Ground) -> None:
+    """While a transaction is open everybody else can read what was before it."""
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="one", kind="folder"))
+        with ground.registry.read() as connection:
+            assert queries.all_drops(connection) == []
+
+
+def test_a_writer_sees_what_it_has_written(ground: Ground) -> None:
+    """Decisions inside a transaction are made on its own changes."""
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="one", kind="folder"))
+        assert queries.drop(tx.connection, "one") == Drop(name="one", kind="folder")
+
+
+# --- telling ---------------------------------------------------------------------------------------------------------
+
+
+def test_listeners_are_told_when_it_is_durable(ground: Ground) -> None:
+    """What a listener is told can be read by everybody else at that moment, in the order it was said."""
+    seen: list[int] = []
+    other = Database(ground.url)
+
+    def listen(events: tuple[StoredEvent, ...]) -> None:
+        with other.read() as connection:
+            seen.append(queries.last_seq(connection))
+        assert [event.seq for event in events] == [1, 2]
+
+    ground.registry.on_commit(listen)
+    with ground.registry.write() as tx:
+        said = (tx.emit(discovered("a"), correlation_id="c"), tx.emit(discovered("b"), correlation_id="c"))
+        assert ground.told == []
+    other.close()
+    assert seen == [2]
+    assert ground.told == [said]
+
+
+def test_listeners_may_write(ground: Ground) -> None:
+    """The transaction is over when they are called: the next one can begin."""
+
+    def listen(events: tuple[StoredEvent, ...]) -> None:
+        with ground.registry.write() as tx:
+            tx.set_fact("heard", str(events[-1].seq))
+
+    ground.registry.on_commit(listen)
+    with ground.registry.write() as tx:
+        tx.emit(discovered("a"), correlation_id="c")
+    with ground.registry.read() as connection:
+        assert queries.fact(connection, "heard") == "1"
+
+
+def test_nobody_is_told_of_a_transaction_without_events(ground: Ground) -> None:
+    """Remembering a fingerprint is nothing to talk about."""
+    with ground.registry.write() as tx:
+        tx.set_fact("name", "value")
+    assert ground.told == []
+
+
+# --- what the database itself promises ---------------------------------------------------------------------------------
+
+
+def test_sqlite_is_set_up_to_be_durable(tmp_path: Path) -> None:
+    """A commit is on disk when it returns, readers and writer do not block each other, belonging is enforced."""
+    with made_ground("sqlite", tmp_path) as ground, ground.database.read() as connection:
+        found = {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")}
+        assert found == {"journal_mode": "wal", "synchronous": 2}
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+def test_a_lost_connection_is_replaced(tmp_path: Path) -> None:
+    """A PostgreSQL that was started anew is used again without a restart of packd."""
+    with made_ground("postgresql", tmp_path) as ground:
+        with ground.registry.write() as tx:
+            tx.set_fact("name", "before")
+        killer = Database(ground.url)
+        with killer.write() as connection:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            connection.execute(text(f"{others} AND datname = current_database()"))
+        killer.close()
+        with ground.registry.write() as tx:
+            assert queries.fact(tx.connection, "name") == "before"
+
+
+def test_a_postgresql_reader_cannot_write(tmp_path: Path) -> None:
+    """Only `write` changes anything."""
+    with made_ground("postgresql", tmp_path) as ground, ground.database.read() as connection:
+        assert connection.execute(text("SHOW transaction_read_only")).scalar() == "on"
+        assert connection.execute(text("SHOW transaction_isolation")).scalar() == "repeatable read"

@@ -1,0 +1,433 @@
+"""What the parsers make of reports as they are found in the wild."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from packd.testrun.parsers.case_stream import CaseStream
+from packd.testrun.parsers.console import recognise
+from packd.testrun.parsers.json_report import parse_json
+from packd.testrun.parsers.junit import parse_junit
+from packd.testrun.parsers.simple import parse_simple
+from packd.testrun.parsers.tally import CASE_LIMIT, DETAIL_LIMIT, Tally, tally_of
+from packd.testrun.parsers.tap import parse_tap
+from packd.testrun.parsers.text import plain
+
+Counts = tuple[int, int, int, int]
+
+
+def counts(tally: Tally | None) -> Counts | None:
+    return (tally.total, tally.passed, tally.failed, tally.skipped) if tally else None
+
+
+def ended(tally: Tally) -> dict[str, str]:
+    return {case.name: case.status for case in tally.cases}
+
+
+# --- simple ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Total Tests: 36\nPassed: 36\nFailed: 0\n", (36, 36, 0, 0)),
+        ("Total Tests: 36 / Passed: 34 / Failed: 2", (36, 34, 2, 0)),
+        ("Total: 3, Passed: 1, Failed: 1, Skipped: 1", (3, 1, 1, 1)),
+        ("Tests run: 4 | Passed: 4", (4, 4, 0, 0)),
+        ("total=3 passed=2 failed=1", (3, 2, 1, 0)),
+        ("Total: 3 Passed: 2 Failed: 1", (3, 2, 1, 0)),
+        ("Passed: 3\nFailed: 1\n", (4, 3, 1, 0)),
+        ("  * Total Tests:   12\n  * Passed:        12\n", (12, 12, 0, 0)),
+        ("║ Total Tests: 5 ║\n║ Passed: 5 ║\n", (5, 5, 0, 0)),
+        ("Passed: 1\nFailed: 9\n...\nTotal Tests: 2\nPassed: 2\nFailed: 0\n", (2, 2, 0, 0)),
+        ("Passed: 36 (100%)\nFailed: 0 (0%)", (36, 36, 0, 0)),
+    ],
+)
+def test_a_printed_summary_is_found(text: str, expected: Counts) -> None:
+    """One line or several, any separator; of several summaries the last one."""
+    tally = parse_simple(text)
+    assert counts(tally) == expected
+    assert tally is not None
+    assert tally.trouble is None
+
+
+def test_colours_do_not_hide_a_summary() -> None:
+    """Terminal sequences are not part of the text."""
+    assert counts(
+        parse_simple(plain("\x1b[1mTotal Tests:\x1b[0m \x1b[33m36\x1b[0m\r\n\x1b[32mPassed: 36\x1b[0m\n"))
+    ) == (36, 36, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "login failed: 3 times\n",
+        "Total: 3\n",
+        "Passed: yes, Failed: no",
+        "Passed: 1.5\nFailed: 2.5",
+        "Tests:  2 failed, 34 passed, 36 total",
+        "Failed: 3",
+    ],
+)
+def test_what_is_no_summary_is_not_taken_for_one(text: str) -> None:
+    """One number, or a number in the middle of a sentence, is not enough."""
+    assert parse_simple(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["Total: 5, Passed: 3, Failed: 0", "Total: 5, Passed: 6", "Total: 99999999, Passed: 99999999"]
+)
+def test_a_summary_that_can_not_be_is_trouble(text: str) -> None:
+    """Counts that do not add up, or are absurd."""
+    tally = parse_simple(text)
+    assert tally is not None
+    assert tally.trouble is not None
+
+
+def test_named_lines_are_cases_if_they_are_the_ones_counted() -> None:
+    """Names are believed only where their numbers agree with the summary."""
+    lines = "[PASS] makes a file\n  ✗ removes a file\nSKIP: no network\n"
+    summary = "Total: 3, Passed: 1, Failed: 1, Skipped: 1\n"
+    tally = parse_simple(lines + summary)
+    assert tally is not None
+    assert ended(tally) == {"makes a file": "passed", "removes a file": "failed", "no network": "skipped"}
+    other = parse_simple("[PASS] another\n" + lines + summary)
+    assert other is not None
+    assert other.cases == ()
+
+
+# --- console ---------------------------------------------------------------------------------------------------------
+
+UNITTEST_311 = """\
+test_a (tests.test_x.T.test_a)
+Says what it does. ... ok
+test_b (tests.test_x.T.test_b) ... skipped 'why not'
+test_c (tests.test_x.T.test_c) ... FAIL
+test_d (tests.test_x.T.test_d) ... expected failure
+
+======================================================================
+FAIL: test_c (tests.test_x.T.test_c)
+----------------------------------------------------------------------
+Ran 4 tests in 0.001s
+
+FAILED (failures=1, skipped=1, expected failures=1)
+"""
+PYTEST_V = """\
+============================= test session starts ==============================
+collected 3 items
+
+tests/test_a.py::test_x PASSED                                           [ 33%]
+tests/test_a.py::TestB::test_y[a b] FAILED                               [ 66%]
+tests/test_a.py::test_z SKIPPED (no network)                             [100%]
+
+=================================== FAILURES ===================================
+=========================== short test summary info ============================
+FAILED tests/test_a.py::TestB::test_y[a b] - assert 0
+=================== 1 failed, 1 passed, 1 skipped in 0.12s ====================
+"""
+
+
+def test_verbose_unittest_is_recognised() -> None:
+    """Cases by name; an expected failure neither passed nor failed."""
+    tally = recognise(UNITTEST_311)
+    assert counts(tally) == (4, 1, 1, 2)
+    assert tally is not None
+    assert ended(tally) == {
+        "tests.test_x.T.test_a": "passed",
+        "tests.test_x.T.test_b": "skipped",
+        "tests.test_x.T.test_c": "failed",
+        "tests.test_x.T.test_d": "skipped",
+    }
+
+
+def test_verbose_unittest_of_older_pythons_is_recognised() -> None:
+    """Before Python 3.11 the place in brackets did not end in the method."""
+    tally = recognise("test_a (tests.test_x.T) ... ok\n\n------\nRan 1 test in 0.000s\n\nOK\n")
+    assert tally is not None
+    assert ended(tally) == {"tests.test_x.T.test_a": "passed"}
+
+
+def test_verbose_pytest_is_recognised() -> None:
+    """Cases by their node ids."""
+    tally = recognise(PYTEST_V)
+    assert counts(tally) == (3, 1, 1, 1)
+    assert tally is not None
+    assert ended(tally) == {
+        "tests/test_a.py::test_x": "passed",
+        "tests/test_a.py::TestB::test_y[a b]": "failed",
+        "tests/test_a.py::test_z": "skipped",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("..\nRan 36 tests in 1.234s\n\nOK\n", (36, 36, 0, 0)),
+        ("Ran 3 tests in 1.2s\n\nFAILED (failures=1, errors=4)\n", (5, 0, 5, 0)),
+        ("Ran 0 tests in 0.000s\n\nNO TESTS RAN\n", (0, 0, 0, 0)),
+        ("....\n36 passed, 2 failed in 1.2s\n", (38, 36, 2, 0)),
+        ("===== 1 passed, 1 xfailed, 1 xpassed, 2 errors, 3 warnings in 61.20s (0:01:01) =====", (5, 2, 2, 1)),
+        ("no tests ran in 0.01s", (0, 0, 0, 0)),
+        ("2 passed in 0.1s\nRan 3 tests in 0.1s\n\nOK\n", (5, 5, 0, 0)),
+        ("2 passed in 0.1s\nTotal Tests: 1, Passed: 1\n", (1, 1, 0, 0)),
+        ("Total Tests: 1, Passed: 1\n2 passed in 0.1s\n", (2, 2, 0, 0)),
+        ("1..2\nok 1 - a\nnot ok 2 - b\n", (2, 1, 1, 0)),
+    ],
+)
+def test_summaries_of_programs_are_recognised_and_added_up(text: str, expected: Counts) -> None:
+    """Each is about one program that the script ran; a summary that the script prints after them is about all."""
+    assert counts(recognise(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hello\n", "everything ok\n", "3 passed the exam in 2 hours\n", "Ran 3 miles in 20 minutes\nOK"]
+)
+def test_plain_output_is_not_recognised(text: str) -> None:
+    """The exit status will have to do."""
+    assert recognise(text) is None
+
+
+# --- TAP -------------------------------------------------------------------------------------------------------------
+
+TAP_14 = """\
+TAP version 14
+1..4
+# Subtest: group
+    1..2
+    ok 1 - in
+      ---
+      duration_ms: 1.5
+      ...
+    not ok 2 - bad
+      ---
+      message: 'one is not two'
+      ...
+not ok 1 - group
+  ---
+  message: '1 subtest failed'
+  ...
+ok 2 - later # TODO not needed
+not ok 3 - soon # TODO
+ok 4 - never # SKIP no network
+"""
+
+
+def test_nested_tap_yields_its_leaves() -> None:
+    """A point that sums up its sub-tests is not counted beside them; what is to do neither passed nor failed."""
+    tally = parse_tap(TAP_14)
+    assert tally.trouble is None
+    assert ended(tally) == {
+        "group > in": "passed",
+        "group > bad": "failed",
+        "later": "passed",
+        "soon": "skipped",
+        "never": "skipped",
+    }
+    by_name = {case.name: case for case in tally.cases}
+    assert by_name["group > in"].duration_ms == 1.5
+    assert "one is not two" in (by_name["group > bad"].error_message or "")
+    assert by_name["never"].error_message == "skip no network"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1..2\nok 1\nok 2\n", (2, 2, 0, 0)),
+        ("ok 1 - a\nok 2 - b\n1..2\n", (2, 2, 0, 0)),
+        ("ok\nnot ok\n1..2\n", (2, 1, 1, 0)),
+        ("1..0 # SKIP no database\n", (1, 0, 0, 1)),
+        ("1..1\nok 1 - a \\# b # skip\nnoise\n    more noise\n", (1, 0, 0, 1)),
+        ("1..1\n    ok 1 - in\n    ok 2 - too\n    1..2\nnot ok 1 - around\n", (3, 2, 1, 0)),
+        ("1..1\nokay then\nok 1\n", (1, 1, 0, 0)),
+    ],
+)
+def test_tap_is_counted(text: str, expected: Counts) -> None:
+    """Plans first or last, descriptions or not, noise in between."""
+    tally = parse_tap(text)
+    assert counts(tally) == expected
+    assert tally.trouble is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1..3\nok 1\nok 2\n",
+        "1..1\nok 1\nok 2\n",
+        "ok 1\n",
+        "1..1\n1..1\nok 1\n",
+        "1..1\n    1..3\n    ok 1\nok 1\n",
+        "",
+    ],
+)
+def test_a_plan_that_is_not_kept_is_trouble(text: str) -> None:
+    """Too few, too many, none, two; at any level."""
+    assert parse_tap(text).trouble is not None
+
+
+def test_bailing_out_is_a_failure() -> None:
+    """With the reason; what was still to come does not matter."""
+    tally = parse_tap("1..9\nok 1 - a\nBail out! no database\nok 2\n")
+    assert ended(tally) == {"a": "passed", "Bail out!": "error"}
+    assert tally.cases[1].error_message == "no database"
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"total": 3, "passed": 2, "failed": 1}, (3, 2, 1, 0)),
+        ({"passed": 2}, (2, 2, 0, 0)),
+        ({"tests": 3, "failed": 0}, (3, 3, 0, 0)),
+        ({"tests": [{"name": "a", "status": "passed"}, {"nodeid": "b", "outcome": "FAILED"}]}, (2, 1, 1, 0)),
+        (
+            {"failed": 1, "test_cases": [{"name": "a", "status": "error"}, {"name": "b", "status": "fail"}]},
+            (2, 0, 2, 0),
+        ),
+        (
+            {"test_suites": [{"test_cases": [{"name": "a", "status": "ok"}]}, {"total": 1, "skipped": 1, "passed": 0}]},
+            (2, 1, 0, 1),
+        ),
+        ({"total_tests": 0, "passed": 0, "failed": 0, "test_suites": []}, (0, 0, 0, 0)),
+    ],
+)
+def test_json_is_counted(document: object, expected: Counts) -> None:
+    """Counts, cases, suites, packd's own report."""
+    tally = parse_json(json.dumps(document))
+    assert counts(tally) == expected
+    assert tally.trouble is None
+
+
+def test_the_last_line_of_output_may_be_the_report() -> None:
+    """A script that talks and then reports."""
+    assert counts(parse_json('working…\n{"total": 1, "passed": 1}\n')) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "nothing", "[]", "3", '"x"', "{", "{}", '{"total": 3}', '{"passed": -1}', '{"passed": true}', '{"passed": 1e3}', '{"passed": "3"}',
+        '{"total": 3, "passed": 1, "failed": 1}', '{"total": 2, "passed": 3}', '{"tests": [{"name": "a"}]}', '{"tests": ["a"]}',
+        '{"tests": [{"name": "a", "status": "perhaps"}]}', '{"total": 9, "tests": [{"name": "a", "status": "ok"}]}',
+        '{"test_suites": [1]}', "[" * 100_000, '{"a":' * 100_000, '{"passed": 1' + "0" * 5000 + "}",
+    ],
+)  # fmt: skip
+def test_json_that_is_no_report_is_trouble(text: str) -> None:
+    """Malformed, meaningless, contradictory or hostile: a sentence, never an exception."""
+    assert parse_json(text).trouble is not None
+
+
+# --- JUnit -----------------------------------------------------------------------------------------------------------
+
+JUNIT = b"""<?xml version="1.0" encoding="utf-8"?>
+<testsuites name="all"><testsuite name="s" tests="5" failures="1" errors="1" skipped="1" time="1.5">
+  <properties><property name="a" value="b"/></properties>
+  <testcase classname="pkg.T" name="passes" time="0.25"><system-out>hello</system-out></testcase>
+  <testcase classname="pkg.T" name="fails" time="1,000.5"><failure message="not equal" type="AssertionError">1 != 2</failure></testcase>
+  <testcase classname="pkg.T" name="breaks"><error type="OSError"/><system-err>trace</system-err></testcase>
+  <testsuite name="inner"><testcase name="skips"><skipped message="no"/></testcase></testsuite>
+  <testcase name="off" status="notrun"/>
+</testsuite></testsuites>"""
+
+
+def test_junit_is_read() -> None:
+    """Nested suites, errors, skips, output, times with separators."""
+    tally = parse_junit(JUNIT)
+    assert tally.trouble is None
+    assert ended(tally) == {
+        "pkg.T.passes": "passed",
+        "pkg.T.fails": "failed",
+        "pkg.T.breaks": "error",
+        "skips": "skipped",
+        "off": "skipped",
+    }
+    by_name = {case.name: case for case in tally.cases}
+    assert by_name["pkg.T.passes"].duration_ms == 250.0
+    assert by_name["pkg.T.passes"].stdout == "hello"
+    assert by_name["pkg.T.fails"].duration_ms == 1_000_500.0
+    assert by_name["pkg.T.fails"].error_message == "not equal\n1 != 2"
+    assert by_name["pkg.T.breaks"].error_message == "OSError"
+    assert by_name["pkg.T.breaks"].stderr == "trace"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<testsuite xmlns="urn:x"><testcase name="a"/></testsuite>',
+        '<!DOCTYPE testsuite><testsuite><testcase name="a"/></testsuite>',
+        '<testcase name="a"/>',
+        '<testsuite tests="x" failures=""><!-- a --><testcase name="a" time="NaN"/></testsuite>',
+    ],
+)
+def test_junit_dialects_are_read(text: str) -> None:
+    """Namespaces, document types, bare cases, attributes that make no sense."""
+    tally = parse_junit(text.encode())
+    assert counts(tally) == (1, 1, 0, 0)
+    assert tally.trouble is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "not xml", "<html/>", "<testsuite>", "<testsuite tests='2'><testcase name='a'/></testsuite>",
+        "<testsuite failures='1'><testcase name='a'/></testsuite>",
+        '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><testsuite>&b;</testsuite>',
+        '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><testsuite>&a;</testsuite>',
+        "<a>" * 5000, "<testsuite>" + "<a>" * 5000 + "</a>" * 5000 + "</testsuite>",
+        "<testsuite>" + "<a/>" * 300_000 + "</testsuite>", "<?xml version='1.0' encoding='no-such'?><testsuite/>",
+    ],
+)  # fmt: skip
+def test_junit_that_is_no_report_is_trouble(text: str) -> None:
+    """Cut short, contradictory, a bomb, a spy: a sentence, never an exception."""
+    assert parse_junit(text.encode()).trouble is not None
+
+
+# --- what all share --------------------------------------------------------------------------------------------------
+
+
+def test_text_is_made_fit_to_be_stored_and_shown() -> None:
+    """No terminal sequences, no control characters, no lone surrogates, Unix line ends."""
+    assert plain("a\x1b[31mb\x1b]0;title\x07c\x00\x9b\ud800\r\nd\te") == "abc?\nd\te"
+
+
+def test_only_so_many_cases_are_kept_and_all_are_counted() -> None:
+    """A report may have a million cases; the counts are true."""
+    stream = CaseStream()
+    line = json.dumps({"case": {"name": "a", "status": "passed"}}).encode() + b"\n"
+    stream.feed(line * (CASE_LIMIT + 10))
+    tally = stream.tally()
+    assert tally.total == CASE_LIMIT + 10
+    assert len(tally.cases) == CASE_LIMIT
+
+
+def test_only_so_much_text_is_kept() -> None:
+    """Later cases lose their output before a report becomes too large to store."""
+    cases = [
+        {"name": f"c{number}", "status": "failed", "error_message": "m" * 10_000, "stdout": "o" * 8000}
+        for number in range(1000)
+    ]
+    tally = parse_json(json.dumps({"tests": cases}))
+    assert (
+        sum(len(case.error_message or "") + len(case.stdout or "") for case in tally.cases) < DETAIL_LIMIT + 1000 * 200
+    )
+    assert tally.cases[-1].error_message is not None
+    assert tally.cases[-1].stdout is None
+
+
+def test_the_stream_of_cases_is_read_in_any_pieces() -> None:
+    """Lines may arrive in parts; what is no line of ours is passed over."""
+    data = b'noise\n{"start": "a"}\n{"case": {"name": "a", "status": "passed", "duration_ms": 3}}\n[]\n{"start": "b"}\n'
+    stream = CaseStream()
+    cases = [case for number in range(len(data)) for case in stream.feed(data[number : number + 1])]
+    assert [(case.name, case.duration_ms) for case in cases] == [("a", 3.0)]
+    assert not stream.ended
+    assert ended(stream.interrupted("too late")) == {"a": "passed", "b": "error"}
+
+
+def test_a_tally_counts_errors_as_failures() -> None:
+    """Four states of a case, three counts."""
+    assert counts(tally_of(parse_junit(JUNIT).cases)) == (5, 1, 2, 2)

@@ -1,0 +1,603 @@
+"""Every runner type on a real pack: the cases that it finds, and the sentence when it can't be run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from packd.domain.manifest import Suite
+from tests.unit.testrun_ground import Ground, made_ground, shell, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from packd.domain.reports import SuiteReport
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    yield from made_ground(tmp_path)
+
+
+def ended(suite: SuiteReport) -> dict[str, str]:
+    return {case.name: case.status for case in suite.test_cases}
+
+
+def suite_of(kind: str, entry: str | None = None, **more: object) -> Suite:
+    # Only what is tested here: plugins that happen to be installed take a second to import.
+    env = (("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"),)
+    return Suite(name="s", runner_type=kind, entry_point=entry, env=env, **more)  # type: ignore[arg-type]
+
+
+def one(ground: Ground, kind: str, entry: str | None = None, **more: object) -> SuiteReport:
+    return ground.run(suite_of(kind, entry, **more)).test_suites[0]
+
+
+# --- script and command ----------------------------------------------------------------------------------------------
+
+
+def test_a_script_that_only_has_an_exit_status_is_one_case(ground: Ground) -> None:
+    """Nothing to count: the suite is the case."""
+    ground.write("tests/run_tests.sh", "#!/bin/sh\necho fine\n", mode=0o755)
+    suite = one(ground, "script", "tests/run_tests.sh")
+    assert (suite.status, suite.total, suite.passed) == ("passed", 1, 1)
+    assert suite.test_cases[0].name == "s"
+    assert suite.test_cases[0].stdout == "fine\n"
+
+
+def test_a_script_that_fails_says_how(ground: Ground) -> None:
+    """The exit status is in the report, and what was printed."""
+    ground.write("run.sh", "#!/bin/sh\necho oh no >&2\nexit 3\n", mode=0o755)
+    suite = one(ground, "script", "run.sh")
+    assert (suite.status, suite.reason, suite.exit_code, suite.failed) == ("failed", "failures", 3, 1)
+    assert suite.test_cases[0].error_message == "it ended with exit status 3"
+    assert "oh no" in suite.output_tail
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mode"),
+    [
+        ("run.sh", "#!/bin/sh\nexit 0\n", 0o644),
+        ("run.sh", "exit 0\n", 0o644),
+        ("run", "#!/usr/bin/env python3\nimport sys; sys.exit(sys.version_info < (3, 8))\n", 0o755),
+        ("run.py", "import sys; sys.exit(0)\n", 0o644),
+        ("run.sh", "#!/bin/sh -eu\ntrue\n", 0o755),
+    ],
+)
+def test_a_script_is_started_by_what_it_says(ground: Ground, name: str, text: str, mode: int) -> None:
+    """The first line decides, executable or not; without one, the ending does."""
+    ground.write(name, text, mode=mode)
+    assert one(ground, "script", name).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("run.sh", "#!/opt/none/bin/zsh\n", "/opt/none/bin/zsh"),
+        ("run.sh", "#!/usr/bin/env no-such-shell\n", "no-such-shell"),
+        ("run.sh", "#!/bin/sh\r\nexit 0\r\n", "carriage return"),
+        ("run.xyz", "hello\n", "does not say what runs it"),
+    ],
+)
+def test_a_script_that_can_not_be_started_is_unavailable(ground: Ground, name: str, text: str, said: str) -> None:
+    """Not a failure of the tests: the machine, or the first line, is at fault, and the sentence says which."""
+    (ground.tree / name).write_bytes(text.encode())
+    suite = one(ground, "script", name)
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert said in (suite.detail or "")
+
+
+@pytest.mark.parametrize("entry", ["missing.sh", "../outside.sh", "/bin/true", "link.sh", "loop", "a\0b"])
+@pytest.mark.parametrize("kind", ["script", "unittest", "pytest", "node"])
+def test_only_files_of_the_pack_are_run(ground: Ground, tmp_path: Path, entry: str, kind: str) -> None:
+    """Missing, outside, or a link that leads outside: not run."""
+    (tmp_path / "outside.sh").write_text("#!/bin/sh\n")
+    (ground.tree / "link.sh").symlink_to("/bin/true")
+    (ground.tree / "loop").symlink_to("loop")
+    suite = one(ground, kind, entry)
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+
+
+def test_a_printed_summary_is_counted(ground: Ground) -> None:
+    """Counts in any colours; the exit status agrees."""
+    suite = ground.shell(r"printf '\033[1mTotal Tests:\033[0m 36\n\033[32mPassed:\033[0m 35\nFailed: 0\nSkipped: 1\n'")
+    assert (suite.status, suite.total, suite.passed, suite.skipped) == ("passed", 36, 35, 1)
+
+
+def test_success_by_exit_status_does_not_hide_reported_failures(ground: Ground) -> None:
+    """Exit status 0 and failures in the report: failed."""
+    suite = ground.shell("echo 'Total Tests: 3, Passed: 2, Failed: 1'")
+    assert (suite.status, suite.reason) == ("failed", "failures")
+    assert "although its exit status is 0" in (suite.detail or "")
+
+
+def test_a_green_report_does_not_hide_a_failing_exit_status(ground: Ground) -> None:
+    """The exit status decides."""
+    suite = ground.shell("echo 'Total Tests: 3, Passed: 3, Failed: 0'; exit 1")
+    assert (suite.status, suite.reason) == ("failed", "inconsistent")
+
+
+def test_counts_that_do_not_add_up_are_an_error(ground: Ground) -> None:
+    """Nobody knows what was meant."""
+    suite = ground.shell("echo 'Total Tests: 5, Passed: 3, Failed: 0'")
+    assert (suite.status, suite.reason) == ("error", "inconsistent")
+
+
+def test_a_suite_that_dies_by_a_signal_crashed(ground: Ground) -> None:
+    """Also when it reported success before."""
+    suite = ground.shell("echo 'Total Tests: 3, Passed: 3, Failed: 0'; kill -SEGV $$")
+    assert (suite.status, suite.reason, suite.exit_code) == ("failed", "crash", -11)
+    assert "SIGSEGV" in (suite.detail or "")
+
+
+def test_a_plain_unittest_run_in_a_script_is_recognised(ground: Ground) -> None:
+    """Real cases without the pack's help."""
+    ground.write(
+        "tests/test_a.py",
+        "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n    def test_b(self): self.skipTest('no')\n",
+    )
+    suite = ground.shell(f"{sys.executable} -m unittest -v tests/test_a.py")
+    assert ended(suite) == {"tests.test_a.T.test_a": "passed", "tests.test_a.T.test_b": "skipped"}
+
+
+def test_a_plain_pytest_run_in_a_script_is_recognised(ground: Ground) -> None:
+    """Its summary line is enough for the counts."""
+    ground.write(
+        "test_a.py",
+        "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\n@pytest.mark.xfail\ndef test_c(): assert 0\n",
+    )
+    suite = ground.shell(f"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {sys.executable} -m pytest -p no:cacheprovider test_a.py")
+    assert (suite.status, suite.total, suite.passed, suite.failed, suite.skipped) == ("failed", 3, 1, 1, 1)
+
+
+# --- unittest --------------------------------------------------------------------------------------------------------
+
+UNITTEST = """
+import sys, unittest
+class Cases(unittest.TestCase):
+    def test_passes(self): print("said")
+    def test_fails(self): self.assertEqual(1, 2)
+    def test_breaks(self): raise RuntimeError("broken")
+    def test_skips(self): self.skipTest("not here")
+    @unittest.expectedFailure
+    def test_expected(self): self.fail()
+    @unittest.expectedFailure
+    def test_unexpected(self): pass
+    def test_parts(self):
+        for number in range(3):
+            with self.subTest(number=number): self.assertNotEqual(number, 1)
+    def test_exits(self): sys.exit(0)
+class Unset(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls): raise OSError("no class")
+    def test_never(self): pass
+"""
+UNITTEST_ENDS = {
+    "test_a.Cases.test_breaks": "error",
+    "test_a.Cases.test_exits": "error",
+    "test_a.Cases.test_expected": "skipped",
+    "test_a.Cases.test_fails": "failed",
+    "test_a.Cases.test_parts (number=0)": "passed",
+    "test_a.Cases.test_parts (number=1)": "failed",
+    "test_a.Cases.test_parts (number=2)": "passed",
+    "test_a.Cases.test_passes": "passed",
+    "test_a.Cases.test_skips": "skipped",
+    "test_a.Cases.test_unexpected": "failed",
+    "setUpClass (test_a.Unset)": "error",
+}
+
+
+def test_unittest_yields_real_cases(ground: Ground) -> None:
+    """One case per test and per sub-test, with its outcome, time, message and output, told as it ends."""
+    ground.write("tests/test_a.py", UNITTEST)
+    suite = one(ground, "unittest", "tests/test_a.py")
+    assert ended(suite) == UNITTEST_ENDS
+    assert (suite.total, suite.passed, suite.failed, suite.skipped) == (11, 3, 6, 2)
+    assert [case.name for _, case in ground.told] == [case.name for case in suite.test_cases]
+    by_name = {case.name: case for case in suite.test_cases}
+    assert by_name["test_a.Cases.test_passes"].stdout == "said\n"
+    assert "RuntimeError: broken" in (by_name["test_a.Cases.test_breaks"].error_message or "")
+    assert by_name["test_a.Cases.test_skips"].error_message == "not here"
+
+
+def _runs_suites(python: Path) -> bool:
+    asked = subprocess.run(
+        [python, "-c", "import sys; print(sys.version_info >= (3, 8))"], capture_output=True, check=False
+    )
+    return asked.stdout.strip() == b"True"
+
+
+FOUND_PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python")) + [
+    Path(found) for minor in range(8, 16) if (found := shutil.which(f"python3.{minor}", path="/usr/local/bin:/usr/bin"))
+]
+OTHER_PYTHONS = [python for python in FOUND_PYTHONS if _runs_suites(python)]
+
+
+@pytest.mark.parametrize("python", OTHER_PYTHONS, ids=lambda path: path.parts[-3])
+def test_unittest_runs_on_other_pythons(ground: Ground, python: Path) -> None:
+    """The runner is executed by the pack's interpreter: the same cases from Python 3.8 on."""
+    ground.use_python(python)
+    ground.write("tests/test_a.py", UNITTEST)
+    assert ended(one(ground, "unittest", "tests/test_a.py")) == UNITTEST_ENDS
+
+
+def test_unittest_finds_every_file_of_a_folder(ground: Ground) -> None:
+    """Files with the same name in two folders, packages with relative imports, modules of the pack's usual roots."""
+    test = "import unittest\nimport {what}\nclass T(unittest.TestCase):\n    def test_{name}(self): pass\n"
+    ground.write("lib/shared.py", "")
+    ground.write("actions/act.py", "")
+    ground.write("tests/sibling.py", "")
+    ground.write("tests/test_x.py", test.format(what="shared", name="one"))
+    ground.write("tests/more/test_x.py", test.format(what="act", name="two"))
+    ground.write("tests/more/test-dashed.py", test.format(what="sibling", name="three"))
+    ground.write("tests/package/__init__.py", "")
+    ground.write("tests/package/near.py", "")
+    ground.write("tests/package/test_y.py", "from . import near\n" + test.format(what="os", name="four"))
+    ground.write("tests/ignored.py", "raise SystemExit\n")
+    suite = one(ground, "unittest", "tests")
+    assert sorted(name.rpartition(".")[2] for name in ended(suite)) == [
+        "test_four",
+        "test_one",
+        "test_three",
+        "test_two",
+    ]
+    assert suite.status == "passed"
+
+
+def test_unittest_takes_a_dotted_name(ground: Ground) -> None:
+    """As `python -m unittest` does."""
+    ground.write("tests/test_a.py", UNITTEST)
+    assert ended(one(ground, "unittest", "tests.test_a.Cases.test_passes")) == {
+        "tests.test_a.Cases.test_passes": "passed"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        ("import no_such_module\n", "error", "No module named 'no_such_module'"),
+        ("def broken(:\n", "error", "SyntaxError"),
+        ("import sys\nsys.exit(0)\n", "error", "__main__"),
+        ("import unittest\nraise unittest.SkipTest('not on Linux')\n", "skipped", "not on Linux"),
+    ],
+)
+def test_a_file_that_can_not_be_imported_is_a_case(ground: Ground, text: str, status: str, said: str) -> None:
+    """With its traceback; the other files are run."""
+    ground.write("tests/test_a.py", text)
+    ground.write("tests/test_b.py", "import unittest\nclass T(unittest.TestCase):\n    def test_b(self): pass\n")
+    suite = one(ground, "unittest", "tests")
+    assert ended(suite) == {"tests/test_a.py": status, "test_b.T.test_b": "passed"}
+    assert said in (suite.test_cases[0].error_message or "")
+
+
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_no_test_is_not_a_pass(ground: Ground, kind: str) -> None:
+    """A suite that executes nothing says so."""
+    ground.write("tests/test_a.py", "x = 1\n")
+    report = ground.run(suite_of(kind, "tests"))
+    assert (report.status, report.reason) == ("error", "no_tests")
+
+
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_only_skipped_tests_are_not_a_pass(ground: Ground, kind: str) -> None:
+    """Skipped is a state of its own, and the run executed no test."""
+    ground.write(
+        "tests/test_a.py",
+        "import unittest\n@unittest.skip('no')\nclass T(unittest.TestCase):\n    def test_a(self): pass\n",
+    )
+    report = ground.run(suite_of(kind, "tests"))
+    assert (report.status, report.reason) == ("skipped", "no_tests")
+
+
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_the_test_that_was_running_at_a_crash_is_named(ground: Ground, kind: str) -> None:
+    """A process that ends in the middle, even with exit status 0, crashed; the running test is an error."""
+    ground.write(
+        "tests/test_a.py",
+        "import os, unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n    def test_b(self): os._exit(0)\n",
+    )
+    suite = one(ground, kind, "tests/test_a.py")
+    assert (suite.status, suite.reason) == ("failed", "crash")
+    assert list(ended(suite).values()) == ["passed", "error"]
+    assert "test_b" in suite.test_cases[1].name
+
+
+def test_the_test_that_was_running_at_the_deadline_is_named(ground: Ground) -> None:
+    """What took too long is known, and what passed before is not lost."""
+    ground.write(
+        "tests/test_a.py",
+        "import time, unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n    def test_b(self): time.sleep(60)\n",
+    )
+    suite = one(ground, "unittest", "tests/test_a.py", timeout_s=2)
+    assert (suite.status, suite.reason) == ("timed_out", "timeout")
+    assert list(ended(suite).values()) == ["passed", "error"]
+
+
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_a_forked_child_does_not_report_a_second_time(ground: Ground, kind: str) -> None:
+    """Only the process that was started tells of cases."""
+    ground.write(
+        "tests/test_a.py", "import os, unittest\nclass T(unittest.TestCase):\n    def test_a(self): os.fork()\n"
+    )
+    assert len(one(ground, kind, "tests/test_a.py").test_cases) == 1
+
+
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_a_pack_that_closes_the_pipe_does_not_pass(ground: Ground, kind: str) -> None:
+    """A runner that was silenced is not believed."""
+    ground.write(
+        "tests/test_a.py",
+        "import os, unittest\nclass T(unittest.TestCase):\n    def test_a(self): os.closerange(3, 64)\n",
+    )
+    assert one(ground, kind, "tests/test_a.py").reason == "crash"
+
+
+# --- pytest ----------------------------------------------------------------------------------------------------------
+
+PYTEST = """
+import pytest
+def test_passes(): print("said")
+def test_fails(): assert 1 == 2
+def test_skips(): pytest.skip("not here")
+@pytest.mark.xfail(reason="known")
+def test_expected(): assert 0
+@pytest.mark.xfail(strict=True)
+def test_unexpected(): pass
+@pytest.fixture
+def broken(): raise RuntimeError("no fixture")
+def test_breaks(broken): pass
+@pytest.fixture
+def untidy():
+    yield
+    raise RuntimeError("no end")
+def test_untidy(untidy): pass
+@pytest.mark.parametrize("number", [1, 2])
+def test_numbers(number): assert number == 1
+"""
+
+
+def test_pytest_yields_real_cases(ground: Ground) -> None:
+    """One case per test, set-up and teardown trouble told apart from a failing assertion."""
+    ground.write("tests/test_a.py", PYTEST)
+    suite = one(ground, "pytest", "tests")
+    assert {name.rpartition("::")[2]: status for name, status in ended(suite).items()} == {
+        "test_passes": "passed",
+        "test_fails": "failed",
+        "test_skips": "skipped",
+        "test_expected": "skipped",
+        "test_unexpected": "failed",
+        "test_breaks": "error",
+        "test_untidy": "error",
+        "test_numbers[1]": "passed",
+        "test_numbers[2]": "failed",
+    }
+    messages = {case.name.rpartition("::")[2]: case.error_message or "" for case in suite.test_cases}
+    assert "assert 1 == 2" in messages["test_fails"]
+    assert "not here" in messages["test_skips"]
+    assert messages["test_expected"] == "expected failure: known"
+    assert "no fixture" in messages["test_breaks"]
+    assert [case.name for _, case in ground.told] == [case.name for case in suite.test_cases]
+
+
+def test_pytest_sub_tests_are_cases(ground: Ground) -> None:
+    """As for unittest: each sub-test, and the test around it only if it fails by itself."""
+    ground.write(
+        "test_a.py",
+        "def test_a(subtests):\n    for n in range(3):\n        with subtests.test('step', n=n): assert n != 1\n",
+    )
+    suite = one(ground, "pytest", "test_a.py")
+    assert list(ended(suite).values()) == ["passed", "failed", "passed"]
+    assert all("step" in name for name in ended(suite))
+
+
+def test_a_file_that_pytest_can_not_import_is_a_case(ground: Ground) -> None:
+    """An error with its traceback."""
+    ground.write("test_a.py", "import no_such_module\n")
+    suite = one(ground, "pytest", "test_a.py")
+    assert ended(suite) == {"test_a.py": "error"}
+    assert suite.status == "failed"
+
+
+def test_the_packs_own_pytest_configuration_holds(ground: Ground) -> None:
+    """Its ini file and its conftest are used; nothing above the pack is, though it looks like one."""
+    ground.write("pytest.ini", "[pytest]\npython_files = check_*.py\n")
+    ground.write("conftest.py", "import pytest\n@pytest.fixture\ndef answer(): return 42\n")
+    ground.write("check_a.py", "def test_a(answer): assert answer == 42\n")
+    (ground.work_dir / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '--no-such-option'\n")
+    (ground.work_dir / "conftest.py").write_text("raise RuntimeError\n")
+    assert ended(one(ground, "pytest")) == {"check_a.py::test_a": "passed"}
+
+
+def test_nothing_above_the_pack_configures_pytest(ground: Ground) -> None:
+    """A pack without configuration does not get the one of whoever keeps packd's state there."""
+    ground.write("test_a.py", "def test_a(): pass\n")
+    (ground.work_dir / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '--no-such-option'\n")
+    (ground.work_dir / "conftest.py").write_text("raise RuntimeError\n")
+    assert ended(one(ground, "pytest", "test_a.py::test_a")) == {"test_a.py::test_a": "passed"}
+
+
+def test_a_pytest_that_refuses_its_configuration_is_unavailable(ground: Ground) -> None:
+    """An option of a plugin that is not there is no failing test."""
+    ground.write("tests/pytest.ini", "[pytest]\naddopts = --no-such-option\n")
+    ground.write("tests/test_a.py", "def test_a(): pass\n")
+    suite = one(ground, "pytest", "tests")
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert "--no-such-option" in suite.output_tail
+
+
+def test_a_missing_interpreter_is_unavailable(ground: Ground) -> None:
+    """The sentence names it."""
+    ground.use_python(Path("/nowhere/python3"))
+    ground.write("test_a.py", "def test_a(): pass\n")
+    suite = one(ground, "pytest", "test_a.py")
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert "/nowhere/python3" in (suite.detail or "")
+
+
+@pytest.fixture
+def bare_python(tmp_path: Path) -> Path:
+    """An interpreter with nothing installed."""
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    return tmp_path / "bare" / "bin" / "python"
+
+
+def test_pytest_is_lent_to_an_interpreter_without_it(ground: Ground, bare_python: Path) -> None:
+    """A pack need not bring pytest along."""
+    ground.use_python(bare_python)
+    ground.write("test_a.py", "import sys\ndef test_a(): assert 'bare' in sys.prefix\n")
+    assert ended(one(ground, "pytest", "test_a.py")) == {"test_a.py::test_a": "passed"}
+
+
+def test_without_pytest_anywhere_the_suite_is_unavailable(
+    ground: Ground, bare_python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence says what is missing."""
+    monkeypatch.setattr("packd.testrun.runner._pytest_fallback", tuple)
+    ground.use_python(bare_python)
+    ground.write("test_a.py", "def test_a(): pass\n")
+    suite = one(ground, "pytest", "test_a.py")
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert "pytest can't be imported" in (suite.detail or "")
+
+
+# --- tap, node, jest -------------------------------------------------------------------------------------------------
+
+
+def test_tap_is_read_from_stdout_alone(ground: Ground) -> None:
+    """What goes to stderr does not disturb it."""
+    suite = ground.run(
+        Suite(name="t", runner_type="tap", command="echo 1..2; echo ok 1 - a >&2; echo ok 1 - a; echo not ok 2 - b")
+    ).test_suites[0]
+    assert ended(suite) == {"a": "passed", "b": "failed"}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_node_yields_real_cases(ground: Ground) -> None:
+    """Nested ones too."""
+    ground.write(
+        "tests/a.test.mjs",
+        "import {test, describe, it} from 'node:test'; import assert from 'node:assert';\n"
+        "test('one', () => {}); describe('group', () => { it('good', () => {}); it('bad', () => assert.equal(1, 2)); });\n",
+    )
+    suite = one(ground, "node", "tests")
+    assert ended(suite) == {"one": "passed", "group > good": "passed", "group > bad": "failed"}
+    assert suite.reason == "failures"
+
+
+def test_jest_must_be_declared(ground: Ground) -> None:
+    """An honest sentence instead of a failing test."""
+    suite = one(ground, "jest", "tests")
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert "devDependencies" in (suite.detail or "")
+    assert "type: node" in (suite.detail or "")
+
+
+def test_a_folder_without_tests_for_node(ground: Ground) -> None:
+    """Node is never left to search the whole pack."""
+    ground.write("elsewhere.test.js", "require('node:test')('x', () => {})\n")
+    ground.write("tests/readme.txt", "nothing here\n")
+    suite = one(ground, "node", "tests")
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert "*.test.js" in (suite.detail or "")
+
+
+# --- reports in files ------------------------------------------------------------------------------------------------
+
+JUNIT = '<testsuite tests=\\"2\\"><testcase name=\\"a\\"/><testcase name=\\"b\\"><failure message=\\"no\\"/></testcase></testsuite>'
+
+
+def test_a_junit_report_is_read(ground: Ground) -> None:
+    """From a folder, as the manifest says."""
+    suite = ground.run(
+        shell(f'mkdir -p out/x && echo "{JUNIT}" > out/x/r.xml; exit 1', result_format="junit-xml", result_path="out/")
+    ).test_suites[0]
+    assert ended(suite) == {"a": "passed", "b": "failed"}
+
+
+def test_a_report_that_the_pack_brought_along_is_stale(ground: Ground) -> None:
+    """Only what this run wrote counts; a promised report that is missing is an error."""
+    ground.write("out/r.xml", "<testsuite><testcase name='old'/></testsuite>")
+    suite = ground.run(shell("true", result_format="junit-xml", result_path="out/*.xml")).test_suites[0]
+    assert (suite.status, suite.reason) == ("error", "inconsistent")
+    assert "wrote none" in (suite.detail or "")
+
+
+def test_a_report_outside_of_the_copy_is_not_read(ground: Ground, tmp_path: Path) -> None:
+    """A link out of the pack is not followed."""
+    secret = tmp_path / "secret.xml"
+    secret.write_text("<testsuite><testcase name='secret'/></testsuite>")
+    for path in ("out.xml", "dir/secret.xml", str(secret), "../../../secret.xml"):
+        command = f"ln -s {secret} out.xml; ln -s {tmp_path} dir; touch {secret}"
+        suite = ground.run(shell(command, result_format="junit-xml", result_path=path)).test_suites[0]
+        assert suite.test_cases == ()
+        assert suite.reason == "inconsistent"
+
+
+def test_a_report_that_is_no_file_does_not_hang(ground: Ground) -> None:
+    """A FIFO in the place of the report is not opened."""
+    suite = ground.run(shell("mkfifo r.json", result_format="json", result_path="r.json")).test_suites[0]
+    assert suite.reason == "inconsistent"
+
+
+def test_a_report_that_claims_success_does_not_hide_the_exit_status(ground: Ground) -> None:
+    """The pack writes its own report; the exit status decides."""
+    suite = ground.run(
+        shell(
+            'echo \'{"total": 1, "passed": 1, "failed": 0}\' > r.json; exit 1',
+            result_format="json",
+            result_path="r.json",
+        )
+    ).test_suites[0]
+    assert (suite.status, suite.reason) == ("failed", "inconsistent")
+
+
+def test_the_packs_format_is_only_a_default(ground: Ground) -> None:
+    """A suite that does not write the report that the pack as a whole speaks of is read from its output."""
+    report = ground.run(shell("echo 'Total: 2, Passed: 2'"), result_format="junit-xml", result_path="out/r.xml")
+    assert (report.status, report.total_tests) == ("passed", 2)
+
+
+# --- a whole run -----------------------------------------------------------------------------------------------------
+
+
+def test_suites_make_one_report(ground: Ground) -> None:
+    """Some pass and some do not: partial; the report repeats what it was asked with."""
+    ground.write("tests/test_a.py", UNITTEST)
+    report = ground.run(suite_of("unittest", "tests/test_a.py"), shell("true"))
+    assert (report.status, report.reason, report.isolation) == ("partial", "failures", "basic")
+    assert (report.pack_ref, report.pack_version, report.execution_time) == ("mypack", "1.2.3", "2024-05-01T10:00:00Z")
+    assert report.total_tests == 12
+
+
+def test_a_pack_without_suites_has_no_tests(ground: Ground) -> None:
+    """Never a pass."""
+    assert ground.run().reason == "no_tests"
+
+
+def test_a_copy_that_fails_is_in_the_report(ground: Ground) -> None:
+    """A full disk is not the pack's fault, and nothing is left of the attempt."""
+    ground.executor._copy_tree = lambda source, target: (
+        target.mkdir(),
+        (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    )  # type: ignore[assignment]
+    report = ground.run(shell("true"))
+    assert (report.status, report.reason) == ("error", "unavailable")
+    assert "No space left" in (report.detail or "")
+    wait_until(lambda: list(ground.work_dir.iterdir()) == [])
+
+
+def test_what_identifies_the_run_is_in_the_environment(ground: Ground) -> None:
+    """And a suite's own variables can't change it."""
+    suite = ground.run(
+        shell(
+            'echo "$PACKD_PACK_REF $PACKD_PACK_VERSION $COLOUR $PACKD_RUN_ID"',
+            env=(("COLOUR", "red"), ("PACKD_RUN_ID", "x")),
+        )
+    ).test_suites[0]
+    assert suite.output_tail.startswith("mypack 1.2.3 red run_")

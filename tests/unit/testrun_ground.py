@@ -1,0 +1,107 @@
+"""What the tests of the room `testrun` share: a pack written in a line, an executor, and ways to wait for something."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import textwrap
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packd.domain.manifest import Suite
+from packd.testrun.executor import CancelToken, Limits, LocalExecutor, RunRequest
+from packd.testrun.interpreters import Interpreters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from packd.domain.reports import Case, Report, SuiteReport
+
+_NUMBERS = itertools.count(1)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """The private copy, as the store makes it."""
+    shutil.copytree(source, target, symlinks=True)
+
+
+@dataclass
+class Ground:
+    """A pack in the making and an executor to run it on."""
+
+    tree: Path
+    executor: LocalExecutor
+    work_dir: Path
+    told: list[tuple[str, Case]] = field(default_factory=list)
+
+    def write(self, path: str, text: str, *, mode: int = 0o644) -> Path:
+        target = self.tree / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(textwrap.dedent(text).lstrip("\n"))
+        target.chmod(mode)
+        return target
+
+    def use_python(self, python: Path) -> None:
+        """Tests of Python run on this one from now on."""
+        outfitter = self.executor._outfitter
+        self.executor._outfitter = replace(outfitter, interpreters=Interpreters(python))
+
+    def request(
+        self, *suites: Suite, timeout_s: float = 30.0, limits: Limits | None = None, **more: object
+    ) -> RunRequest:
+        return RunRequest(
+            run_id=f"run_{next(_NUMBERS)}",
+            ref="mypack",
+            version="1.2.3",
+            tree=self.tree,
+            suites=suites,
+            default_timeout_s=timeout_s,
+            limits=limits or Limits(),
+            started_at="2024-05-01T10:00:00Z",
+            **more,  # type: ignore[arg-type]
+        )
+
+    def run(self, *suites: Suite, **more: object) -> Report:
+        request = self.request(*suites, **more)  # type: ignore[arg-type]
+        future = self.executor.submit(request, cancel=CancelToken(), on_case=lambda *said: self.told.append(said))
+        return future.result(timeout=60)
+
+    def shell(self, command: str, **more: object) -> SuiteReport:
+        """Run one shell command as a suite."""
+        return self.run(shell(command), **more).test_suites[0]
+
+
+def shell(command: str, **more: object) -> Suite:
+    return Suite(name="shell", runner_type="command", command=textwrap.dedent(command), **more)  # type: ignore[arg-type]
+
+
+def made_ground(tmp_path: Path, workers: int = 2) -> Iterator[Ground]:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    executor = LocalExecutor(tmp_path / "work", workers, copy_tree, grace_s=0.3)
+    yield Ground(tree=tree, executor=executor, work_dir=tmp_path / "work")
+    executor.close(0)
+
+
+def wait_until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
+    """Return as soon as it is true; fail when the deadline passes."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    """Is there such a process, and not only its remains?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def number_in(path: Path) -> int:
+    """The number in a file, once it is there."""
+    wait_until(lambda: path.exists() and path.read_text().strip() != "")
+    return int(path.read_text())
