@@ -35,6 +35,8 @@ def _event_parser() -> Any:
 _EventParser: Final = _event_parser()
 _MOST_PROBLEMS: Final = 100  # of one file; a thousandth duplicate key tells nobody anything
 
+_PARSERS_OWN_CAP: Final = "maximum nesting depth"  # libyaml looks ahead, and gives up at 1,000 levels from 0.2.6 on
+
 _MAP_TAGS: Final = frozenset({None, "!", "tag:yaml.org,2002:map"})
 _SEQ_TAGS: Final = frozenset({None, "!", "tag:yaml.org,2002:seq"})
 # The parser's words → what to do about it.
@@ -94,11 +96,17 @@ class Composer:
                     handler(event)
             self.complete = True
         except yaml.YAMLError as error:
-            line, column = _place(error)
-            advice = _advice(error, text, line, column)
-            self._complain("metadata.invalid_yaml", f"This is not valid YAML: {advice}", line, column)
+            self._unreadable(error, text)
         except _StopError:
             pass
+
+    def _unreadable(self, error: yaml.YAMLError, text: str) -> None:
+        if _PARSERS_OWN_CAP in str(getattr(error, "problem", None)):
+            self._too_deep(error.problem_mark)  # type: ignore[attr-defined]  # not in its stubs
+            return
+        line, column = _place(error)
+        advice = _advice(error, text, line, column)
+        self._complain("metadata.invalid_yaml", f"This is not valid YAML: {advice}", line, column)
 
     def _complain(self, code: str, message: str, line: int, column: int) -> None:
         if len(self.problems) < _MOST_PROBLEMS:
