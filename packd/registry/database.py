@@ -57,6 +57,8 @@ class Database:
         self._writing = self._engine.execution_options(**writing)
         # The database lets one writer in at a time; waiting for that here is fair and holds no connection meanwhile.
         self._one_writer = threading.Lock()
+        self._idle: list[Connection] = []  # of SQLite: ready for the next reader, the one used last in front
+        self._writer: Connection | None = None  # of SQLite: the one that writes
 
     @property
     def _is_postgresql(self) -> bool:
@@ -64,7 +66,12 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self._reading.connect() as connection:
+        """One consistent moment."""
+        if self._is_postgresql:
+            with self._reading.connect() as connection, connection.begin():
+                yield connection
+            return
+        with self._kept() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -73,8 +80,26 @@ class Database:
 
         Not reentrant: a second one inside of it, in the same thread, waits for ever.
         """
-        with self._one_writer, self._writing.begin() as connection:
+        with self._one_writer:
+            if self._is_postgresql:
+                with self._writing.begin() as connection:
+                    yield connection
+                return
+            connection = self._writer = self._writer or self._writing.connect()
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _kept(self) -> Iterator[Connection]:
+        """A connection that is not given back: a file can't be lost as a server can, and its pages are read already."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._reading.connect()
+        try:
             yield connection
+        finally:
+            self._idle.append(connection)
 
     def prepare(self) -> None:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
@@ -97,6 +122,10 @@ class Database:
             ) from failure
 
     def close(self) -> None:
+        """Nothing may be under way."""
+        for connection in (*self._idle, *([self._writer] if self._writer else [])):
+            connection.close()
+        self._idle, self._writer = [], None
         self._engine.dispose()
 
     @property

@@ -12,6 +12,7 @@ from packd.domain.clipping import sayable
 from packd.domain.events import envelope_json
 from packd.domain.subscriptions import subscribes
 from packd.registry import queries
+from packd.registry.prepared import Prepared
 from packd.registry.rows import Delivery, Endpoint, StoredEvent
 from packd.registry.tables import attempts, deliveries, endpoints, events, facts
 
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 _COUNTER: Final = "event_seq"
 
 # Statements are built once: building one takes longer than running it. `of_…` says which row, the rest is what to set.
-_READ_COUNTER = select(facts.c.value).where(facts.c.name == _COUNTER).with_for_update()
-_SET_COUNTER = update(facts).where(facts.c.name == _COUNTER)
-_INSERT_EVENT = insert(events)
-_INSERT_DELIVERY = insert(deliveries)
-_INSERT_ATTEMPT = insert(attempts)
-_UPDATE_DELIVERY = update(deliveries).where(deliveries.c.id == bindparam("of_id"))
-_COUNT_UP = update(endpoints).where(endpoints.c.name == bindparam("of_name"))
+_READ_COUNTER = Prepared(select(facts.c.value).where(facts.c.name == _COUNTER).with_for_update())
+_SET_COUNTER = Prepared(update(facts).where(facts.c.name == _COUNTER))
+_INSERT_EVENT = Prepared(insert(events))
+_INSERT_DELIVERY = Prepared(insert(deliveries))
+_INSERT_ATTEMPT = Prepared(insert(attempts))
+_UPDATE_DELIVERY = Prepared(update(deliveries).where(deliveries.c.id == bindparam("of_id")))
+_COUNT_UP = Prepared(update(endpoints).where(endpoints.c.name == bindparam("of_name")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class Outbox:
             causation_id=causation_id,
         )
         event = StoredEvent(seq=seq, id=identity, type=data.type, subject=subject, timestamp=timestamp, body=body)
-        connection.execute(_INSERT_EVENT, asdict(event))
+        _INSERT_EVENT.run(connection, vars(event))
         for endpoint in queries.all_endpoints(connection):
             if subscribes(endpoint.types, endpoint.packs, event.type, subject, endpoint=endpoint.name):
                 self._fan_out(connection, event, endpoint)
@@ -72,7 +73,7 @@ class Outbox:
 
     def _fan_out(self, connection: Connection, event: StoredEvent, endpoint: Endpoint) -> None:
         endpoint_seq = endpoint.last_endpoint_seq + 1
-        connection.execute(_COUNT_UP, {"of_name": endpoint.name, "last_endpoint_seq": endpoint_seq})
+        _COUNT_UP.run(connection, {"of_name": endpoint.name, "last_endpoint_seq": endpoint_seq})
         delivery = {
             "endpoint": endpoint.name,
             "event_seq": event.seq,
@@ -84,17 +85,17 @@ class Outbox:
             "attempts": 0,
             "created_at": event.timestamp,
         }
-        connection.execute(_INSERT_DELIVERY, delivery)
+        _INSERT_DELIVERY.run(connection, delivery)
 
 
 def _next_seq(connection: Connection) -> int:
     """One more than the last, in this transaction: rolled back with it, so that the numbers have no gap."""
-    last = connection.execute(_READ_COUNTER).scalar()
+    last = _READ_COUNTER.first(connection, {})
     if last is None:
         connection.execute(insert(facts).values(name=_COUNTER, value="1"))
         return 1
-    following = int(last) + 1
-    connection.execute(_SET_COUNTER, {"value": str(following)})
+    following = int(last[0]) + 1
+    _SET_COUNTER.run(connection, {"value": str(following)})
     return following
 
 
@@ -146,8 +147,8 @@ def record_attempt(
         "last_error": error,
         "finished_at": None if state == "pending" else at,
     }
-    connection.execute(_INSERT_ATTEMPT, attempt)
-    connection.execute(_UPDATE_DELIVERY, follows)
+    _INSERT_ATTEMPT.run(connection, attempt)
+    _UPDATE_DELIVERY.run(connection, follows)
 
 
 def set_endpoint_state(connection: Connection, names: Sequence[str], *, state: str, reason: str | None) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from packd.domain.lifecycle import Trigger, after
 from packd.domain.moments import rfc3339
 from packd.registry import outbox, queries
+from packd.registry.prepared import Prepared
 from packd.registry.rows import Drop, Pack, Revision, Run, StoredEvent
 from packd.registry.tables import activations, components, drops, facts, packs, revisions, runs
 
@@ -86,7 +87,7 @@ class Writer:
         self._upsert(drops, ("name",), _columns(drop))
 
     def forget_drop(self, name: str) -> None:
-        self.connection.execute(delete(drops).where(drops.c.name == name))
+        _DELETE_DROP.run(self.connection, {"of_name": name})
 
     def claim_pack(self, ref: str, *, drop_name: str | None, path: str) -> Pack:
         """This is where the pack's content comes from, from now on. A drop owns one pack at a time.
@@ -94,8 +95,7 @@ class Writer:
         What another pack had on its way from the same place is not there any more: it is superseded.
         """
         if drop_name is not None:
-            release = update(packs).where(packs.c.drop_name == drop_name, packs.c.ref != ref).values(drop_name=None)
-            self.connection.execute(release)
+            _RELEASE_DROP.run(self.connection, {"of_drop": drop_name, "but_ref": ref, "drop_name": None})
         known = queries.pack(self.connection, ref)
         pack = Pack(
             ref=ref,
@@ -115,17 +115,17 @@ class Writer:
     def unregister(self, ref: str) -> None:
         """The pack is gone; its revisions and reports stay."""
         gone = {"of_ref": ref, "unregistered_at": self.now, "registered_at": None, "drop_name": None}
-        self.connection.execute(_UPDATE_PACK, gone)
+        _UPDATE_PACK.run(self.connection, gone)
 
     # --- revisions -------------------------------------------------------------------------------------------------
 
     def add_revision(self, revision: Revision) -> None:
         """Store a new revision; the schema refuses a second candidate of the same pack."""
-        self.connection.execute(_INSERT_REVISION, _columns(revision))
+        _INSERT_REVISION.run(self.connection, _columns(revision))
 
     def change(self, revision: Revision, **changes: Any) -> Revision:
         """Set other fields than the phase."""
-        self.connection.execute(_UPDATE_REVISION, {"of_ref": revision.ref, "of_number": revision.number, **changes})
+        _UPDATE_REVISION.run(self.connection, {"of_ref": revision.ref, "of_number": revision.number, **changes})
         return replace(revision, **changes)
 
     def move(self, revision: Revision, by: Trigger, **changes: Any) -> Revision:
@@ -135,7 +135,7 @@ class Writer:
 
     def set_components(self, revision: Revision, parts: Iterable[Component]) -> None:
         """Components are rows of their revision."""
-        self.connection.execute(_DELETE_COMPONENTS, {"of_ref": revision.ref, "of_number": revision.number})
+        _DELETE_COMPONENTS.run(self.connection, {"of_ref": revision.ref, "of_number": revision.number})
         rows = [
             {
                 "ref": revision.ref,
@@ -151,7 +151,7 @@ class Writer:
             for part in parts
         ]
         if rows:
-            self.connection.execute(_INSERT_COMPONENT, rows)
+            _INSERT_COMPONENT.run_each(self.connection, rows)
 
     def activate(self, revision: Revision, previous: Revision | None, *, reason: str, actor: str) -> Revision:
         """Make it the one in use; `previous`, what was in use, becomes superseded in the same step."""
@@ -166,8 +166,8 @@ class Writer:
 
     def _put_in_use(self, revision: Revision, previous: Revision | None, *, reason: str, actor: str) -> Revision:
         activated = self.move(revision, Trigger.ACTIVATED)
-        self.connection.execute(
-            _INSERT_ACTIVATION,
+        _INSERT_ACTIVATION.run(
+            self.connection,
             {
                 "ref": revision.ref,
                 "number": revision.number,
@@ -180,19 +180,19 @@ class Writer:
         )
         if previous is None:
             first = {"of_ref": revision.ref, "registered_at": self.now, "unregistered_at": None}
-            self.connection.execute(_UPDATE_PACK, first)
+            _UPDATE_PACK.run(self.connection, first)
         return activated
 
     # --- runs ------------------------------------------------------------------------------------------------------
 
     def start_run(self, run: Run) -> None:
-        self.connection.execute(_INSERT_RUN, _columns(run))
+        _INSERT_RUN.run(self.connection, _columns(run))
 
     def finish_run(
         self, run_id: str, *, status: str, accepted: bool, verdict: str, report: Mapping[str, Any] | None
     ) -> None:
         ending = {"status": status, "accepted": accepted, "verdict": verdict, "report": report}
-        self.connection.execute(_UPDATE_RUN, {"of_id": run_id, "finished_at": self.now, **ending})
+        _UPDATE_RUN.run(self.connection, {"of_id": run_id, "finished_at": self.now, **ending})
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -200,29 +200,33 @@ class Writer:
         self._upsert(facts, ("name",), {"name": name, "value": value})
 
     def _upsert(self, table: Table, key: tuple[str, ...], values: dict[str, Any]) -> None:
-        self.connection.execute(_upsert_into(table, key, self.connection.dialect.name), values)
+        _upsert_into(table, key, self.connection.dialect.name).run(self.connection, values)
 
 
 # Statements are built once: building one takes longer than running it. `of_…` says which row, the rest is what to set.
-_INSERT_REVISION = insert(revisions)
-_INSERT_COMPONENT = insert(components)
-_INSERT_ACTIVATION = insert(activations)
-_INSERT_RUN = insert(runs)
-_UPDATE_PACK = update(packs).where(packs.c.ref == bindparam("of_ref"))
-_UPDATE_RUN = update(runs).where(runs.c.id == bindparam("of_id"))
-_UPDATE_REVISION = update(revisions).where(
-    revisions.c.ref == bindparam("of_ref"), revisions.c.number == bindparam("of_number")
+_DELETE_DROP = Prepared(delete(drops).where(drops.c.name == bindparam("of_name")))
+_INSERT_REVISION = Prepared(insert(revisions))
+_INSERT_COMPONENT = Prepared(insert(components))
+_INSERT_ACTIVATION = Prepared(insert(activations))
+_INSERT_RUN = Prepared(insert(runs))
+_RELEASE_DROP = Prepared(
+    update(packs).where(packs.c.drop_name == bindparam("of_drop"), packs.c.ref != bindparam("but_ref"))
 )
-_DELETE_COMPONENTS = delete(components).where(
-    components.c.ref == bindparam("of_ref"), components.c.number == bindparam("of_number")
+_UPDATE_PACK = Prepared(update(packs).where(packs.c.ref == bindparam("of_ref")))
+_UPDATE_RUN = Prepared(update(runs).where(runs.c.id == bindparam("of_id")))
+_UPDATE_REVISION = Prepared(
+    update(revisions).where(revisions.c.ref == bindparam("of_ref"), revisions.c.number == bindparam("of_number"))
+)
+_DELETE_COMPONENTS = Prepared(
+    delete(components).where(components.c.ref == bindparam("of_ref"), components.c.number == bindparam("of_number"))
 )
 
 
 @cache
-def _upsert_into(table: Table, key: tuple[str, ...], dialect: str) -> Any:
+def _upsert_into(table: Table, key: tuple[str, ...], dialect: str) -> Prepared:
     statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
     others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
-    return statement.on_conflict_do_update(index_elements=list(key), set_=others)
+    return Prepared(statement.on_conflict_do_update(index_elements=list(key), set_=others))
 
 
 def _columns(row: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, text
 
+from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
 from packd.registry.rows import Delivery, Endpoint, StoredEvent
 from packd.registry.tables import IS_PENDING, attempts, deliveries, endpoints, events
@@ -13,7 +14,7 @@ from packd.registry.tables import IS_PENDING, attempts, deliveries, endpoints, e
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_ENDPOINTS = select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name)
+_ENDPOINTS = Prepared(select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name))
 _HEADS = (
     select(deliveries.c.endpoint, deliveries.c.lane, func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
     .join(endpoints, endpoints.c.name == deliveries.c.endpoint)
@@ -21,7 +22,7 @@ _HEADS = (
     .group_by(deliveries.c.endpoint, deliveries.c.lane)
     .subquery()
 )
-_NEXT_DELIVERIES = (
+_NEXT_DELIVERIES = Prepared(
     select(deliveries)
     .join(_HEADS, (deliveries.c.endpoint == _HEADS.c.endpoint) & (deliveries.c.endpoint_seq == _HEADS.c.endpoint_seq))
     .order_by(deliveries.c.id)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, or_, select, text
 
 from packd.domain.lifecycle import Phase
+from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
 from packd.registry.rows import Activation, Drop, Pack, Revision
 from packd.registry.tables import (
@@ -31,11 +32,11 @@ _REF: BindParameter[str] = bindparam("ref")
 _NUMBER: BindParameter[int] = bindparam("number")
 _NAME: BindParameter[str] = bindparam("name")
 
-_DROP = select(drops).where(drops.c.name == _NAME)
-_DROPS_CLAIMING = select(drops).where(drops.c.ref == _REF).order_by(drops.c.name)
-_PACK = select(packs).where(packs.c.ref == _REF)
-_PACK_OF_DROP = select(packs).where(packs.c.drop_name == _NAME)
-_PACKS_LEFT_BEHIND = (
+_DROP = Prepared(select(drops).where(drops.c.name == _NAME))
+_DROPS_CLAIMING = Prepared(select(drops).where(drops.c.ref == _REF).order_by(drops.c.name))
+_PACK = Prepared(select(packs).where(packs.c.ref == _REF))
+_PACK_OF_DROP = Prepared(select(packs).where(packs.c.drop_name == _NAME))
+_PACKS_LEFT_BEHIND = Prepared(
     select(packs)
     .where(
         packs.c.path == bindparam("path"),
@@ -46,30 +47,35 @@ _PACKS_LEFT_BEHIND = (
     .order_by(packs.c.ref)
 )
 _OF_PACK = select(revisions).where(revisions.c.ref == _REF)
-_LATEST_REVISION = _OF_PACK.order_by(revisions.c.number.desc()).limit(1)
-_ACTIVE_REVISION = _OF_PACK.where(text(IS_ACTIVE))
-_CANDIDATE = _OF_PACK.where(text(IS_CANDIDATE))
-_CANDIDATES = select(revisions).where(text(IS_CANDIDATE))
-_WAITING = select(revisions.c.ref).where(text(IS_CANDIDATE), revisions.c.phase.in_((Phase.WAITING, Phase.TESTED)))
+_REVISION = Prepared(_OF_PACK.where(revisions.c.number == _NUMBER))
+_LATEST_REVISION = Prepared(_OF_PACK.order_by(revisions.c.number.desc()).limit(1))
+_ACTIVE_REVISION = Prepared(_OF_PACK.where(text(IS_ACTIVE)))
+_CANDIDATE = Prepared(_OF_PACK.where(text(IS_CANDIDATE)))
+_CANDIDATES = Prepared(select(revisions).where(text(IS_CANDIDATE)))
+_WAITING = Prepared(
+    select(revisions.c.ref).where(
+        text(IS_CANDIDATE), or_(revisions.c.phase == Phase.WAITING, revisions.c.phase == Phase.TESTED)
+    )
+)
 _LAST_ACTIVATION = (
     select(activations.c.number, func.max(activations.c.id).label("id"))
     .where(activations.c.ref == _REF)
     .group_by(activations.c.number)
     .subquery()
 )
-_ROLLBACK_TARGET = (
+_ROLLBACK_TARGET = Prepared(
     _OF_PACK.join(_LAST_ACTIVATION, revisions.c.number == _LAST_ACTIVATION.c.number)
     .where(revisions.c.phase == Phase.SUPERSEDED)
     .order_by(_LAST_ACTIVATION.c.id.desc())
     .limit(1)
 )
-_ACTIVE_WITH_NEEDS = select(revisions).where(text(IS_ACTIVE_WITH_NEEDS))
-_COMPONENT_COUNTS = (
+_ACTIVE_WITH_NEEDS = Prepared(select(revisions).where(text(IS_ACTIVE_WITH_NEEDS)))
+_COMPONENT_COUNTS = Prepared(
     select(components.c.kind, func.count().label("number"))
     .where(components.c.ref == _REF, components.c.number == _NUMBER)
     .group_by(components.c.kind)
 )
-_FACT = select(facts.c.value).where(facts.c.name == _NAME)
+_FACT = Prepared(select(facts.c.value).where(facts.c.name == _NAME))
 
 
 # --- drops ---------------------------------------------------------------------------------------------------------
@@ -108,7 +114,7 @@ def present_packs(connection: Connection) -> list[Pack]:
 
 
 def revision(connection: Connection, ref: str, number: int) -> Revision | None:
-    return one(connection, Revision, select(revisions).where(revisions.c.ref == ref, revisions.c.number == number))
+    return one(connection, Revision, _REVISION, ref=ref, number=number)
 
 
 def revision_history(connection: Connection, ref: str) -> list[Revision]:
@@ -138,7 +144,7 @@ def candidates(connection: Connection) -> list[Revision]:
 
 def waiting_candidates(connection: Connection) -> list[str]:
     """The refs of candidates that may be waiting for another pack."""
-    return list(connection.execute(_WAITING).scalars())
+    return [ref for (ref,) in _WAITING.rows(connection, {})]
 
 
 def packs_left_behind(connection: Connection, ref: str, path: str) -> list[Pack]:
@@ -192,8 +198,7 @@ def was_ever_active(connection: Connection, ref: str, number: int) -> bool:
 
 def component_counts(connection: Connection, ref: str, number: int) -> dict[str, int]:
     """kind → how many."""
-    counted = connection.execute(_COMPONENT_COUNTS, {"ref": ref, "number": number})
-    return {row.kind: row.number for row in counted}
+    return dict(_COMPONENT_COUNTS.rows(connection, {"ref": ref, "number": number}))
 
 
 def components_of(connection: Connection, ref: str, number: int) -> list[dict[str, Any]]:
@@ -212,7 +217,8 @@ def activation_history(connection: Connection, ref: str) -> list[Activation]:
 
 
 def fact(connection: Connection, name: str) -> str | None:
-    return connection.execute(_FACT, {"name": name}).scalar()
+    found = _FACT.first(connection, {"name": name})
+    return None if found is None else found[0]
 
 
 def digests_in_use(connection: Connection) -> set[str]:

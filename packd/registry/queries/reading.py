@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from packd.domain.lifecycle import Phase
+from packd.registry.prepared import Prepared
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, RowMapping, Select
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection, Select
 
 Value = TypeVar("Value")
 
-_LISTS: Final = ("problems", "needs", "waits_for", "types", "packs")  # JSON arrays that are tuples in the values
+# JSON arrays are tuples in the values.
+_CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(("problems", "needs", "waits_for", "types", "packs"), tuple),
+    "phase": Phase,
+    "headers": lambda pairs: tuple((name, value) for name, value in pairs),
+}
 
 
-def one(connection: Connection, kind: type[Value], query: Select[Any], **given: object) -> Value | None:
+def one(connection: Connection, kind: type[Value], query: Prepared | Select[Any], **given: object) -> Value | None:
     """The first row, or None when there is none."""
-    row = connection.execute(query, given).mappings().first()
-    return None if row is None else _as(kind, row)
+    if isinstance(query, Prepared):
+        names, row = query.names, query.first(connection, given)
+    else:
+        result = connection.execute(query, given)
+        names, row = tuple(result.keys()), result.first()
+    return None if row is None else _as(kind, names, row)
 
 
-def many(connection: Connection, kind: type[Value], query: Select[Any], **given: object) -> list[Value]:
+def many(connection: Connection, kind: type[Value], query: Prepared | Select[Any], **given: object) -> list[Value]:
     """All rows, in the query's order."""
-    return [_as(kind, row) for row in connection.execute(query, given).mappings()]
+    if isinstance(query, Prepared):
+        names, rows = query.names, query.rows(connection, given)
+    else:
+        result = connection.execute(query, given)
+        names, rows = tuple(result.keys()), list(result)
+    return [_as(kind, names, row) for row in rows]
 
 
-def _as(kind: type[Value], row: RowMapping) -> Value:
-    """A row as the value of the same fields; JSON arrays become tuples."""
-    values: dict[str, Any] = dict(row)
-    for name in _LISTS:
-        if name in values:
-            values[name] = tuple(values[name])
-    if "phase" in values:
-        values["phase"] = Phase(values["phase"])
-    if "headers" in values:
-        values["headers"] = tuple((name, value) for name, value in values["headers"])
+def _as(kind: type[Value], names: tuple[str, ...], row: Sequence[Any]) -> Value:
+    """A row as the value of the same fields."""
+    values = dict(zip(names, row, strict=True))
+    for name, convert in _conversions(names):
+        values[name] = convert(values[name])
     return kind(**values)
+
+
+@cache
+def _conversions(names: tuple[str, ...]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    return tuple((name, convert) for name, convert in _CONVERSIONS.items() if name in names)

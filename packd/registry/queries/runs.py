@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select
 
+from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
 from packd.registry.rows import Run
 from packd.registry.tables import runs
@@ -13,7 +14,7 @@ from packd.registry.tables import runs
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_RUN = select(runs).where(runs.c.id == bindparam("run_id"))
+_RUN = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
 _NEWEST_FIRST = (runs.c.started_at.desc(), runs.c.id.desc())
 
 
