@@ -152,6 +152,7 @@ def run_view(run: Run) -> View:
         "status": run.status or "running",
         "accepted": run.accepted,
         "verdict": run.verdict,
+        "reason": report.get("reason"),
         **{key: report.get(key) for key in ("total_tests", "passed", "failed", "skipped", "pass_rate", "duration_ms")},
     }
 
@@ -207,6 +208,7 @@ def _tests(run: Run | None) -> View | None:
     report = run.report or {}
     return {
         "status": run.status or "running",
+        "reason": report.get("reason"),
         **{name: report.get(key) for name, key in _COUNTED.items()},
         "run_id": run.id,
         "revision": run.number,

@@ -151,7 +151,8 @@ def _details(data: dict[str, Any]) -> Iterator[str]:
     if tests := data.get("tests"):
         yield f"{tests['passed']} of {tests['total'] - tests['skipped']} passed"
     if reason := data.get("reason"):
-        yield str(reason).replace("_", " ")
+        limit = data.get("limit")
+        yield str(reason).replace("_", " ") + (f" ({limit})" if limit else "")
     if problems := data.get("problems"):
         yield f"{plural(len(problems), 'problem')}: {problems[0]['message']}"
     if missing := data.get("missing"):

@@ -52,14 +52,15 @@ def _row(pack: dict[str, Any]) -> list[Cell]:
 
 
 def tests(counts: dict[str, Any] | None) -> Cell:
-    """`36/36`, red when some failed."""
+    """`36/36`, red when some failed; with a word for what else was wrong: `0/1 memory`."""
     if counts is None:
         return cell(None)
     if counts["total"] is None:
         return word(counts["status"])
     executed = counts["total"] - counts["skipped"]
     good = counts["status"] == "passed"
-    return cell(f"{counts['passed']}/{executed}", colour="green" if good else "red")
+    why = "" if good or counts["reason"] in (None, "failures") else f" {counts['reason'].replace('_', ' ')}"
+    return cell(f"{counts['passed']}/{executed}{why}", colour="green" if good else "red")
 
 
 def remark(pack: dict[str, Any]) -> Cell:

@@ -77,7 +77,7 @@ def _failure(suite: dict[str, Any], case: dict[str, Any]) -> None:
 
 
 def _trouble(suite: dict[str, Any]) -> None:
-    _rule(f"suite {suite['name']}", character="_", colour="red")
+    _rule(f"suite {suite['name']} [{suite['reason']}]", character="_", colour="red")
     if suite["detail"]:
         click.echo(clean(suite["detail"]))
     tail = clean(suite["output_tail"]).rstrip().splitlines()[-_TAIL_LINES:]

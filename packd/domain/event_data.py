@@ -29,6 +29,7 @@ from packd.domain.event_parts import (
     first,
     text_end,
 )
+from packd.domain.reports import Limit
 
 FailedReason = Literal["failures", "timeout", "crash", "resource_limit", "no_tests"]
 RollBackReason = Literal["validation_failed", "tests_failed", "operator", "probation"]
@@ -132,9 +133,13 @@ class PackTestFailed(RunEndedData):
     sample: ClassVar[dict[str, Any]] = {
         "tests": {"total": 36, "passed": 35, "failed": 1, "skipped": 0},
         "pass_rate": 0.9722,
+        "limit": None,
     }
 
     reason: FailedReason = Field(description="Why the run did not pass.", examples=["failures"])
+    limit: Limit | None = Field(
+        default=None, description="Which limit it met; null: the reason is another.", examples=["memory"]
+    )
     failures: Annotated[tuple[FailureInfo, ...], first(FAILURES_LIMIT)] = Field(
         description="What failed, at most 10 of it.", examples=[[FailureInfo.example()]], max_length=FAILURES_LIMIT
     )

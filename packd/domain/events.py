@@ -49,7 +49,7 @@ from packd.domain.event_parts import (
     RevisionInfo,
 )
 from packd.domain.moments import rfc3339
-from packd.domain.reports import Reason
+from packd.domain.reports import LIMITS, Limit, Reason
 from packd.domain.subscriptions import UnknownType, subscribes
 from packd.domain.subscriptions import unknown_types as _unknown_types
 
@@ -136,11 +136,7 @@ _FAILED_REASONS: Final[dict[Reason, FailedReason]] = {
     "failures": "failures",
     "timeout": "timeout",
     "no_tests": "no_tests",
-    "memory": "resource_limit",
-    "processes": "resource_limit",
-    "disk": "resource_limit",
-    "output": "resource_limit",
-    "cpu": "resource_limit",
+    **dict.fromkeys(LIMITS, "resource_limit"),
     # No answer to be trusted came of the run: one thing for a consumer, and the report has the details.
     "crash": "crash",
     "unavailable": "crash",
@@ -221,6 +217,11 @@ def failed_reason(reason: Reason | None) -> FailedReason:
     None (every suite passed, but fewer cases than the manifest's `min_pass_rate` asks for) is `failures`.
     """
     return "failures" if reason is None else _FAILED_REASONS[reason]
+
+
+def met_limit(reason: Reason | None) -> Limit | None:
+    """Which limit a report's reason speaks of, if it does."""
+    return reason if reason in LIMITS else None
 
 
 def unknown_types(types: tuple[str, ...] | list[str]) -> tuple[UnknownType, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 CaseStatus = Literal["passed", "failed", "skipped", "error"]
 ReportStatus = Literal["passed", "failed", "skipped", "partial", "error", "timed_out"]
@@ -14,10 +14,10 @@ RunSource = Literal["watch", "scan", "api", "cli", "git", "schedule"]
 # `unavailable`: could not be run at all (no interpreter, environment not built). `inconsistent`: counts that do
 # not add up or a report that contradicts the exit status. `cancelled`: newer content or an operator stopped it.
 # The limits that can stop a run have a word each.
-Reason = Literal[
-    "failures", "crash", "no_tests", "unavailable", "inconsistent", "cancelled",
-    "timeout", "memory", "processes", "disk", "output", "cpu",
-]  # fmt: skip
+Limit = Literal["memory", "processes", "disk", "output", "cpu"]
+Reason = Literal["failures", "crash", "no_tests", "unavailable", "inconsistent", "cancelled", "timeout", Limit]
+
+LIMITS: Final[tuple[Limit, ...]] = get_args(Limit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,7 +147,7 @@ def _troubled_suites(report: dict[str, Any]) -> Iterator[str]:
         if suite["status"] in ("passed", "skipped"):
             continue
         if suite["detail"]:
-            yield f"suite {suite['name']}: {suite['detail']}"
+            yield f"suite {suite['name']}: {suite['detail']} [{suite['reason']}]"
         tail = suite["output_tail"][-_TAIL_SHOWN:].rstrip()
         if tail:
             yield f"the end of what {suite['name']} printed:"

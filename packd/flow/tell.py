@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from packd.domain.event_data import PackTestFailed, PackTestPassed
 from packd.domain.event_parts import Counts, FailureInfo, PackInfo, ProblemInfo, RevisionInfo
-from packd.domain.events import failed_reason
+from packd.domain.events import failed_reason, met_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +72,7 @@ def run_ended(pack: PackInfo, run_id: str, report: Report) -> PackTestPassed | P
         tests=counts,
         pass_rate=pass_rate,
         reason=failed_reason(report.reason),
+        limit=met_limit(report.reason),
         failures=tuple(
             FailureInfo(suite=suite, case=case.name, message=case.error_message)
             for suite, case in report.failing_cases()

@@ -67,7 +67,7 @@ class Attempt:
         if stream.unavailable is not None and end.stopped is None:
             finding = Finding(status="error", reason="unavailable", detail=stream.unavailable)
             return suite_report(self.suite, end, stream.tally(), finding)
-        interrupted = "it was running when the suite " + ("was stopped" if end.stopped else "ended")
+        interrupted = "it was running when the suite " + (f"was stopped ({end.stopped})" if end.stopped else "ended")
         tally = stream.tally() if stream.ended else stream.interrupted(interrupted)
         return suite_report(self.suite, end, tally, self._judge(end, tally, complete=stream.ended))
 
@@ -79,7 +79,7 @@ class Attempt:
         end = self._run(planned, on_events=None)
         tally = _read(planned, place, end)
         finding = self._judge(end, tally, complete=True)
-        shown = tally if tally is not None else whole_as_case(self.suite, end)
+        shown = tally if tally is not None else whole_as_case(self.suite, end, finding)
         for case in shown.cases:
             self.tell(case)
         return suite_report(self.suite, end, shown, finding)
@@ -90,6 +90,7 @@ class Attempt:
             cwd=self.workspace.pack,
             env=self._environment(planned),
             limits=self.request.limits,
+            given=self.request.tree,
             mark=Mark.of(self.workspace.folder),
             network=self.suite.network and self.request.allow_network,
             separate_stdout=planned.reads_stdout,

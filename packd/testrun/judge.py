@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from packd.domain.reports import Case, SuiteReport
-from packd.testrun.limits import ending_signal, limit_reached
+from packd.testrun.limits import ending_signal, limit_named, limit_reached
 from packd.testrun.parsers.tally import Tally, tally_of
 from packd.testrun.parsers.text import ending
 
@@ -66,14 +66,14 @@ def not_run(suite: Suite, reason: Reason, detail: str) -> SuiteReport:
     return SuiteReport(name=suite.name, runner_type=suite.runner_type, status="error", reason=reason, detail=detail)
 
 
-def whole_as_case(suite: Suite, end: Ending) -> Tally:
+def whole_as_case(suite: Suite, end: Ending, finding: Finding) -> Tally:
     """A program that tells nothing but its exit status is one case, named after the suite."""
-    ok = end.exit_code == 0 and end.stopped is None
+    ok = finding.status == "passed"
     case = Case(
         name=suite.name,
         status="passed" if ok else "failed",
         duration_ms=end.duration_ms,
-        error_message=None if ok else exit_words(end.exit_code),
+        error_message=None if ok else finding.detail,
         stdout=ending(end.output, _CASE_OUTPUT) or None,
     )
     return tally_of([case])
@@ -104,21 +104,39 @@ def _stopped(end: Ending, *, timeout_s: float, limits: Limits, cancel_reason: st
             said = f"it did not end within {timeout_s:g} s; make it faster, or raise its `timeout`"
             return Finding(status="timed_out", reason="timeout", detail=said)
         case "output":
-            said = f"it printed {end.written >> 20} MiB and more; print less, or raise tests.limits.output_kb"
-            return Finding(status="failed", reason="output", detail=said)
+            return Finding(status="failed", reason="output", detail=_flood(end))
         case "processes":
             said = f"it ran more than {limits.processes} processes at once; use fewer, or raise tests.limits.processes"
             return Finding(status="failed", reason="processes", detail=said)
+        case "disk":
+            said = f"its folder held more than {limits.disk_mb} MiB beside the pack, or too many files for that"
+            return Finding(status="failed", reason="disk", detail=f"{said}; write less, or raise tests.limits.disk_mb")
         case None:
             return None
 
 
+def _flood(end: Ending) -> str:
+    if end.told > end.written:
+        return f"its runner reported {end.told >> 20} MiB and more, which no tests need"
+    return f"it printed {end.written >> 20} MiB and more; print less, or raise tests.limits.output_kb"
+
+
 def _limited(end: Ending, tally: Tally | None, limits: Limits) -> Finding | None:
-    """A limit ended it from inside. Where failures were counted one by one, those are the reason."""
-    if end.exit_code == 0 or (tally and tally.failed and ending_signal(end.exit_code) is None):
+    """A limit ended it from inside. Where failures were counted one by one, those are the reason, unless each of them
+    is about the same limit."""
+    if end.exit_code == 0:
         return None
-    reached = limit_reached(end.exit_code, end.output, limits)
+    if tally and tally.failed and ending_signal(end.exit_code) is None:
+        reached = _limit_of_all(tally, limits)
+    else:
+        reached = limit_reached(end.exit_code, end.output, limits, cpu_s=end.cpu_s)
     return Finding(status="failed", reason=reached[0], detail=reached[1]) if reached else None
+
+
+def _limit_of_all(tally: Tally, limits: Limits) -> tuple[Reason, str] | None:
+    failing = [case for case in tally.cases if case.status in ("failed", "error")]
+    named = {limit_named(case.error_message or "", limits) for case in failing}
+    return named.pop() if len(named) == 1 and len(failing) == tally.failed else None
 
 
 def _crashed(end: Ending, *, complete: bool) -> Finding | None:

@@ -12,19 +12,41 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 
+_SIGNALS: Final[dict[signal.Signals, Reason]] = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "disk"}
+
 # A shell reports a child that signal N ended as exit status 128 + N.
 _SHELL_SIGNAL: Final = 128
 
-# The last words of a process that was refused memory, a process or a file; most runtimes turn the refusal into one
-# of their own errors and exit like any failing program.
-_LAST_WORDS: Final[tuple[tuple[Reason, re.Pattern[str]], ...]] = (
-    ("memory", re.compile(r"\bMemoryError\b|Cannot allocate memory|std::bad_alloc|heap out of memory|out of memory")),
-    ("disk", re.compile(r"File too large|File size limit exceeded|EFBIG")),
+# The words of a process that was refused memory, a process or a file; most runtimes turn the refusal into one of their
+# own errors and exit like any failing program.
+_WORDS: Final[tuple[tuple[Reason, re.Pattern[str]], ...]] = (
     (
-        "processes",
-        re.compile(r"can't start new thread|[Cc]annot fork|fork: (retry|Resource)"),
+        "processes",  # before memory, which some runtimes suspect as well
+        re.compile(
+            r"can't start new thread|cannot fork|fork: (?:retry|resource)|fork failed: resource|"
+            r"\b(?:spawn|fork)\b.{0,200}\bEAGAIN\b|pthread_create failed|unable to create (?:native|new) thread|"
+            r"BlockingIOError: \[Errno 11\] Resource temporarily unavailable$",
+            re.IGNORECASE | re.MULTILINE,
+        ),
     ),
-    ("cpu", re.compile(r"CPU time limit exceeded")),
+    (
+        "memory",
+        re.compile(
+            r"\bMemoryError\b|OutOfMemoryError|NoMemoryError|bad_alloc|ENOMEM|out of memory|cannot allocate memory|"
+            r"failed to allocate memory|memory allocation of \d+ bytes failed|buffer allocation failed|"
+            r"cannot allocate \d+ bytes|^[^\s:]+: \d+: out of space$",
+            re.IGNORECASE | re.MULTILINE,
+        ),
+    ),
+    (
+        "disk",
+        re.compile(
+            r"file too large|file size limit exceeded|no space left on device|disk quota exceeded|"
+            r"\b(?:EFBIG|ENOSPC|EDQUOT)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    ("cpu", re.compile(r"cpu time limit exceeded", re.IGNORECASE)),
 )
 _LAST_WORDS_LENGTH: Final = 2048
 
@@ -35,7 +57,7 @@ class Limits:
 
     memory_mb: int = 2048  # data segment of each process, MiB (not address space: node and java reserve that freely)
     processes: int = 256  # processes of the suite alive at once
-    disk_mb: int = 1024  # size of each file written, MiB
+    disk_mb: int = 1024  # size of each file written, and of all that a run's folder holds beside the pack, MiB
     output_kb: int = 1024  # kept of what it prints, KiB; a suite that prints sixteen times as much is stopped
     cpu_s: int = 600  # processor time of each process, seconds
     open_files: int = 1024  # descriptors of each process
@@ -50,25 +72,36 @@ def ending_signal(exit_code: int) -> signal.Signals | None:
         return None
 
 
-def limit_reached(exit_code: int, last_words: str, limits: Limits) -> tuple[Reason, str] | None:
+def limit_reached(exit_code: int, last_words: str, limits: Limits, *, cpu_s: float = 0.0) -> tuple[Reason, str] | None:
     """Which limit ended a process that failed, with a sentence; None when nothing points to one.
 
-    A processor-time or file-size signal is proof; otherwise the end of the output is all there is to go by, and only
-    limits that were set are considered.
+    A processor-time or file-size signal is proof, and so is being killed with the processor time used up (`cpu_s`, by
+    the process and those it waited for): who ignores the signal is killed a little later. Otherwise the end of the
+    output is all there is to go by. Only limits that were set are considered.
     """
-    by_signal = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "disk"}.get(ending_signal(exit_code) or signal.SIGKILL)
+    number = ending_signal(exit_code)
+    proven = _SIGNALS.get(number) if number is not None else None
+    if number == signal.SIGKILL and limits.cpu_s and cpu_s >= limits.cpu_s:
+        proven = "cpu"
     sentences = _sentences(limits)
-    for reason, words in _LAST_WORDS:
-        if reason in sentences and (reason == by_signal or words.search(last_words[-_LAST_WORDS_LENGTH:])):
-            return reason, sentences[reason]
-    return None
+    if proven in sentences:
+        return proven, sentences[proven]
+    return limit_named(last_words, limits)
+
+
+def limit_named(words: str, limits: Limits) -> tuple[Reason, str] | None:
+    """The limit that the end of an output or of a message speaks of, with a sentence; None when there is no such."""
+    end, sentences = words[-_LAST_WORDS_LENGTH:], _sentences(limits)
+    named = (reason for reason, pattern in _WORDS if reason in sentences and pattern.search(end))
+    reason = next(named, None)
+    return (reason, sentences[reason]) if reason is not None else None
 
 
 def _sentences(limits: Limits) -> dict[Reason, str]:
     """One for each limit that is set and can stop a process from inside."""
     said: dict[Reason, tuple[int, str]] = {
         "memory": (limits.memory_mb, f"it seems to need more than {limits.memory_mb} MiB of memory in one process"),
-        "disk": (limits.disk_mb, f"it tried to write a file larger than {limits.disk_mb} MiB"),
+        "disk": (limits.disk_mb, f"it seems to write more than {limits.disk_mb} MiB"),
         "processes": (limits.processes, f"it seems to need more than {limits.processes} processes"),
         "cpu": (limits.cpu_s, f"it used more than {limits.cpu_s} s of processor time"),
     }

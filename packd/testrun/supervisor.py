@@ -15,9 +15,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from packd.testrun.limits import MIB
 from packd.testrun.processes import Family, Hurry, Killed, signal_group
-from packd.testrun.sandbox import spawn, wait_for
+from packd.testrun.sandbox import Exit, spawn, wait_for
 from packd.testrun.transcript import Transcript
+from packd.testrun.usage import Usage
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,14 +28,15 @@ if TYPE_CHECKING:
     from packd.testrun.cancel import CancelToken
     from packd.testrun.sandbox import Order, Sandbox
 
-Stopped = Literal["timeout", "cancelled", "output", "processes"]
+Stopped = Literal["timeout", "cancelled", "output", "processes", "disk"]
 
 EVENTS_VARIABLE: Final = "PACKD_EVENTS_FD"
 
 _CHUNK: Final = 65_536
 _FLOOD: Final = 16  # times the output limit before a suite is stopped for it
+_EVENTS_FLOOD: Final = 64 * MIB  # of what packd's own runners tell, before a suite is stopped for it
 _KEPT_WITHOUT_LIMIT: Final = 16 * 1024 * 1024  # bytes of output that are kept where there is no limit
-_LOOKS_S: Final = (0.05, 0.1, 0.2)  # between looks at the number of processes; the last one repeats
+_LOOKS_S: Final = (0.05, 0.1, 0.2)  # between looks at its processes and its folder; the last one repeats
 _CANCEL_GRACE_S: Final = 0.3
 _KILL_AGAIN_S: Final = 1.0
 _AFTER_KILL_S: Final = 10.0  # for a killed process to end
@@ -51,6 +54,8 @@ class Ending:
     output: str  # stdout and stderr in the order they came, plain text; the middle may be missing
     stdout: str  # stdout alone where it was kept apart, otherwise the same as `output`
     written: int  # bytes printed in all
+    told: int = 0  # bytes of events in all
+    cpu_s: float = 0.0  # processor time of the first process and those it waited for
 
 
 class Supervisor:
@@ -94,6 +99,9 @@ class _Watch:
         self._grace_s = grace_s
         self._on_events = on_events
         self._flood = limit * _FLOOD if order.limits.output_kb else float("inf")
+        self._told = 0  # bytes of events
+        most = order.limits.disk_mb * MIB
+        self._usage = Usage(order.mark.folder, given=order.given, most=most) if most else None
         self._output = Transcript(limit)
         self._stdout = Transcript(limit) if order.separate_stdout else self._output
         self._hurry = stack.enter_context(Hurry())
@@ -114,18 +122,20 @@ class _Watch:
             stack.enter_context(cancel.waking(lambda: os.eventfd_write(stop_button, 1)))
             self._wait(stack, process.pid, began)
         finally:
-            exit_code = self._collect(process)
+            ended = self._collect(process)
             left = self._family.kill()
         self._drain()
         output = self._output.text()
         return Ending(
-            exit_code=exit_code,
+            exit_code=ended.code,
+            cpu_s=ended.cpu_s,
             stopped=self._stopped,
             duration_ms=round(((self._ended_at or time.monotonic()) - began) * 1000, 3),
             left=left,
             output=output,
             stdout=output if self._stdout is self._output else self._stdout.text(),
             written=self._output.written,
+            told=self._told,
         )
 
     # --- starting ----------------------------------------------------------------------------------------------------
@@ -137,7 +147,7 @@ class _Watch:
             keep: list[int] = []
             order = self._order
             if self._on_events is not None:
-                keep = [self._pipe(stack, ours, self._on_events)]
+                keep = [self._pipe(stack, ours, self._tell)]
                 order = replace(order, env={**order.env, EVENTS_VARIABLE: str(keep[0])})
             process = spawn(command, order, stdout=out, stderr=err, keep=keep)
         self._family.first = process.pid
@@ -152,6 +162,11 @@ class _Watch:
         self._pipes[read_end] = take
         self._watch(read_end, lambda: self._read(read_end))
         return write_end
+
+    def _tell(self, data: bytes) -> None:
+        self._told += len(data)
+        if self._on_events is not None:
+            self._on_events(data)
 
     def _printed(self, data: bytes) -> None:
         self._output.add(data)
@@ -190,10 +205,12 @@ class _Watch:
         self._stop("cancelled", min(self._grace_s, _CANCEL_GRACE_S))
 
     def _look(self) -> None:
-        """The kernel counts processes per user, if at all; the suite's own are counted here."""
+        """The kernel counts processes per user, if at all, and files not at all; the suite's own are counted here."""
         most = self._order.limits.processes
         if most and self._family.hold_to(most, self._hurry):
             self._stop("processes", 0.0)
+        if self._usage is not None and self._usage.exceeds():
+            self._stop("disk", 0.0)
 
     def _read(self, pipe: int) -> bool:
         """Take what is there. False when there is nothing (any more)."""
@@ -206,7 +223,7 @@ class _Watch:
             del self._pipes[pipe]
             return False
         self._pipes[pipe](data)
-        if self._output.written > self._flood:
+        if self._output.written > self._flood or self._told > _EVENTS_FLOOD:
             self._stop("output", 0.0)
         return True
 
@@ -227,15 +244,15 @@ class _Watch:
             signal_group(pid, signal.SIGKILL)
             self._kill_at = now + _KILL_AGAIN_S
 
-    def _collect(self, process: subprocess.Popen[bytes]) -> int:
+    def _collect(self, process: subprocess.Popen[bytes]) -> Exit:
         """Its exit status. One that still lives (an error on our side, or it hangs in the kernel) is killed."""
         if self._ended_at is None:
             signal_group(process.pid, signal.SIGKILL)
-        exit_code = wait_for(process, None if self._ended_at else _AFTER_KILL_S)
-        if exit_code is None:
-            return -signal.SIGKILL
+        ended = wait_for(process, None if self._ended_at else _AFTER_KILL_S)
+        if ended is None:
+            return Exit(code=-signal.SIGKILL, cpu_s=0.0)
         self._family.first = None
-        return exit_code
+        return ended
 
     def _drain(self) -> None:
         """What is left in the pipes. They hold 64 KiB, so more can only come from something that escaped."""

@@ -223,6 +223,15 @@ def test_every_reason_of_a_report_has_a_word_in_the_event():
     assert events.failed_reason(None) == "failures"
 
 
+def test_the_event_says_which_limit_was_met():
+    """`resource_limit` has a word for each beside it; every other reason has none."""
+    limits = {reason: events.met_limit(reason) for reason in get_args(Reason)}
+    assert {reason for reason, limit in limits.items() if limit == reason} == {
+        reason for reason in limits if events.failed_reason(reason) == "resource_limit"
+    }
+    assert events.met_limit(None) is None
+
+
 @pytest.mark.parametrize(
     ("types", "packs", "event_type", "subject", "wanted"),
     [

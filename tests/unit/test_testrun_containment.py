@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken, Limits, kill_leftovers
 from packd.testrun.processes import children
 from tests.unit.testrun_ground import Ground, is_alive, made_ground, number_in, shell, wait_until
@@ -193,6 +194,59 @@ def test_the_size_of_files_is_limited(ground: Ground) -> None:
     assert (suite.status, suite.reason) == ("failed", "disk")
 
 
+def test_the_size_of_all_files_together_is_limited(ground: Ground) -> None:
+    """Many small files fill a disk as well as a large one does; what the pack itself holds is not counted."""
+    ground.write("large", "x" * 6 * 1024 * 1024)
+    assert ground.shell("sleep 0.2; head -c 1000000 large > more", limits=Limits(disk_mb=4)).status == "passed"
+    suite = ground.shell(
+        "for i in $(seq 100); do head -c 1000000 large > $TMPDIR/$i; sleep 0.02; done", limits=Limits(disk_mb=4)
+    )
+    assert (suite.status, suite.reason) == ("failed", "disk")
+    assert "4 MiB" in (suite.detail or "")
+
+
+def test_who_ignores_the_end_of_its_processor_time_is_killed_for_it(ground: Ground) -> None:
+    """The signal can be ignored; what follows can't, and the report still says what it was."""
+    suite = ground.shell("trap '' XCPU; while :; do :; done", limits=Limits(cpu_s=1))
+    assert (suite.exit_code, suite.status, suite.reason) == (-signal.SIGKILL, "failed", "cpu")
+
+
+def test_a_test_that_met_a_limit_is_told_from_one_that_failed(ground: Ground) -> None:
+    """Where every failing case is about the same limit, so is the suite."""
+    ground.write(
+        "test_a.py",
+        """
+        import unittest
+        class A(unittest.TestCase):
+            def test_good(self): pass
+            def test_hungry(self): bytearray(900 * 1024 * 1024)
+        """,
+    )
+    hungry = Suite(name="unit", runner_type="unittest", entry_point="test_a.py")
+    (suite,) = ground.run(hungry, limits=Limits(memory_mb=256)).test_suites
+    assert (suite.status, suite.reason, suite.passed, suite.failed) == ("failed", "memory", 1, 1)
+
+
+def test_a_runner_that_floods_packd_is_stopped(ground: Ground) -> None:
+    """The pipe for cases is bounded as well, whatever a test writes to it."""
+    ground.write(
+        "test_a.py",
+        """
+        import os, unittest
+        class A(unittest.TestCase):
+            def test_flood(self):
+                pipes = [fd for fd in range(3, 20) if os.path.exists(f"/proc/self/fd/{fd}")]
+                pipes = [fd for fd in pipes if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:")]
+                while True:
+                    os.write(pipes[0], (b"x" * 1000 + b"\\n") * 1000)
+        """,
+    )
+    flood = Suite(name="unit", runner_type="unittest", entry_point="test_a.py")
+    (suite,) = ground.run(flood).test_suites
+    assert (suite.status, suite.reason) == ("failed", "output")
+    assert "reported" in (suite.detail or "")
+
+
 def test_processor_time_is_limited(ground: Ground) -> None:
     """A busy loop ends when its processor time is used up, and the report says that it was that."""
     suite = ground.shell("while :; do :; done", limits=Limits(cpu_s=1))
@@ -318,6 +372,7 @@ def test_exit_statuses_of_others_are_left_alone(ground: Ground) -> None:
 DAEMON = """
 import sys, shutil
 from pathlib import Path
+from packd.domain.manifest import Suite
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken, Limits, LocalExecutor, RunRequest
 root = Path(sys.argv[1])

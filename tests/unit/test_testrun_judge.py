@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from packd.domain.manifest import Suite
-from packd.domain.reports import Reason, ReportStatus, SuiteReport
-from packd.testrun.judge import judge, overall, suite_report, whole_as_case
-from packd.testrun.limits import Limits, limit_reached
-from packd.testrun.parsers.tally import Tally
+from packd.domain.reports import Case, Reason, ReportStatus, SuiteReport
+from packd.testrun.judge import Finding, judge, overall, suite_report, whole_as_case
+from packd.testrun.limits import Limits, limit_named, limit_reached
+from packd.testrun.parsers.tally import Tally, tally_of
 from packd.testrun.processes import Killed
 from packd.testrun.supervisor import Ending, Stopped
 
@@ -19,7 +19,20 @@ RED = Tally(total=3, passed=2, failed=1)
 ODD = Tally(trouble="it makes no sense")
 
 
-def end(exit_code: int = 0, stopped: Stopped | None = None, *, output: str = "", left: Killed | None = None) -> Ending:
+def hungry(*messages: str) -> Tally:
+    """One test passed, and these failed."""
+    failed = [Case(name="t", status="error", error_message=message) for message in messages]
+    return tally_of([Case(name="good", status="passed"), *failed])
+
+
+def end(
+    exit_code: int = 0,
+    stopped: Stopped | None = None,
+    *,
+    output: str = "",
+    left: Killed | None = None,
+    cpu_s: float = 0.0,
+) -> Ending:
     return Ending(
         exit_code=exit_code,
         stopped=stopped,
@@ -28,6 +41,7 @@ def end(exit_code: int = 0, stopped: Stopped | None = None, *, output: str = "",
         output=output,
         stdout=output,
         written=len(output),
+        cpu_s=cpu_s,
     )
 
 
@@ -60,6 +74,20 @@ def said(ending: Ending, tally: Tally | None, *, complete: bool = True) -> tuple
         (end(-15, "cancelled"), RED, "error", "cancelled"),
         (end(-9, "output"), None, "failed", "output"),
         (end(-9, "processes"), None, "failed", "processes"),
+        (end(-9, "disk"), RED, "failed", "disk"),
+        (end(-9, cpu_s=601.5), None, "failed", "cpu"),
+        (end(128 + 9, cpu_s=600), GREEN, "failed", "cpu"),
+        (end(-9, cpu_s=599), None, "failed", "crash"),
+        (end(1, cpu_s=601.5), RED, "failed", "failures"),
+        (end(1), hungry("Traceback…\nMemoryError", "std::bad_alloc"), "failed", "memory"),
+        (end(1), hungry("Traceback…\nMemoryError", "1 != 2"), "failed", "failures"),
+        (
+            end(1),
+            hungry("Traceback…\nMemoryError", "OSError: [Errno 28] No space left on device"),
+            "failed",
+            "failures",
+        ),
+        (end(0), hungry("Traceback…\nMemoryError"), "failed", "failures"),
         (end(1, output="Traceback…\nMemoryError\n"), None, "failed", "memory"),
         (end(1, output="Traceback…\nMemoryError\n"), RED, "failed", "failures"),
         (end(0, output="handled a MemoryError\n"), GREEN, "passed", None),
@@ -84,6 +112,67 @@ def test_a_limit_that_is_not_set_is_not_blamed() -> None:
     assert limit_reached(1, "MemoryError", Limits(memory_mb=0)) is None
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("Traceback (most recent call last):\nMemoryError", "memory"),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 10 GiB\nMemoryError", "memory"),
+        ("terminate called after throwing an instance of 'std::bad_alloc'\nAborted", "memory"),
+        ("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", "memory"),
+        ("RangeError: Array buffer allocation failed", "memory"),
+        ("bash: xrealloc: cannot allocate 1073741824 bytes", "memory"),
+        ("sh: 1: Cannot allocate memory", "memory"),
+        ("tests/run.sh: 3: Out of space", "memory"),
+        ("fatal error: runtime: cannot allocate memory", "memory"),
+        ("memory allocation of 10737418240 bytes failed", "memory"),
+        ('Exception in thread "main" java.lang.OutOfMemoryError: Java heap space', "memory"),
+        ("OSError: [Errno 27] File too large", "disk"),
+        ("cp: error writing 'x': No space left on device", "disk"),
+        ("Error: ENOSPC: no space left on device, write", "disk"),
+        ("tar: x: Wrote only 512 of 10240 bytes: Disk quota exceeded", "disk"),
+        ("RuntimeError: can't start new thread", "processes"),
+        ("bash: fork: retry: Resource temporarily unavailable", "processes"),
+        ("sh: 0: Cannot fork", "processes"),
+        ("Error: spawn /bin/true EAGAIN", "processes"),
+        ("BlockingIOError: [Errno 11] Resource temporarily unavailable", "processes"),
+        ("java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory", "processes"),
+        ("CPU time limit exceeded (core dumped)", "cpu"),
+        ("AssertionError: 1 != 2", None),
+        ("the fork failed to lift the space of the memory", None),
+    ],
+)
+def test_the_words_of_a_refusal_name_their_limit(words: str, reason: Reason | None) -> None:
+    """As runtimes and shells print them."""
+    named = limit_named(words, Limits())
+    assert (named[0] if named else None) == reason
+
+
+def test_every_limit_says_its_number_and_its_setting() -> None:
+    """A sentence that tells what was the most, and what to raise."""
+    limits = Limits(memory_mb=11, processes=12, disk_mb=13, output_kb=14, cpu_s=15)
+    for stopped, words in {"processes": ("12", "processes"), "disk": ("13", "disk_mb")}.items():
+        found = judge(end(-9, stopped), None, complete=True, timeout_s=1, limits=limits, cancel_reason=None)  # type: ignore[arg-type]
+        assert all(word in (found.detail or "") for word in words)
+    for text, words in {
+        "MemoryError": ("11 MiB", "tests.limits.memory_mb"),
+        "EFBIG": ("13 MiB", "tests.limits.disk_mb"),
+        "Cannot fork": ("12 processes", "tests.limits.processes"),
+        "CPU time limit exceeded": ("15 s", "tests.limits.cpu_s"),
+    }.items():
+        reached = limit_reached(1, text, limits)
+        assert reached is not None
+        assert all(word in reached[1] for word in words)
+
+
+def test_what_packd_stopped_is_not_blamed_on_the_system() -> None:
+    """The one case of a script says which limit it was, as its suite does."""
+    stopped = end(-9, "output")
+    finding = judge(stopped, None, complete=True, timeout_s=1, limits=Limits(), cancel_reason=None)
+    (case,) = whole_as_case(Suite(name="s", runner_type="script"), stopped, finding).cases
+    assert case.error_message == finding.detail
+    assert "output_kb" in (case.error_message or "")
+
+
 def test_what_was_left_running_is_mentioned_and_changes_nothing() -> None:
     """A warning in the detail of a suite that passed."""
     suite = Suite(name="s", runner_type="script")
@@ -105,7 +194,8 @@ def test_what_outlived_its_killing_is_mentioned() -> None:
 
 def test_a_program_that_only_ends_is_one_case() -> None:
     """Named after the suite, with what it printed."""
-    tally = whole_as_case(Suite(name="build", runner_type="command"), end(2, output="no rule\n"))
+    finding = Finding(status="failed", reason="failures", detail="it ended with exit status 2")
+    tally = whole_as_case(Suite(name="build", runner_type="command"), end(2, output="no rule\n"), finding)
     assert [(case.name, case.status, case.stdout) for case in tally.cases] == [("build", "failed", "no rule\n")]
 
 
