@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
+from packd.api.comparing import FlakyCases
 from packd.api.context import Actor, InContext
 from packd.api.paging import InPage
 from packd.api.reading import Reading
@@ -48,11 +49,13 @@ def show_pack(context: InContext, ref: str) -> Answer:
         pack = queries.pack(reading.connection, ref)
         if pack is not None:
             standing = reading.standing(pack)
-            return Answer({"data": pack_view(standing) | {"fields": standing.shown.fields if standing.shown else {}}})
+            fields = standing.shown.fields if standing.shown else {}
+            flaky = FlakyCases(reading).of_revision(standing.latest)
+            return Answer({"data": pack_view(standing) | {"fields": fields, "flaky": [one.to_dict() for one in flaky]}})
         drop = reading.refused_drop(ref)
         if drop is None:
             raise reading.no_such(ref)
-        return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}}})
+        return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}, "flaky": []}})
 
 
 @router.get("/{ref}/revisions")

@@ -20,6 +20,7 @@ SECTIONS: Final = ("Begin", "Look", "Change", "Set up")
 
 COMMANDS: Final[dict[str, Entry]] = {
     "check": Entry("check", "Begin", "Say what is wrong with a pack's files; needs no daemon."),
+    "compare": Entry("compare", "Look", "What changed between two runs of a pack's tests."),
     "config": Entry("config", "Set up", "Show, check and describe the configuration."),
     "events": Entry("events", "Look", "What happened, and with --follow what happens."),
     "history": Entry("history", "Look", "A pack's revisions, and which was in use when."),
@@ -31,6 +32,6 @@ COMMANDS: Final[dict[str, Entry]] = {
     "show": Entry("show", "Look", "A pack whole."),
     "status": Entry("status", "Look", "The daemon at a glance."),
     "test": Entry("run_suites", "Begin", "Run a pack's own tests now."),
-    "tests": Entry("runs", "Look", "The runs of a pack's tests."),
+    "tests": Entry("runs", "Look", "The runs of packs' tests."),
     "why": Entry("why", "Look", "In words, why a pack is or isn't active."),
 }
