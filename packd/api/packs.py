@@ -33,6 +33,7 @@ class RollBackRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: int | None = Field(default=None, ge=1, description="A revision's number; null: the one in use before.")
+    force: bool = Field(default=False, description="Also where it breaks active packs that need the newer one.")
 
 
 @router.get("")
@@ -103,8 +104,10 @@ def explain(context: InContext, name: str) -> Answer:
 @router.post("/{ref}/rollback")
 async def roll_back(context: InContext, actor: Actor, ref: str, wish: RollBackRequest | None = None) -> Answer:
     """Withdraw what is in use and put an earlier revision back."""
-    to = wish.to if wish else None
-    withdrawn, restored = await in_own_thread(lambda: context.commands.rollback(ref, to=to, actor=actor))
+    wanted = wish or RollBackRequest()
+    withdrawn, restored = await in_own_thread(
+        lambda: context.commands.rollback(ref, to=wanted.to, force=wanted.force, actor=actor)
+    )
     data = {"withdrawn": revision_view(withdrawn), "restored": revision_view(restored)}
     return Answer({"data": data, "message": f"{withdrawn.name} was rolled back; {restored.name} is in use"})
 
