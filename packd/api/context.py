@@ -19,7 +19,7 @@ from packd.registry.rows import Revision, Run
 class Commands(Protocol):
     """What can be asked of the daemon. Each raises `Failure` when the answer is no; the first three wait their turn."""
 
-    def rollback(self, ref: str, *, to: int | None, actor: str) -> tuple[Revision, Revision]:
+    def rollback(self, ref: str, *, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
         """(withdrawn, restored)."""
 
     def retry(self, name: str, *, actor: str) -> Revision | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
+from packd.api.comparing import FlakyCases
 from packd.api.context import Actor, InContext
 from packd.api.paging import InPage
 from packd.api.reading import Reading
@@ -32,6 +33,7 @@ class RollBackRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: int | None = Field(default=None, ge=1, description="A revision's number; null: the one in use before.")
+    force: bool = Field(default=False, description="Also where it breaks active packs that need the newer one.")
 
 
 @router.get("")
@@ -48,11 +50,13 @@ def show_pack(context: InContext, ref: str) -> Answer:
         pack = queries.pack(reading.connection, ref)
         if pack is not None:
             standing = reading.standing(pack)
-            return Answer({"data": pack_view(standing) | {"fields": standing.shown.fields if standing.shown else {}}})
+            fields = standing.shown.fields if standing.shown else {}
+            flaky = FlakyCases(reading).of_revision(standing.latest)
+            return Answer({"data": pack_view(standing) | {"fields": fields, "flaky": [one.to_dict() for one in flaky]}})
         drop = reading.refused_drop(ref)
         if drop is None:
             raise reading.no_such(ref)
-        return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}}})
+        return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}, "flaky": []}})
 
 
 @router.get("/{ref}/revisions")
@@ -100,8 +104,10 @@ def explain(context: InContext, name: str) -> Answer:
 @router.post("/{ref}/rollback")
 async def roll_back(context: InContext, actor: Actor, ref: str, wish: RollBackRequest | None = None) -> Answer:
     """Withdraw what is in use and put an earlier revision back."""
-    to = wish.to if wish else None
-    withdrawn, restored = await in_own_thread(lambda: context.commands.rollback(ref, to=to, actor=actor))
+    wanted = wish or RollBackRequest()
+    withdrawn, restored = await in_own_thread(
+        lambda: context.commands.rollback(ref, to=wanted.to, force=wanted.force, actor=actor)
+    )
     data = {"withdrawn": revision_view(withdrawn), "restored": revision_view(restored)}
     return Answer({"data": data, "message": f"{withdrawn.name} was rolled back; {restored.name} is in use"})
 

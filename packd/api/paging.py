@@ -14,6 +14,7 @@ Row = TypeVar("Row")
 
 _LARGEST: Final = 100
 _DEFAULT: Final = 50
+_LAST: Final = 10**9  # what is further behind a database can't count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +24,20 @@ class Page:
     number: int  # from 1
     size: int  # 1 to 100
 
+    @property
+    def first(self) -> int:
+        """How many come before it."""
+        return (self.number - 1) * self.size
+
     def of(self, rows: Sequence[Row]) -> Sequence[Row]:
-        first = (self.number - 1) * self.size
-        return rows[first : first + self.size]
+        return rows[self.first : self.first + self.size]
 
     def answer(self, items: Sequence[Any], total: int) -> View:
         return {"items": items, "pagination": pagination(self.number, self.size, total)}
 
 
 async def _page(page: int = 1, page_size: int = _DEFAULT) -> Page:
-    return Page(number=max(page, 1), size=min(max(page_size, 1), _LARGEST))
+    return Page(number=min(max(page, 1), _LAST), size=min(max(page_size, 1), _LARGEST))
 
 
 InPage = Annotated[Page, Depends(_page)]

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
+from packd.api.comparing import FlakyCases
 from packd.api.context import Actor, InContext, Source
 from packd.api.live import answer_of, live
-from packd.api.paging import InPage
 from packd.api.reading import Reading
-from packd.api.views import run_view, whole_run_view
+from packd.api.views import whole_run_view
 from packd.domain.failures import Code, Failure
 from packd.flow.runs import OnCase
 from packd.registry import queries
@@ -59,29 +59,12 @@ async def run_now(
     return Answer(answer_of(ended))
 
 
-@router.get("/tests")
-def list_runs(context: InContext, page: InPage, ref: str) -> Answer:
-    """Every run, newest first, without the cases."""
-    with Reading(context.registry) as reading:
-        history = queries.run_history(reading.connection, reading.known(ref).ref)
-    return Answer(page.answer([run_view(run) for run in page.of(history)], len(history)))
-
-
-@router.get("/tests/latest")
-def show_latest_run(context: InContext, ref: str) -> Answer:
-    """The newest run with its report."""
-    with Reading(context.registry) as reading:
-        history = queries.run_history(reading.connection, reading.known(ref).ref)
-    if not history:
-        raise Failure(Code.NOT_FOUND, f"the tests of '{ref}' never ran; `packd test {ref}` runs them now")
-    return Answer({"data": whole_run_view(history[0])})
-
-
 @router.get("/tests/{run_id}")
 def show_run(context: InContext, ref: str, run_id: str) -> Answer:
     """One run with its report."""
     with Reading(context.registry) as reading:
         run = queries.run(reading.connection, run_id)
+        flaky = FlakyCases(reading).of(run) if run else ()
     if run is None or run.ref != ref:
         raise Failure(Code.NOT_FOUND, f"'{ref}' has no run {run_id}; see `packd tests {ref}`")
-    return Answer({"data": whole_run_view(run)})
+    return Answer({"data": whole_run_view(run, flaky)})

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from packd.domain.lifecycle import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from packd.domain.comparison import Flaky
     from packd.registry.rows import Activation, Drop, Pack, Revision, Run
 
 View = dict[str, Any]
@@ -137,8 +138,8 @@ def component_view(row: Mapping[str, Any]) -> View:
     }
 
 
-def run_view(run: Run) -> View:
-    """One run without its cases; the counts are null while it runs."""
+def run_view(run: Run, flaky: Sequence[Flaky] = ()) -> View:
+    """One run without its cases; the counts are null while it runs. `flaky`: of its content, see domain.comparison."""
     report = run.report or {}
     return {
         "id": run.id,
@@ -154,12 +155,13 @@ def run_view(run: Run) -> View:
         "verdict": run.verdict,
         "reason": report.get("reason"),
         **{key: report.get(key) for key in ("total_tests", "passed", "failed", "skipped", "pass_rate", "duration_ms")},
+        "flaky": [one.to_dict() for one in flaky],
     }
 
 
-def whole_run_view(run: Run) -> View:
+def whole_run_view(run: Run, flaky: Sequence[Flaky] = ()) -> View:
     """With the report: every suite and case."""
-    return run_view(run) | {"report": run.report}
+    return run_view(run, flaky) | {"report": run.report}
 
 
 def pagination(page: int, page_size: int, total: int) -> View:

@@ -10,36 +10,10 @@ from typing import Any, Final
 import click
 
 from packd import __version__
+from packd.cli.commands import COMMANDS, SECTIONS
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP
 from packd.cli.screen import wants_colour
 from packd.domain.failures import Code, Failure
-
-# Name → (module, one line). In the order of the help.
-_SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
-    "Begin": {
-        "run": ("run", "The daemon, in the foreground: watches a folder of packs."),
-        "new": ("new", "Write a small pack that passes its own tests."),
-        "check": ("check", "Say what is wrong with a pack's files; needs no daemon."),
-        "test": ("run_suites", "Run a pack's own tests now."),
-    },
-    "Look": {
-        "status": ("status", "The daemon at a glance."),
-        "list": ("list", "One line a pack."),
-        "show": ("show", "A pack whole."),
-        "why": ("why", "In words, why a pack is or isn't active."),
-        "history": ("history", "A pack's revisions, and which was in use when."),
-        "tests": ("runs", "The runs of a pack's tests."),
-        "events": ("events", "What happened, and with --follow what happens."),
-    },
-    "Change": {
-        "rollback": ("rollback", "Put an earlier revision back in use."),
-        "retry": ("retry", "Try refused content once more."),
-    },
-    "Set up": {
-        "config": ("config", "Show, check and describe the configuration."),
-    },
-}
-_MODULES: Final = {name: module for section in _SECTIONS.values() for name, (module, _) in section.items()}
 
 # The exit status of a refusal: 1 the answer is no, 2 bad input, 3 nobody can be asked.
 _EXIT_STATUS: Final = {
@@ -62,29 +36,31 @@ class LazyGroup(click.Group):
     """Knows its commands by name, and turns a refusal into a sentence and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_MODULES)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _MODULES:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"packd.cli.{_MODULES[cmd_name]}").command
+        command: click.Command = import_module(f"packd.cli.{COMMANDS[cmd_name].module}").command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """A mistyped name gets the nearest one."""
-        if args and args[0] not in _MODULES and not args[0].startswith("-"):
-            near = get_close_matches(args[0], _MODULES, n=1)
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else "`packd --help` lists what there is"
             raise click.UsageError(f"there is no command '{args[0]}'; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without importing what it names."""
-        for title, commands in _SECTIONS.items():
+        room = max(map(len, COMMANDS))
+        for title in SECTIONS:
             with formatter.section(title):
-                formatter.write_dl([(f"{name:<8}", line) for name, (_, line) in commands.items()])
+                listed = [(name, entry.line) for name, entry in COMMANDS.items() if entry.section == title]
+                formatter.write_dl([(f"{name:<{room}}", line) for name, line in listed])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

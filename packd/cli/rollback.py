@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 @click.command("rollback")
 @click.argument("ref")
 @click.option("--to", type=click.IntRange(1), metavar="N", help="This revision (default: the one in use before).")
+@click.option("--force", is_flag=True, help="Even if packs in use that need the newer version are broken by it.")
 @as_json
 @asks_daemon
-def command(client: Client, ref: str, to: int | None, as_json: bool) -> None:
+def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool) -> None:
     """Withdraw what is in use and put an earlier revision back.
 
     What was withdrawn stays out until its content changes or `packd retry` is asked for it.
 
     \b
-    Exit status: 0 done, 1 there is nothing to go back to.
+    Examples:
+      packd rollback core
+      packd rollback core --to 6
+
+    \b
+    Exit status: 0 done, 1 there is nothing to go back to or it would break another pack, 3 no daemon answers.
     """
-    answer = client.post(f"/packs/{part(ref)}/rollback", {"to": to})
+    answer = client.post(f"/packs/{part(ref)}/rollback", {"to": to, "force": force})
     if as_json:
         say_json(answer["data"])
         return

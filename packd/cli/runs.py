@@ -1,45 +1,78 @@
-"""`packd tests`: the runs of a pack's tests."""
+"""`packd tests`: the runs of packs' tests."""
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from packd.cli.moments import moment
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, note, say_json, table, word
-from packd.cli.text import ago, duration
+from packd.cli.screen import Cell, cell, note, say, say_json, table, word
+from packd.cli.text import ago, duration, plural
 from packd.client import part
 
 if TYPE_CHECKING:
     from packd.client import Client
 
+_STATUSES: Final = ("passed", "failed", "partial", "skipped", "error", "timed_out", "running")
+_TRIGGERS: Final = ("install", "update", "manual", "validation")
+
 
 @click.command("tests")
-@click.argument("ref")
+@click.argument("ref", required=False)
 @click.option("--run", "run_id", metavar="ID", help="One run with its report; `latest` is the newest.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only these; repeatable.")
+@click.option("--trigger", "triggers", multiple=True, type=click.Choice(_TRIGGERS), help="Only runs for this reason.")
+@click.option("--since", callback=moment, metavar="WHEN", help="Only since then: 30m, 2h, 3d, 1w, or a date.")
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="At most so many runs.")
 @as_json
 @asks_daemon
-def command(client: Client, ref: str, run_id: str | None, last: int, as_json: bool) -> None:
-    """The runs of a pack's tests, newest first.
+def command(
+    client: Client,
+    ref: str | None,
+    run_id: str | None,
+    statuses: tuple[str, ...],
+    triggers: tuple[str, ...],
+    since: str | None,
+    last: int,
+    as_json: bool,
+) -> None:
+    """The runs of a pack's tests, newest first; without REF those of all packs.
+
+    Cases that had different outcomes on the same content are flaky, and counted as such.
 
     \b
     Examples:
       packd tests core
       packd tests core --run latest
+      packd tests --status failed --since 2d
+
+    \b
+    Exit status: 0 fine, 1 there is no such pack or run, 3 no daemon answers.
     """
     if run_id is not None:
+        if ref is None:
+            raise click.UsageError("--run needs the pack: packd tests REF --run ID")
         _one(client, ref, run_id, as_json=as_json)
         return
-    runs = list(islice(client.items(f"/packs/{part(ref)}/tests"), last))
+    path = f"/packs/{part(ref)}/tests" if ref else "/packs/tests"
+    asked: dict[str, Any] = {"status": list(statuses), "trigger": list(triggers), "since": since}
+    runs = list(islice(client.items(path, **asked), last))
     if as_json:
         say_json(runs)
     elif runs:
-        table(("RUN", "REVISION", "RESULT", "TESTS", "TOOK", "WHEN", "WHY", "BY"), [_row(run) for run in runs])
+        _print(runs, of_all=ref is None)
+    elif statuses or triggers or since:
+        note("no run fits")
     else:
-        note(f"the tests of '{ref}' never ran; `packd test {ref}` runs them now")
+        note(f"the tests of '{ref}' never ran; `packd test {ref}` runs them now" if ref else "no tests ever ran")
+
+
+def _print(runs: list[dict[str, Any]], *, of_all: bool) -> None:
+    header = ["RUN", *(["PACK"] if of_all else []), "REVISION", "RESULT", "TESTS", "TOOK", "WHEN", "WHY", "BY", ""]
+    table(header, [_row(run, of_all=of_all) for run in runs])
 
 
 def _one(client: Client, ref: str, run_id: str, *, as_json: bool) -> None:
@@ -48,16 +81,30 @@ def _one(client: Client, ref: str, run_id: str, *, as_json: bool) -> None:
     run = client.get(f"/packs/{part(ref)}/tests/{part(run_id)}")["data"]
     if as_json:
         say_json(run)
-    elif run["report"] is None:
+        return
+    if run["report"] is None:
         note(f"{run['id']} has not ended yet")
-    else:
-        print_report(run["report"], verdict=run["verdict"], accepted=run["accepted"], verbose=True)
+        return
+    print_report(run["report"], verdict=run["verdict"], accepted=run["accepted"], verbose=True)
+    for one in run["flaky"]:
+        say(cell("flaky", colour="yellow"), f" {flaky_case(one)}")
 
 
-def _row(run: dict[str, Any]) -> list[Cell]:
+def flaky_case(one: dict[str, Any]) -> str:
+    """E.g. `python: test_clock passed 3 times and failed once on the same content`."""
+    times = " and ".join(f"{verb} {_times(one[verb])}" for verb in ("passed", "failed"))
+    return f"{one['suite']}: {one['name']} {times} on the same content"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else "twice" if count == 2 else f"{count} times"
+
+
+def _row(run: dict[str, Any], *, of_all: bool) -> list[Cell]:
     known = run["total_tests"] is not None
     return [
         cell(run["id"]),
+        *([cell(run["ref"], bold=True)] if of_all else []),
         cell(f"#{run['revision']}"),
         word(run["status"]),
         cell(f"{run['passed']}/{run['total_tests'] - run['skipped']}" if known else None),
@@ -65,4 +112,5 @@ def _row(run: dict[str, Any]) -> list[Cell]:
         cell(ago(run["started_at"])),
         cell(run["trigger_reason"]),
         cell(run["source"]),
+        Cell(text=plural(len(run["flaky"]), "flaky case") if run["flaky"] else "", colour="yellow"),
     ]

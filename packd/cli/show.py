@@ -9,6 +9,7 @@ import click
 
 from packd.cli.list import remark, tests
 from packd.cli.options import as_json, asks_daemon
+from packd.cli.runs import flaky_case
 from packd.cli.screen import Cell, cell, facts, heading, say, say_json, table, word
 from packd.cli.text import ago, clean, counted, one_line
 from packd.client import part
@@ -53,10 +54,19 @@ def _facts(pack: dict[str, Any]) -> list[tuple[str, list[Cell | str]]]:
             "tests",
             [tests(run), f" · {ago(run['at'])} · ", cell(run["run_id"], faint=True)] if run else [],
         ),
+        ("flaky", _flaky(pack["flaky"])),
         ("components", [cell(", ".join(counted(count, kinds) for kinds, count in parts.items()))] if parts else []),
         ("from", [cell(pack["path"])]),
         ("but", [seen, f": packd why {shlex.quote(one_line(pack['ref']))}"] if seen.text else []),
     ]
+
+
+def _flaky(cases: list[dict[str, Any]]) -> list[Cell | str]:
+    """The first of the newest content's; all of them are in --json."""
+    if not cases:
+        return []
+    more = f" (and {len(cases) - 1} more)" if len(cases) > 1 else ""
+    return [cell(flaky_case(cases[0]) + more, colour="yellow")]
 
 
 def _revision(revision: dict[str, Any], moment: str) -> list[Cell | str]:

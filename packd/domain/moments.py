@@ -14,3 +14,12 @@ def rfc3339(unix_s: float) -> str:
 def unix_s(text: str) -> float:
     """The other way round; takes any RFC 3339 offset. Raises ValueError."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def stored_form(text: str) -> str:
+    """Any ISO 8601 moment or date as it is written down everywhere, so that the texts can be compared.
+
+    A moment without an offset is UTC. Raises ValueError.
+    """
+    moment = datetime.fromisoformat(text)
+    return rfc3339((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

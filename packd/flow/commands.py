@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from packd.domain.event_data import PackRolledBack
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import REFUSED, Phase, Trigger
-from packd.flow import tell
+from packd.flow import standing, tell
 from packd.flow.explain import Explanation, explain
 from packd.flow.pipeline import lane
 from packd.registry import queries
@@ -16,6 +18,7 @@ from packd.registry import queries
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from packd.domain.dependencies import Standing
     from packd.domain.reports import RunSource
     from packd.flow.clock import Clock
     from packd.flow.pipeline import Pipeline
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
     from packd.registry.rows import Revision, Run
+
+log = structlog.get_logger(__name__)
 
 
 class Commands:
@@ -49,13 +54,15 @@ class Commands:
         self._status = status
         self._clock = clock
 
-    def rollback(self, ref: str, *, to: int | None, actor: str) -> tuple[Revision, Revision]:
+    def rollback(self, ref: str, *, to: int | None, force: bool = False, actor: str) -> tuple[Revision, Revision]:
         """Withdraw the active revision and put an earlier one back in use; returns (withdrawn, restored).
 
-        Raises Failure: NOT_FOUND for an unknown pack or revision, CONFLICT when there is nothing to go back to.
+        `force` also where that breaks active packs which need the newer one, or where it misses a pack itself: going
+        back may be the lesser evil. Raises Failure: NOT_FOUND for an unknown pack or revision, CONFLICT when there is
+        nothing to go back to, or when it would break something.
         """
         self._known(ref)
-        return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, actor))
+        return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, force, actor))
 
     def retry(self, name: str, *, actor: str) -> Revision | None:
         """Carry refused content through the pipeline once more; None when a drop without a revision is read again.
@@ -123,12 +130,15 @@ class Commands:
         """The daemon at a glance."""
         return self._status.view()
 
-    def _roll_back(self, ref: str, to: int | None, actor: str) -> tuple[Revision, Revision]:
+    def _roll_back(self, ref: str, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
         with self._registry.write() as tx:
             active = queries.active_revision(tx.connection, ref)
             if active is None:
                 raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
             target = _target(tx.connection, active, to)
+            outlook = standing.if_put_back(tx.connection, target)
+            if not outlook.may_go and not force:
+                raise _would_break(target, outlook)
             withdrawn, restored = tx.roll_back(active, target, actor=actor)
             tx.emit(
                 PackRolledBack(
@@ -139,6 +149,8 @@ class Commands:
                 ),
                 correlation_id=self._clock.new_id("chg"),
             )
+        if not outlook.may_go:
+            log.warning("rollback.forced", pack=ref, revision=restored.number, detail=_broken(target, outlook))
         self._pipeline.release()
         return withdrawn, restored
 
@@ -203,6 +215,25 @@ def _target(connection: Connection, active: Revision, to: int | None) -> Revisio
             f"see `packd history {active.ref}`",
         )
     return chosen
+
+
+def _would_break(target: Revision, outlook: Standing) -> Failure:
+    dependents = [{"ref": ref, "needs": str(need)} for ref, need in outlook.breaks]
+    missing = [{"ref": need.ref, "version": need.range} for need in outlook.missing]
+    first = f"roll '{outlook.breaks[0][0]}' back first" if outlook.breaks else f"drop '{outlook.missing[0].ref}' first"
+    return Failure(
+        Code.CONFLICT,
+        f"going back to {target.name} (version {target.version}) would break something: {_broken(target, outlook)}; "
+        f"{first}, choose another revision with --to, or use --force to go back all the same",
+        members={"dependents": dependents, "missing": missing},
+    )
+
+
+def _broken(target: Revision, outlook: Standing) -> str:
+    """Who would lack what."""
+    lacking = [f"the active pack '{ref}' needs {need}" for ref, need in outlook.breaks]
+    lacking += [f"{target.name} needs {need}, which is not active" for need in outlook.missing]
+    return ", and ".join(lacking)
 
 
 def _no_such(name: str) -> Failure:

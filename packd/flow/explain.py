@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.domain.problems import Problem
+from packd.flow import standing
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     return Explanation(
         ref=pack.ref,
         headline=_headline(latest, active),
-        lines=tuple(_details(latest, run)),
+        lines=(*_lacking(connection, active), *_details(latest, run)),
         active=latest.phase == Phase.ACTIVE,
         refused=latest.phase in REFUSED,
     )
@@ -106,6 +107,16 @@ _BECAUSE = {
     Phase.FAILED: "did not pass its own tests and was rolled back",
     Phase.ROLLED_BACK: "was rolled back by an operator",
 }
+
+
+def _lacking(connection: Connection, active: Revision | None) -> Iterator[str]:
+    """Somebody went back with --force, or took away what it needs."""
+    if active is None:
+        return
+    for need in standing.unmet(connection, active):
+        version = queries.active_versions(connection, {need.ref}).get(need.ref)
+        instead = f"version {version} is in use" if version else "nothing of that pack is in use"
+        yield f"warning: {active.name} needs {need}, but {instead}"
 
 
 def _details(latest: Revision, run: Run | None) -> Iterator[str]:

@@ -106,6 +106,12 @@ def activate(tx: Writer, revision: Revision, *, now_s: float) -> bool:
     return True
 
 
+def put_in_use_by(tx: Writer) -> set[str]:
+    """The refs of what a transaction made active."""
+    told = (PackRegistered.type, PackUpdated.type)
+    return {event.subject.removeprefix("packs/") for event in tx.emitted if event.type in told}
+
+
 def supersede_candidate(tx: Writer, ref: str) -> None:
     """Newer content takes the place of an unfinished candidate."""
     older = queries.candidate(tx.connection, ref)

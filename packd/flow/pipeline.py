@@ -196,7 +196,9 @@ class Pipeline:
 
     def _activate(self, revision: Revision) -> bool:
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
-            return not _is_still(tx, revision) or outcomes.activate(tx, revision, now_s=self._clock.now())
+            goes_on = not _is_still(tx, revision) or outcomes.activate(tx, revision, now_s=self._clock.now())
+        self._say_carried_along(tx, revision)
+        return goes_on
 
     # --- parts of the stages -----------------------------------------------------------------------------------------
 
@@ -221,7 +223,17 @@ class Pipeline:
                 outcomes.fail(tx, current, run, report)
                 return True
             tested = outcomes.accept(tx, current, run, report)
-            return outcomes.activate(tx, tested, now_s=self._clock.now())
+            goes_on = outcomes.activate(tx, tested, now_s=self._clock.now())
+        self._say_carried_along(tx, revision)
+        return goes_on
+
+    def _say_carried_along(self, tx: Writer, revision: Revision) -> None:
+        """The others that went into use in the same step: whoever carries them will find nothing left to do."""
+        for ref in outcomes.put_in_use_by(tx) - {revision.ref}:
+            with self._registry.read() as connection:
+                along = queries.active_revision(connection, ref)
+            if along is not None:
+                self.say_carried(along)
 
     def _candidate(self, ref: str) -> Revision | None:
         with self._registry.read() as connection:

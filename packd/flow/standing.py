@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packd.domain.dependencies import Party, Standing, standing, who_matters
+from packd.domain.dependencies import Party, Standing, meets, standing, who_matters
 from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Need
 from packd.registry import queries
@@ -23,6 +23,27 @@ def of(connection: Connection, revision: Revision) -> Standing:
     needy = {one.ref: _party(one) for one in queries.active_with_needs(connection)}
     candidates = who_matters(_party(revision), active=needy, candidate_of=lambda ref: _judged(connection, ref))
     return standing(revision.ref, active=_active(connection, needy, candidates), candidates=candidates)
+
+
+def if_put_back(connection: Connection, revision: Revision) -> Standing:
+    """What an earlier revision would miss, and whom it would break, if it were in use again now.
+
+    What is broken already counts for nothing: putting it back makes that no worse.
+    """
+    needy = {one.ref: _party(one) for one in queries.active_with_needs(connection)}
+    party = _party(revision)
+    active = _active(connection, needy, {party.ref: party})
+    in_use = queries.active_versions(connection, {party.ref}).get(party.ref)
+    found = standing(party.ref, active=active, candidates={party.ref: party})
+    sound = tuple((ref, need) for ref, need in found.breaks if in_use is None or meets(in_use, need))
+    return Standing(missing=found.missing, breaks=sound, group=found.group)
+
+
+def unmet(connection: Connection, revision: Revision) -> tuple[Need, ...]:
+    """What a revision needs and nothing in use gives it."""
+    party = _party(revision)
+    versions = queries.active_versions(connection, {need.ref for need in party.needs})
+    return tuple(need for need in party.needs if need.ref not in versions or not meets(versions[need.ref], need))
 
 
 def _judged(connection: Connection, ref: str) -> Party | None:

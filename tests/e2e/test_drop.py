@@ -129,6 +129,33 @@ def test_packs_that_need_each_other_become_active_together(daemon: Daemon, recei
     second = receiver.wait_for("pack.registered", "right").event["seq"]
     assert abs(first - second) == 1
 
+    def carried() -> set[str]:
+        return {line["pack"] for line in daemon.logged()
+                if line["event"] == "revision.carried" and line["phase"] == "active"}  # fmt: skip
+
+    daemon.wait_until(lambda: carried() == {"left", "right"}, "a line of its own for each of the two")
+
+
+def test_going_back_must_not_break_another_pack(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Refused with the dependent named; --force does it, and `why` of the dependent says what it lacks."""
+    daemon.start()
+    core = drop(write_pack(tmp_path / "core", "core", "1.0.0"), daemon)
+    receiver.wait_for("pack.registered", "core")
+    write_pack(core, "core", "2.0.0")
+    receiver.wait_for("pack.updated", "core")
+    drop(write_pack(tmp_path / "slack", "slack", needs='"core@>=2"'), daemon)
+    receiver.wait_for("pack.registered", "slack")
+
+    refused = daemon.cli("rollback", "core")
+    assert refused.returncode == 1
+    assert "the active pack 'slack' needs core >=2" in refused.stderr
+    assert "--force" in refused.stderr
+    assert daemon.show("core")["active"]["version"] == "2.0.0"
+
+    assert daemon.cli("rollback", "core", "--force").returncode == 0
+    assert daemon.show("core")["active"]["version"] == "1.0.0"
+    assert "slack#1 needs core >=2, but version 1.0.0 is in use" in daemon.cli("why", "slack").stdout
+
 
 def test_restore_puts_the_last_good_content_back(tmp_path: Path, receiver: Receiver) -> None:
     """`rollback.folder: restore`: the folder has what is in use, what failed is kept beside."""

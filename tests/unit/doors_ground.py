@@ -51,8 +51,8 @@ class Asked:
     hold: threading.Event | None = None  # a run goes on until it is set
     troubles: list[str] = field(default_factory=list)
 
-    def rollback(self, ref: str, *, to: int | None, actor: str) -> tuple[Revision, Revision]:
-        self._note("rollback", ref, to=to, actor=actor)
+    def rollback(self, ref: str, *, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
+        self._note("rollback", ref, to=to, force=force, actor=actor)
         with self.registry.write() as tx:
             active = queries.active_revision(tx.connection, ref)
             target = queries.rollback_target(tx.connection, ref)

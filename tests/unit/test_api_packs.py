@@ -165,7 +165,7 @@ def test_commands_know_who_asks(ground: Ground) -> None:
     assert ground.asked.calls == [
         ("run_tests", "core", {"runner": "shell", "rebuild": False, "actor": me, "source": "cli"}),
         ("retry", "core", {"actor": me}),
-        ("rollback", "core", {"to": None, "actor": me}),
+        ("rollback", "core", {"to": None, "force": False, "actor": me}),
     ]
     assert (answer["data"]["withdrawn"]["number"], answer["data"]["restored"]["number"]) == (2, 1)
     assert answer["message"] == "core#2 was rolled back; core#1 is in use"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from packd.domain.lifecycle import Phase
-from packd.flow import outcomes
+from packd.flow import outcomes, standing
 from packd.registry import queries
 from tests.unit.registry_ground import START_S, Ground, a_revision, add, made_ground
 
@@ -115,6 +115,30 @@ def test_a_version_that_would_break_an_active_pack_is_refused_by_name(ground: Gr
         refused = queries.latest_revision(connection, "core")
     assert refused is not None
     assert "'slack', which needs core ^1.0" in refused.problems[0]["message"]
+
+
+def test_what_going_back_would_break(ground: Ground) -> None:
+    """Dependents whose range it would leave and what it needs itself; what is broken already is not held against it."""
+    with ground.registry.write() as tx:
+        go(tx, ready(tx, "tool"))
+        go(tx, ready(tx, "core", 1, tool="*"))
+        go(tx, ready(tx, "core", 2))
+        go(tx, ready(tx, "slack", core="^2.0"))
+        go(tx, ready(tx, "other", core=">=1.0"))
+    with ground.registry.read() as connection:
+        target = queries.rollback_target(connection, "core")
+        assert target is not None
+        outlook = standing.if_put_back(connection, target)
+    assert [(ref, str(need)) for ref, need in outlook.breaks] == [("slack", "core ^2.0")]
+    assert outlook.missing == ()
+    with ground.registry.write() as tx:
+        for ref in ("tool", "slack"):
+            pack = queries.pack(tx.connection, ref)
+            assert pack is not None
+            outcomes.unregister(tx, pack, reason="removed", correlation_id="chg_1")
+        outlook = standing.if_put_back(tx.connection, target)
+        assert outlook.breaks == ()
+        assert [need.ref for need in outlook.missing] == ["tool"]
 
 
 # --- what lay there before -------------------------------------------------------------------------------------------

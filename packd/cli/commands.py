@@ -1,0 +1,37 @@
+"""Every command by name: the module that has it, where it stands in the help, and what it does in one line.
+
+One line each, sorted by name. Within its section the help shows them in this order.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a command is, without importing it."""
+
+    module: str  # below packd.cli; its `command` is what is called
+    section: str  # of the help: one of SECTIONS
+    line: str  # what it does
+
+
+SECTIONS: Final = ("Begin", "Look", "Change", "Set up")
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "check": Entry("check", "Begin", "Say what is wrong with a pack's files; needs no daemon."),
+    "compare": Entry("compare", "Look", "What changed between two runs of a pack's tests."),
+    "config": Entry("config", "Set up", "Show, check and describe the configuration."),
+    "events": Entry("events", "Look", "What happened, and with --follow what happens."),
+    "history": Entry("history", "Look", "A pack's revisions, and which was in use when."),
+    "list": Entry("list", "Look", "One line a pack."),
+    "new": Entry("new", "Begin", "Write a small pack that passes its own tests."),
+    "retry": Entry("retry", "Change", "Try refused content once more."),
+    "rollback": Entry("rollback", "Change", "Put an earlier revision back in use."),
+    "run": Entry("run", "Begin", "The daemon, in the foreground: watches a folder of packs."),
+    "show": Entry("show", "Look", "A pack whole."),
+    "status": Entry("status", "Look", "The daemon at a glance."),
+    "test": Entry("run_suites", "Begin", "Run a pack's own tests now."),
+    "tests": Entry("runs", "Look", "The runs of packs' tests."),
+    "why": Entry("why", "Look", "In words, why a pack is or isn't active."),
+}

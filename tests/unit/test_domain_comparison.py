@@ -1,0 +1,127 @@
+"""Comparing two reports, and finding the cases that can't make up their mind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from packd.domain.comparison import KINDS, compare, flaky
+
+
+def report(*cases: tuple[str, str] | tuple[str, str, float], **suite: Any) -> dict[str, Any]:
+    """One suite `s` with (name, status[, ms]) cases."""
+    made = [
+        {"name": case[0], "status": case[1], "duration_ms": case[2] if len(case) == 3 else 1.0, "error_message": "why"}
+        for case in cases
+    ]
+    return {
+        "reason": None,
+        "test_suites": [{"name": "s", "status": "passed", "reason": None, "test_cases": made} | suite],
+    }
+
+
+def kinds_of(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[str]]:
+    said = compare(before, after).to_dict()
+    return {kind: [change["name"] for change in said[kind]] for kind in KINDS if said[kind]}
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "kind"),
+    [
+        ("passed", "failed", "newly_failing"),
+        ("passed", "error", "newly_failing"),
+        ("skipped", "failed", "newly_failing"),
+        ("failed", "passed", "fixed"),
+        ("error", "passed", "fixed"),
+        ("failed", "error", "still_failing"),
+        ("failed", "failed", "still_failing"),
+        ("passed", "skipped", "newly_skipped"),
+        ("failed", "skipped", "newly_skipped"),
+        ("passed", "passed", None),
+        ("skipped", "passed", None),
+        ("skipped", "skipped", None),
+    ],
+)
+def test_each_pair_of_outcomes_has_its_kind(was: str, is_now: str, kind: str | None) -> None:
+    """The whole table of outcomes; what changed nothing is only counted."""
+    found = kinds_of(report(("a", was)), report(("a", is_now)))
+    assert found == ({kind: ["a"]} if kind else {})
+    assert compare(report(("a", was)), report(("a", is_now))).unchanged == (kind is None)
+
+
+def test_what_is_on_one_side_only() -> None:
+    """A new case is added whatever its outcome, one that is gone is removed."""
+    before, after = report(("a", "passed"), ("gone", "failed")), report(("a", "passed"), ("new", "failed"))
+    assert kinds_of(before, after) == {"added": ["new"], "removed": ["gone"]}
+
+
+def test_the_same_name_in_another_suite_is_another_case() -> None:
+    """Cases are known by suite and name."""
+    assert kinds_of(report(("a", "passed")), report(("a", "passed"), name="t")) == {"added": ["a"], "removed": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("was_ms", "is_ms", "slower"), [(100, 201, True), (100, 200, False), (1, 5, False), (0, 11, True), (0, 9, False)]
+)
+def test_slower_is_more_than_twice_and_more_than_noise(was_ms: float, is_ms: float, slower: bool) -> None:
+    """More than twice as long, and by 10 ms at least: a machine's noise is not the pack's doing."""
+    found = kinds_of(report(("a", "passed", was_ms)), report(("a", "passed", is_ms)))
+    assert found == ({"slower": ["a"]} if slower else {})
+
+
+def test_a_suite_that_broke_off_removed_nothing() -> None:
+    """What had no turn in a suite that timed out fails with it, and is fixed when it passes again."""
+    whole = report(("a", "passed"), ("b", "passed"), ("c", "failed"))
+    broken = report(("a", "passed"), status="timed_out", reason="timeout")
+    assert kinds_of(whole, broken) == {"newly_failing": ["b"], "still_failing": ["c"]}
+    assert kinds_of(broken, whole) == {"still_failing": ["c"], "fixed": ["b"]}
+    assert compare(whole, broken).newly_failing[0].after == "not_run"
+
+
+def test_the_worst_of_one_name_stands_for_all() -> None:
+    """Parametrised cases that all have one name fail when one of them does."""
+    assert kinds_of(report(("a", "passed"), ("a", "passed")), report(("a", "failed"), ("a", "passed"))) == {
+        "newly_failing": ["a"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worse"),
+    [
+        (report(("a", "passed")), report(("a", "failed")), True),
+        (report(("a", "failed")), report(("a", "failed")), False),
+        (report(), report(("a", "failed")), True),
+        (report(), report(("a", "passed")), False),
+        (report(("a", "passed")), report(), False),
+    ],
+)
+def test_worse_means_that_something_fails_which_did_not(
+    before: dict[str, Any], after: dict[str, Any], worse: bool
+) -> None:
+    """A failing case that is new counts, one that failed before doesn't."""
+    assert compare(before, after).worse is worse
+
+
+def test_why_it_fails_now_is_told() -> None:
+    """A change to failing carries the newer message; nothing else does."""
+    (change,) = compare(report(("a", "passed")), report(("a", "failed"))).newly_failing
+    assert change.message == "why"
+    (change,) = compare(report(("a", "failed")), report(("a", "passed"))).fixed
+    assert change.message is None
+
+
+def test_flaky_is_passed_here_and_failed_there() -> None:
+    """On the same content; skipping is no outcome, and always failing is not flaky."""
+    found = flaky([
+        report(("a", "passed"), ("b", "failed"), ("c", "passed"), ("d", "passed")),
+        report(("a", "error"), ("b", "failed"), ("c", "skipped"), ("d", "passed")),
+        report(("a", "passed"), ("b", "failed"), ("c", "passed"), ("d", "passed")),
+    ])  # fmt: skip
+    assert [one.to_dict() for one in found] == [{"suite": "s", "name": "a", "passed": 2, "failed": 1}]
+
+
+def test_a_stopped_run_makes_nothing_flaky() -> None:
+    """What was killed half-way says nothing about the case."""
+    stopped = report(("a", "error")) | {"reason": "cancelled"}
+    assert flaky([report(("a", "passed")), stopped]) == ()
