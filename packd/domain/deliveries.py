@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
+from packd.domain.breaker import DISABLE_AFTER_S
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,6 +41,15 @@ DeliveryEvent = Literal["webhook.delivery_failing", "webhook.delivery_recovered"
 _WEB_PAGE: Final = "the answer is a web page: is this the address of a receiver?"
 _PAUSING: Final = (429, 503)  # the statuses whose Retry-After is heeded
 _DELAY: Final = re.compile(r"[0-9]{1,10}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What an operator may choose about deliveries."""
+
+    schedule: tuple[float, ...] = SCHEDULE  # seconds before each attempt
+    jitter: float = JITTER
+    disable_after_s: float = DISABLE_AFTER_S  # of nothing but failure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from packd.registry.queries.deliveries import DeliveryChoice, backlog, delivery_page, delivery_total, retrying
 from packd.registry.queries.outgoing import (
     all_endpoints,
     attempts_of,
     deliveries_to,
     delivery,
     delivery_counts,
+    due_deliveries,
     endpoint,
     events_after,
     every_endpoint_ever,
+    lane_heads,
     last_errors,
     last_seq,
-    next_deliveries,
     oldest_seq,
+    soonest_attempt,
 )
 from packd.registry.queries.packs import (
     activation_history,
@@ -44,6 +47,7 @@ from packd.registry.queries.packs import (
     waiting_candidates,
     was_ever_active,
 )
+from packd.registry.queries.reading import many
 from packd.registry.queries.runs import (
     finished_run,
     latest_run,
@@ -53,6 +57,7 @@ from packd.registry.queries.runs import (
 )
 
 __all__ = [
+    "DeliveryChoice",
     "activation_history",
     "active_digests",
     "active_revision",
@@ -62,6 +67,7 @@ __all__ = [
     "all_drops",
     "all_endpoints",
     "attempts_of",
+    "backlog",
     "candidate",
     "candidates",
     "component_counts",
@@ -69,30 +75,36 @@ __all__ = [
     "deliveries_to",
     "delivery",
     "delivery_counts",
+    "delivery_page",
+    "delivery_total",
     "digests_in_use",
     "drop",
     "drops_claiming",
+    "due_deliveries",
     "endpoint",
     "events_after",
     "every_endpoint_ever",
     "fact",
     "finished_run",
+    "lane_heads",
     "last_errors",
     "last_seq",
     "latest_revision",
     "latest_revisions",
     "latest_run",
-    "next_deliveries",
+    "many",
     "oldest_seq",
     "pack",
     "pack_of_drop",
     "packs_left_behind",
     "present_packs",
+    "retrying",
     "revision",
     "revision_history",
     "rollback_target",
     "run",
     "run_history",
+    "soonest_attempt",
     "unfinished_runs",
     "waiting_candidates",
     "was_ever_active",
