@@ -36,7 +36,7 @@ from packd.flow.status import Status
 from packd.flow.stopwatch import Stopwatch
 from packd.flow.watchkeeping import Watchkeeper
 from packd.flow.workers import Lanes
-from packd.notify.envelope import body
+from packd.notify.envelope import webhook_body
 from packd.notify.sender import Sender
 from packd.registry import queries
 from packd.registry.database import Database, sqlite_url
@@ -282,7 +282,9 @@ def _registry(settings: Settings, clock: Clock) -> tuple[Database, Registry]:
     url = settings.database_url
     database = Database(url.get_secret_value() if url else sqlite_url(settings.state_dir))
     database.prepare()
-    outbox = Outbox(source=f"packd://{socket.gethostname()}", new_id=lambda: clock.new_id("evt"), webhook_body=body)
+    outbox = Outbox(
+        source=f"packd://{socket.gethostname()}", new_id=lambda: clock.new_id("evt"), webhook_body=webhook_body
+    )
     return database, Registry(database, outbox_of=outbox, now=clock.now)
 
 

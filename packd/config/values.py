@@ -9,40 +9,21 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, LiteralString
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
 
+from packd.domain.targets import header_name_fault, header_value_fault, url_fault
+
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  Standard Webhooks 1.0.0, "Signature scheme"
+PRIVATE_KEY_PREFIX: Final = "whsk_"
 _SECRET_BYTES: Final = range(24, 65)
+_PRIVATE_KEY_BYTES: Final = (32, 64)
 _SECRET_FILE_BYTES: Final = 4096  # much more than a secret takes
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_LINE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")  # RFC 9110, 5.5, ASCII only
-_SLIPPERY: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\"<>^`{|}]")  # what different readers of URLs take differently
-_OURS: Final = frozenset(
-    [
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,30 +91,27 @@ def ignored_name(value: str) -> str:
 
 def http_url(value: str) -> str:
     """An address that a webhook can be sent to. Never repeats the address: it may hold a password."""
-    if _SLIPPERY.search(value):
-        raise ValueError("has a space or another character that must be percent-encoded")
-    try:
-        parts = urlsplit(value)
-        port, host = parts.port, parts.hostname
-    except ValueError:
-        raise ValueError("is no address: write it as https://host[:port]/path") from None
-    if "@" in parts.netloc:
-        raise ValueError("must not hold credentials: put them under headers, as in Authorization: Bearer …")
-    if parts.scheme not in ("http", "https") or not host or port == 0:
-        raise ValueError("must be an http or https address, as in https://hooks.example/packd")
+    if fault := url_fault(value):
+        raise ValueError(fault)
     return value
 
 
 def check_secret(text: str) -> None:
-    """Raises ValueError, without repeating it, when `text` is no `whsec_` and base64 of 24 to 64 bytes."""
-    if not text.startswith(SECRET_PREFIX):
+    """Raises ValueError, without repeating it, when `text` is neither a shared secret nor a private key.
+
+    The one is `whsec_` and base64 of 24 to 64 bytes, the other `whsk_` and base64 of an Ed25519 key.
+    """
+    prefix = PRIVATE_KEY_PREFIX if text.startswith(PRIVATE_KEY_PREFIX) else SECRET_PREFIX
+    if not text.startswith(prefix):
         raise ValueError(f"must begin with {SECRET_PREFIX}: make one with `echo whsec_$(openssl rand -base64 32)`")
     try:
-        size = len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True))
+        size = len(base64.b64decode(text.removeprefix(prefix), validate=True))
     except (binascii.Error, ValueError):
-        raise ValueError(f"must be base64 after {SECRET_PREFIX}, with its padding") from None
-    if size not in _SECRET_BYTES:
-        raise ValueError(f"must be 24 to 64 bytes in base64 after {SECRET_PREFIX}; these are {size}")
+        raise ValueError(f"must be base64 after {prefix}, with its padding") from None
+    if prefix == PRIVATE_KEY_PREFIX and size not in _PRIVATE_KEY_BYTES:
+        raise ValueError(f"must be an Ed25519 key of 32 or 64 bytes in base64 after {prefix}; these are {size}")
+    if prefix == SECRET_PREFIX and size not in _SECRET_BYTES:
+        raise ValueError(f"must be 24 to 64 bytes in base64 after {prefix}; these are {size}")
 
 
 def read_secret(path: Path) -> SecretStr:
@@ -169,16 +147,14 @@ def _secret(value: SecretStr) -> SecretStr:
 
 
 def _header_name(value: str) -> str:
-    if not _TOKEN.fullmatch(value):
-        raise ValueError("is no header name")
-    if value.lower() in _OURS or value.lower().startswith("webhook-"):
-        raise ValueError("is a header that packd sets itself")
+    if fault := header_name_fault(value):
+        raise ValueError(fault)
     return value
 
 
 def _header_value(value: SecretStr) -> SecretStr:
-    if not _LINE.fullmatch(value.get_secret_value()):
-        raise ValueError("must be printable ASCII on one line")
+    if fault := header_value_fault(value.get_secret_value()):
+        raise ValueError(fault)
     return value
 
 

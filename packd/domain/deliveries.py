@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
+from packd.domain.breaker import DISABLE_AFTER_S
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,8 +38,18 @@ DeliveryState = Literal["pending", "delivered", "exhausted", "aborted"]
 Directive = Literal["disable", "abort-message"]  # what an answer's `webhook-delivery` header may ask for
 DeliveryEvent = Literal["webhook.delivery_failing", "webhook.delivery_recovered", "webhook.delivery_exhausted"]
 
+_WEB_PAGE: Final = "the answer is a web page: is this the address of a receiver?"
 _PAUSING: Final = (429, 503)  # the statuses whose Retry-After is heeded
 _DELAY: Final = re.compile(r"[0-9]{1,10}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What an operator may choose about deliveries."""
+
+    schedule: tuple[float, ...] = SCHEDULE  # seconds before each attempt
+    jitter: float = JITTER
+    disable_after_s: float = DISABLE_AFTER_S  # of nothing but failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +59,7 @@ class Outcome:
     status: int | None = None  # the HTTP status; None: no answer
     error: str | None = None  # why the exchange was not completed, in words; None: it was
     duration_ms: float = 0.0  # from the first step to the last byte that was read
+    request_head: str = ""  # what was sent, without secrets and without the body, to be kept
     response_head: str = ""  # the beginning of the answer, without secrets, to be kept
     content_type: str | None = None  # of the answer, without parameters
     retry_after_s: float | None = None  # from the end of the attempt; None: not asked for
@@ -64,6 +77,7 @@ class Decision:
 
     state: DeliveryState  # of the delivery
     reason: str  # a sentence for the attempt log
+    warning: str | None = None  # it arrived, but something is odd
     next_attempt_at: float | None = None  # Unix seconds; None: no more, or held until the endpoint is enabled again
     disable_endpoint: bool = False  # it asked to be sent nothing any more
     pause_endpoint_until: float | None = None  # Unix seconds: it asked to be left alone until then
@@ -71,12 +85,18 @@ class Decision:
 
 
 def decide(
-    attempts_made: int, outcome: Outcome, now: float, random: float, schedule: Sequence[float] = SCHEDULE
+    attempts_made: int,
+    outcome: Outcome,
+    now: float,
+    random: float,
+    schedule: Sequence[float] = SCHEDULE,
+    jitter: float = JITTER,
 ) -> Decision:
     """What follows from the attempt that ended `now` (Unix seconds).
 
-    `attempts_made` counts it; `random` is from [0, 1) and spreads the next attempt; `schedule` holds the seconds
-    before each attempt, so its length is their number. Raises ValueError when no attempt was made.
+    `attempts_made` counts it; `random` is from [0, 1) and spreads the next attempt by up to the part `jitter` of the
+    wait; `schedule` holds the seconds before each attempt, so its length is their number. Raises ValueError when no
+    attempt was made.
     """
     if attempts_made < 1:
         raise ValueError("a decision needs an attempt")
@@ -86,12 +106,17 @@ def decide(
         return Decision(state="aborted", reason=f"{_what(outcome)}: the endpoint asked for no further attempt")
     if asked_to_stop(outcome):
         return _held(attempts_made, outcome)
-    return _failed(attempts_made, outcome, now, random, schedule)
+    return _failed(attempts_made, outcome, now, jitter * random, schedule)
 
 
 def asked_to_stop(outcome: Outcome) -> bool:
     """410 Gone, or the header `webhook-delivery: disable` on any answer."""
     return outcome.status == HTTPStatus.GONE or outcome.directive == "disable"
+
+
+def failed(outcome: Outcome) -> bool:
+    """Did the endpoint fail? One that asks for no more of a message, or of any, is well and knows what it wants."""
+    return not outcome.arrived and outcome.directive is None and not asked_to_stop(outcome)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -123,11 +148,11 @@ def _delivered(attempts_made: int, outcome: Outcome) -> Decision:
     reason = _what(outcome)
     if outcome.directive == "disable":
         reason += ", and the endpoint asked to be disabled"
-    if outcome.content_type == "text/html":
-        reason += "; the answer is a web page: is this the address of a receiver?"
+    warning = _WEB_PAGE if outcome.content_type == "text/html" else None
     return Decision(
         state="delivered",
-        reason=reason,
+        reason=f"{reason}; {warning}" if warning else reason,
+        warning=warning,
         disable_endpoint=outcome.directive == "disable",
         event="webhook.delivery_recovered" if attempts_made > FAILING_AFTER else None,
     )
@@ -142,7 +167,7 @@ def _held(attempts_made: int, outcome: Outcome) -> Decision:
     )
 
 
-def _failed(attempts_made: int, outcome: Outcome, now: float, random: float, schedule: Sequence[float]) -> Decision:
+def _failed(attempts_made: int, outcome: Outcome, now: float, extra: float, schedule: Sequence[float]) -> Decision:
     asked_s = min(outcome.retry_after_s or 0.0, RETRY_AFTER_CAP_S) if outcome.status in _PAUSING else 0.0
     pause = now + asked_s if asked_s > 0 else None
     if attempts_made >= len(schedule):
@@ -152,7 +177,7 @@ def _failed(attempts_made: int, outcome: Outcome, now: float, random: float, sch
             pause_endpoint_until=pause,
             event="webhook.delivery_exhausted",
         )
-    wait_s = max(schedule[attempts_made] * (1 + JITTER * random), asked_s)
+    wait_s = max(schedule[attempts_made] * (1 + extra), asked_s)
     return Decision(
         state="pending",
         reason=f"{_what(outcome)}; attempt {attempts_made} of {len(schedule)}, the next in {wait_text(wait_s)}",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packd.domain.deliveries import Outcome
 from packd.notify.attempt import Attempt
-from packd.notify.signature import decode_secret
+from packd.notify.signature import decode
+from packd.notify.tls import Tls, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -49,10 +52,11 @@ class NetworkCourier:
                     url=endpoint.url,
                     event_id=delivery.event_id,
                     body=delivery.body,
-                    secrets=(decode_secret(endpoint.secret),),
+                    secrets=tuple(_decoded(text) for text in endpoint.secrets(time.time())),
                     allow_private=endpoint.allow_private,
                     total_timeout_s=endpoint.timeout_s,
                     headers=endpoint.headers,
+                    tls=context(Tls(**endpoint.tls)) if endpoint.tls else None,
                 )
             )
         except Exception as surprise:  # whatever it was, the delivery must come back to be tried again
@@ -61,3 +65,6 @@ class NetworkCourier:
 
     def _wait_for(self, step: Coroutine[object, object, None]) -> None:
         asyncio.run_coroutine_threadsafe(step, self._loop).result(timeout=10)
+
+
+_decoded = lru_cache(maxsize=256)(decode)

@@ -9,17 +9,20 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from packd.domain import event_data as said
-from packd.domain.deliveries import Outcome, decide
+from packd.domain.breaker import WELL, room, state
+from packd.domain.deliveries import Outcome, Rules, decide, failed
 from packd.domain.moments import rfc3339
+from packd.flow import health
 from packd.registry import outbox, queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from sqlalchemy import Connection
 
     from packd.domain.deliveries import Decision
     from packd.flow.clock import Clock
@@ -43,18 +46,36 @@ class Courier(Protocol):
     def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None: ...
 
 
-class Dispatcher:
-    """The dispatch thread: in order per lane, lanes side by side, one transaction for all that came back together."""
+Attempted = Callable[["Delivery", Outcome, "Decision"], None]
 
-    def __init__(self, *, registry: Registry, courier: Courier, clock: Clock) -> None:
+
+class Dispatcher:
+    """The dispatch thread: in order per lane, lanes side by side, one transaction for all that came back together.
+
+    `on_attempt` is told of every attempt once it is written down; it must be quick and must not raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        courier: Courier,
+        clock: Clock,
+        rules: Rules | None = None,
+        on_attempt: Attempted = lambda *_: None,
+    ) -> None:
         self._registry = registry
         self._courier = courier
         self._clock = clock
+        self._rules = rules or Rules()
+        self._on_attempt = on_attempt
         self._wake = threading.Condition()
         self._look = True  # something may be ready to leave
         self._next_due_s: float | None = None  # Unix seconds at which the next delivery becomes ready by itself
         self._in_flight: dict[tuple[str, str], int] = {}  # (endpoint, lane) → delivery id
-        self._names: frozenset[str] = frozenset()  # the endpoints, as they were last looked at
+        self._endpoints: dict[str, Endpoint] = {}  # as they were last looked at
+        self._not_before: dict[str, float] = {}  # endpoint → Unix seconds, where a rate was asked for
+        self._settled = 0  # how often something that came back was written down
         self._back: list[tuple[Delivery, Outcome]] = []
         self._busy = False  # looking for what may leave, or writing down what came back
         self._stopping = False
@@ -82,6 +103,12 @@ class Dispatcher:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=timeout_s)
+
+    def wait_settled(self, seen: int, timeout_s: float) -> int:
+        """Until more than `seen` attempts were written down, or time is up; returns how many there were."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._settled > seen, timeout_s)
+            return self._settled
 
     def wait_empty(self, timeout_s: float) -> bool:
         """Until nothing is ready to leave or on its way; False on time-out. For `run --once`."""
@@ -118,25 +145,67 @@ class Dispatcher:
     def _send_ready(self) -> None:
         if self._all_busy():
             return  # whatever waits, none of it could leave; what comes back makes us look again
-        with self._registry.read() as connection:
-            endpoints = {one.name: one for one in queries.all_endpoints(connection)}
-            waiting = queries.next_deliveries(connection) if endpoints else []
-        self._names = frozenset(endpoints)
         now = self._clock.now()
         self._next_due_s = None
+        with self._registry.read() as connection:
+            self._endpoints = {one.name: one for one in queries.all_endpoints(connection)}
+            rooms = {name: self._room(one, now) for name, one in self._endpoints.items()}
+            waiting = self._waiting(connection, {name: most for name, most in rooms.items() if most > 0}, now)
         for delivery in waiting:
-            endpoint = endpoints[delivery.endpoint]
-            due_s = max(delivery.next_attempt_at_s or 0.0, endpoint.paused_until_s or 0.0)
-            if due_s > now:
-                self._next_due_s = min(due_s, self._next_due_s or due_s)
-            elif self._reserve(delivery):
-                self._courier.carry(endpoint, delivery, self._came_back)
+            if (delivery.next_attempt_at_s or 0.0) > now:
+                self._look_again_at(delivery.next_attempt_at_s)
+            elif rooms[delivery.endpoint] > 0 and self._reserve(delivery):
+                rooms[delivery.endpoint] -= 1
+                self._leave(self._endpoints[delivery.endpoint], delivery, now)
+
+    def _room(self, endpoint: Endpoint, now: float) -> int:
+        """How many deliveries may leave for it now; if none for a while, we look again then."""
+        if endpoint.state != "enabled":
+            return 0
+        resting_s = endpoint.resting_until_s if state(endpoint.health, now) == "open" else None
+        until_s = max(endpoint.paused_until_s or 0.0, resting_s or 0.0, self._not_before.get(endpoint.name, 0.0))
+        if until_s > now:
+            self._look_again_at(until_s)
+            return 0
+        most = 1 if endpoint.rate is not None else _IN_FLIGHT_PER_ENDPOINT
+        return min(
+            most,
+            room(endpoint.health, now, in_flight=self._under_way(endpoint.name), most=_IN_FLIGHT_PER_ENDPOINT),
+        )
+
+    def _waiting(self, connection: Connection, rooms: dict[str, int], now: float) -> list[Delivery]:
+        """What could leave, the most often tried first where only a few may; never a whole backlog without order."""
+        lanes = [name for name in rooms if self._endpoints[name].ordering != "none"]
+        waiting = queries.lane_heads(connection, lanes)
+        for name in rooms.keys() - set(lanes):
+            most = rooms[name] + self._under_way(name)
+            due = queries.due_deliveries(connection, name, now=now, most=most)
+            if len(due) < most:
+                self._look_again_at(queries.soonest_attempt(connection, name, now=now))
+            waiting += due
+        probing = {name for name in rooms if state(self._endpoints[name].health, now) == "half_open"}
+        return sorted(waiting, key=lambda one: (-one.attempts if one.endpoint in probing else 0, one.id))
+
+    def _leave(self, endpoint: Endpoint, delivery: Delivery, now: float) -> None:
+        if endpoint.rate is not None:
+            following_s = max(self._not_before.get(endpoint.name, 0.0), now) + 1 / endpoint.rate
+            self._not_before[endpoint.name] = following_s
+            self._look_again_at(following_s)
+        self._courier.carry(endpoint, delivery, self._came_back)
+
+    def _look_again_at(self, moment_s: float | None) -> None:
+        if moment_s is not None:
+            self._next_due_s = min(moment_s, self._next_due_s or moment_s)
+
+    def _under_way(self, name: str) -> int:
+        with self._wake:
+            return sum(1 for endpoint, _ in self._in_flight if endpoint == name)
 
     def _all_busy(self) -> bool:
         with self._wake:
             under_way = Counter(name for name, _ in self._in_flight)
         full = under_way.total() >= _IN_FLIGHT_LIMIT
-        return full or all(under_way[name] >= _IN_FLIGHT_PER_ENDPOINT for name in self._names or ("",))
+        return full or all(under_way[name] >= _IN_FLIGHT_PER_ENDPOINT for name in self._endpoints or ("",))
 
     def _reserve(self, delivery: Delivery) -> bool:
         """At most one delivery of a lane is on its way."""
@@ -164,18 +233,23 @@ class Dispatcher:
             with self._wake:
                 for delivery, _ in back:
                     self._in_flight.pop((delivery.endpoint, delivery.lane), None)
+                self._settled += len(back)
+                self._wake.notify_all()
 
     def _write_down(self, back: list[tuple[Delivery, Outcome]]) -> None:
         if not back:
             return
-        now = self._clock.now()
+        now, decided = self._clock.now(), []
         with self._registry.write() as tx:
             for delivery, outcome in back:
-                decision = decide(delivery.attempts + 1, outcome, now, random.random())  # noqa: S311  # only spreads
+                spread = random.random()  # noqa: S311  only spreads
+                decision = decide(delivery.attempts + 1, outcome, now, spread, self._rules.schedule, self._rules.jitter)
                 self._record(tx, delivery, outcome, decision)
-                log.debug(
-                    "delivery.attempted", endpoint=delivery.endpoint, event_id=delivery.event_id, why=decision.reason
-                )
+                self._note_health(tx, delivery, outcome, decision, now)
+                decided.append((delivery, outcome, decision))
+        for delivery, outcome, decision in decided:
+            log.debug("delivery.attempted", endpoint=delivery.endpoint, event_id=delivery.event_id, why=decision.reason)
+            self._on_attempt(delivery, outcome, decision)
 
     def _record(self, tx: Writer, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         outbox.record_attempt(
@@ -186,25 +260,43 @@ class Dispatcher:
             at=tx.now,
             status=outcome.status,
             error=None if decision.state == "delivered" else decision.reason,
+            reason=decision.reason,
+            warning=decision.warning,
             duration_ms=outcome.duration_ms,
+            request_head=outcome.request_head,
             response_head=outcome.response_head,
         )
         if decision.pause_endpoint_until is not None:
             outbox.pause_endpoint(tx.connection, delivery.endpoint, until_s=decision.pause_endpoint_until)
         if decision.event is not None:
             self._tell(tx, delivery, _TELLS[decision.event], decision)
-        if decision.disable_endpoint:
-            outbox.set_endpoint_state(tx.connection, [delivery.endpoint], state="disabled", reason=decision.reason)
-            self._tell(tx, delivery, said.WebhookEndpointDisabled, decision)
 
-    def _tell(self, tx: Writer, delivery: Delivery, kind: type[said.WebhookData], decision: Decision) -> None:
-        due = decision.next_attempt_at
+    def _note_health(self, tx: Writer, delivery: Delivery, outcome: Outcome, decision: Decision, now: float) -> None:
+        """Where all is well and was well, nothing is read or written."""
+        seen = self._endpoints.get(delivery.endpoint)
+        if not failed(outcome) and not decision.disable_endpoint and seen is not None and seen.health == WELL:
+            return
+        noted = health.note(tx, delivery.endpoint, outcome, decision, now, self._rules.disable_after_s)
+        if noted.endpoint is not None:
+            self._endpoints[delivery.endpoint] = noted.endpoint
+        if noted.disabled is not None:
+            self._tell(tx, delivery, said.WebhookEndpointDisabled, decision, last_error=noted.disabled)
+
+    def _tell(
+        self,
+        tx: Writer,
+        delivery: Delivery,
+        kind: type[said.WebhookData],
+        decision: Decision,
+        last_error: str | None = None,
+    ) -> None:
+        due, reason = decision.next_attempt_at, None if decision.state == "delivered" else decision.reason
         tx.emit(
             kind(
                 endpoint=delivery.endpoint,
                 event_id=delivery.event_id,
                 attempts=delivery.attempts + 1,
-                last_error=None if decision.state == "delivered" else decision.reason,
+                last_error=last_error or reason,
                 next_attempt_at=None if due is None else rfc3339(due),
             ),
             correlation_id=delivery.event_id,

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from packd.registry import outbox, queries
+from packd.registry import outbox, queries, redelivery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from packd.registry.registry import Registry
+    from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Endpoint
 
+ROTATION_S: Final = 86_400.0  # so long the secret that was replaced signs beside the new one
 
-def follow_configuration(registry: Registry, wanted: Iterable[Endpoint]) -> None:
-    """Make, change and remove endpoints so that those of origin `config` are exactly `wanted`.
 
-    An endpoint that is in the file again goes on where it stopped. One that was disabled because its receiver asked
-    for that stays so until its address changes.
+def follow_configuration(registry: Registry, wanted: Iterable[Endpoint], *, now_s: float | None = None) -> None:
+    """Make, change and remove endpoints so that those of origin `config` are exactly `wanted`; `now_s`: Unix seconds.
+
+    An endpoint that is in the file again goes on where it stopped. One that was disabled stays so until its address
+    changes or somebody enables it. A secret that was replaced goes on signing for a day, so that receivers can follow.
     """
     listed = {endpoint.name: endpoint for endpoint in wanted}
     with registry.write() as tx:
         known = {one.name: one for one in queries.every_endpoint_ever(tx.connection)}
         for name, endpoint in listed.items():
-            before = known.get(name)
-            stays = before is not None and before.state == "disabled" and before.url == endpoint.url
-            if before is not None and stays:
-                endpoint = replace(endpoint, state=before.state, state_reason=before.state_reason)  # noqa: PLW2901
-            outbox.save_endpoint(tx.connection, endpoint)
-        gone = [name for name, one in known.items() if one.origin == "config" and name not in listed]
+            _follow(tx, known.get(name), endpoint, time.time() if now_s is None else now_s)
+        gone = [one.name for one in known.values() if _was_configured(one) and one.name not in listed]
         outbox.set_endpoint_state(
             tx.connection, gone, state="removed", reason="it is not in the configuration any more"
         )
+
+
+def _follow(tx: Writer, before: Endpoint | None, endpoint: Endpoint, now_s: float) -> None:
+    if before is not None and before.state == "disabled" and before.url == endpoint.url:
+        endpoint = replace(endpoint, state=before.state, state_reason=before.state_reason)
+    outbox.save_endpoint(tx.connection, endpoint)
+    if before is not None and before.state != "removed" and before.secret != endpoint.secret:
+        redelivery.set_secret(tx.connection, before, endpoint.secret, previous_until_s=now_s + ROTATION_S)
+
+
+def _was_configured(endpoint: Endpoint) -> bool:
+    return endpoint.origin == "config" and endpoint.state != "removed"

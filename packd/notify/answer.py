@@ -1,4 +1,4 @@
-"""What an endpoint answered, made fit to be kept and shown: short, printable, without secrets. Pure."""
+"""What was sent and what was answered, made fit to be kept and shown: short, printable, without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT: Final = 2048  # characters of an answer's head that are kept
 _BODY_LIMIT: Final = 1024  # bytes of the body that may be part of it
-_HIDDEN: Final = "***"
+HIDDEN: Final = "***"
 _LEAST_HIDDEN: Final = 6  # a shorter value would be found everywhere, and is no secret
 
 _SECRET_NAME: Final = re.compile(r"auth|cookie|token|secret|key|credential|session|signature", re.IGNORECASE)
@@ -28,7 +28,7 @@ def head(status_line: str, headers: Iterable[tuple[str, str]], body: bytes, hide
     lines = [status_line]
     length = len(status_line)
     for name, value in headers:
-        line = f"{name}: {_HIDDEN if _sounds_secret(name) else value}"
+        line = f"{name}: {HIDDEN if _sounds_secret(name) else value}"
         lines.append(line)
         length += len(line)
         if length > HEAD_LIMIT:
@@ -43,10 +43,10 @@ def _sounds_secret(name: str) -> bool:
 
 
 def _without(text: str, hide: Iterable[str]) -> str:
-    text = _SECRET_TEXT.sub(_HIDDEN, text)
+    text = _SECRET_TEXT.sub(HIDDEN, text)
     for value in hide:
         if len(value) >= _LEAST_HIDDEN:
-            text = text.replace(value, _HIDDEN)
+            text = text.replace(value, HIDDEN)
     return text
 
 

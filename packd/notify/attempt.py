@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ssl
 
+    from packd.notify.signature import Secret
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -16,7 +18,7 @@ class Attempt:
     url: str
     event_id: str  # the `webhook-id`
     body: bytes  # the exact bytes, the same on every attempt
-    secrets: tuple[bytes, ...] = field(repr=False)  # the newest first; the one before it while it is being rotated
+    secrets: tuple[Secret, ...] = field(repr=False)  # the newest first; the one before it while it is being rotated
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # extra ones of the endpoint
     allow_private: bool = False  # loopback and private networks may be connected to
     connect_timeout_s: float = 5.0  # to find the address, connect and agree on TLS

@@ -12,16 +12,20 @@ import errno
 import socket
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from packd.domain.addresses import refusal
 from packd.domain.deliveries import Directive, Outcome, retry_after
-from packd.notify import answer, signature, target
+from packd.domain.targets import headers_fault, url_fault
+from packd.notify import answer, signature
 from packd.notify.attempt import Attempt
+from packd.notify.ed25519 import SigningKey
+from packd.notify.envelope import content_type
 from packd.notify.resolver import resolve, system_lookup
 
 if TYPE_CHECKING:
@@ -40,8 +44,9 @@ _KEEP_ALIVE_S: Final = 4.0
 
 @dataclass(kw_only=True)
 class _Answer:
-    """What is known of the answer so far: still there when the exchange breaks off."""
+    """What is known of the exchange so far: still there when it breaks off."""
 
+    sent: list[tuple[str, str]] = field(default_factory=list)  # the request's headers
     status_line: str = ""
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -96,11 +101,16 @@ class Sender:
         """POST it once. Every failure is an Outcome; raises only RuntimeError when not started."""
         if not self._sessions:
             raise RuntimeError("the sender has not been started")
-        fault = target.url_fault(attempt.url) or target.headers_fault(attempt.headers)
-        if fault:
+        if fault := url_fault(attempt.url):
+            return Outcome(error=f"the URL {fault}")
+        if fault := headers_fault(attempt.headers):
             return Outcome(error=fault)
         started = time.perf_counter()
         received = _Answer()
+        try:
+            received.sent = self._headers(attempt)
+        except ValueError as fault:
+            return Outcome(error=str(fault))
         error = await self._exchange(attempt, received)
         return self._outcome(attempt, received, error, (time.perf_counter() - started) * 1000)
 
@@ -117,7 +127,7 @@ class Sender:
         async with self._sessions[attempt.allow_private].post(
             attempt.url,
             data=attempt.body,
-            headers=self._headers(attempt),
+            headers=received.sent,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=attempt.connect_timeout_s),
             ssl=attempt.tls or True,
@@ -128,7 +138,7 @@ class Sender:
     def _headers(self, attempt: Attempt) -> list[tuple[str, str]]:
         signed = signature.headers(attempt.secrets, attempt.event_id, int(self._clock()), attempt.body)
         return [
-            ("Content-Type", "application/json"),
+            ("Content-Type", content_type(attempt.body)),
             ("User-Agent", self._user_agent),
             ("Accept-Encoding", "identity"),
             *signed.items(),
@@ -140,7 +150,8 @@ class Sender:
             status=received.status,
             error=error,
             duration_ms=round(duration_ms, 3),
-            response_head=_head(attempt, received),
+            request_head=_request_head(attempt, received),
+            response_head=_response_head(attempt, received),
             content_type=received.content_type,
             retry_after_s=retry_after(received.retry_after, self._clock()),
             directive=cast("Directive", received.directive) if received.directive in _DIRECTIVES else None,
@@ -219,12 +230,25 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(taken)
 
 
-def _head(attempt: Attempt, received: _Answer) -> str:
+def _request_head(attempt: Attempt, received: _Answer) -> str:
+    path = urlsplit(attempt.url)._replace(scheme="", netloc="", fragment="").geturl() or "/"
+    length = ("Content-Length", str(len(attempt.body)))
+    line = f"POST {path} to {urlsplit(attempt.url).netloc}"
+    own = {name.lower() for name, _ in attempt.headers}
+    shown = [(name, answer.HIDDEN if name.lower() in own else value) for name, value in received.sent]
+    return answer.head(line, [*shown, length], b"", _hidden(attempt))
+
+
+def _response_head(attempt: Attempt, received: _Answer) -> str:
     if received.status is None:
         return ""
-    secrets = [base64.b64encode(secret).decode() for secret in attempt.secrets]
-    values = [value for _, value in attempt.headers]
-    return answer.head(received.status_line, received.headers, received.body, [*secrets, *values])
+    return answer.head(received.status_line, received.headers, received.body, _hidden(attempt))
+
+
+def _hidden(attempt: Attempt) -> list[str]:
+    """Whatever is to be hidden wherever it stands."""
+    keys = [secret.seed if isinstance(secret, SigningKey) else secret for secret in attempt.secrets]
+    return [*(base64.b64encode(key).decode() for key in keys), *(value for _, value in attempt.headers)]
 
 
 def _words(error: Exception, attempt: Attempt, *, answered: bool) -> str:

@@ -1,7 +1,8 @@
 """Sign and verify as Standard Webhooks 1.0.0 says (its sections "Signature scheme" and "Webhook headers"). Pure.
 
-The signature is an HMAC-SHA256 over `<id>.<timestamp>.<body>`; several, separated by spaces, while a secret is being
-rotated. A secret is written `whsec_` and the base64 of 24 to 64 random bytes.
+The signature `v1` is an HMAC-SHA256 over `<id>.<timestamp>.<body>`, `v1a` an Ed25519 signature of the same; several,
+separated by spaces, while a secret is being rotated. A secret is written `whsec_` and the base64 of 24 to 64 random
+bytes; the keys of `v1a` are `whsk_…` for packd and `whpk_…` for receivers.
 """
 
 from __future__ import annotations
@@ -13,10 +14,25 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from packd.notify.ed25519 import (
+    PRIVATE_PREFIX,
+    PUBLIC_PREFIX,
+    SEED_BYTES,
+    BadKeyError,
+    SigningKey,
+    VerifyKey,
+    signing_key,
+    verify_key,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+Secret = bytes | SigningKey  # what packd signs with
+Trusted = bytes | SigningKey | VerifyKey  # what a receiver verifies with
+Scheme = Literal["v1", "v1a"]
 
 ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
@@ -27,6 +43,7 @@ TOLERANCE_S: Final = 300  # how far apart two clocks, and an attempt and its arr
 
 _PREFIX: Final = "whsec_"
 _VERSION: Final = "v1"
+_ASYMMETRIC: Final = "v1a"
 _LEAST, _MOST = 24, 64  # bytes of a secret
 _UNIX_SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
@@ -73,19 +90,59 @@ def decode_secret(text: str) -> bytes:
     return secret
 
 
+def decode(text: str) -> Secret:
+    """What to sign with, from `whsec_…` or `whsk_…`. Raises BadSecretError."""
+    if not text.strip().startswith(PRIVATE_PREFIX):
+        return decode_secret(text)
+    try:
+        return signing_key(text)
+    except BadKeyError as wrong:
+        raise BadSecretError(str(wrong)) from None
+
+
+def decode_trusted(text: str) -> Trusted:
+    """What to verify with: as `decode`, or the public key `whpk_…`. Raises BadSecretError."""
+    if not text.strip().startswith(PUBLIC_PREFIX):
+        return decode(text)
+    try:
+        return verify_key(text)
+    except BadKeyError as wrong:
+        raise BadSecretError(str(wrong)) from None
+
+
+def new_secret(scheme: Scheme, random: Callable[[int], bytes]) -> str:
+    """The text of a fresh one; `random` gives as many random bytes as it is asked for."""
+    if scheme == _ASYMMETRIC:
+        return str(SigningKey(seed=random(SEED_BYTES)))
+    return encode_secret(random(NEW_SECRET_BYTES))
+
+
+def public_key(text: str) -> str | None:
+    """The `whpk_…` that belongs to a `whsk_…`; None for a shared secret."""
+    secret = decode(text)
+    return str(secret.public) if isinstance(secret, SigningKey) else None
+
+
 def _check_length(secret: bytes) -> None:
     if not _LEAST <= len(secret) <= _MOST:
         raise BadSecretError(f"a webhook secret must be {_LEAST} to {_MOST} bytes long, this one has {len(secret)}")
 
 
-def sign(secrets: Sequence[bytes], event_id: str, timestamp: int, body: bytes) -> str:
+def sign(secrets: Sequence[Secret], event_id: str, timestamp: int, body: bytes) -> str:
     """The value of `webhook-signature`: one signature a secret, the newest first. `timestamp` in Unix seconds."""
     if not secrets:
         raise ValueError("a webhook cannot be signed without a secret")
-    return " ".join(f"{_VERSION},{_hmac(secret, event_id, str(timestamp), body)}" for secret in secrets)
+    return " ".join(_signature(secret, event_id, str(timestamp), body) for secret in secrets)
 
 
-def headers(secrets: Sequence[bytes], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+def _signature(secret: Secret, event_id: str, timestamp: str, body: bytes) -> str:
+    if isinstance(secret, SigningKey):
+        signature = secret.sign(_signed_content(event_id, timestamp, body))
+        return f"{_ASYMMETRIC},{base64.b64encode(signature).decode()}"
+    return f"{_VERSION},{_hmac(secret, event_id, timestamp, body)}"
+
+
+def headers(secrets: Sequence[Secret], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The three headers that a webhook must have; `timestamp` is the attempt's, in Unix seconds."""
     return {
         ID: event_id,
@@ -95,7 +152,7 @@ def headers(secrets: Sequence[bytes], event_id: str, timestamp: int, body: bytes
 
 
 def verify(
-    headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: float, *, tolerance_s: float = TOLERANCE_S
+    headers: Mapping[str, str], body: bytes, secrets: Sequence[Trusted], now: float, *, tolerance_s: float = TOLERANCE_S
 ) -> Fault | None:
     """None when the webhook was signed with one of these secrets and not long ago, else why it cannot be trusted.
 
@@ -106,8 +163,8 @@ def verify(
     if missing:
         return Fault(code=FaultCode.MISSING_HEADER, sentence=f"there is no {' and no '.join(missing)} header")
     event_id, timestamp = lowered[ID], lowered[TIMESTAMP]
-    given = [value for version, _, value in _parts(lowered[SIGNATURE]) if version == _VERSION]
-    return _time_fault(timestamp, now, tolerance_s) or _signature_fault(given, secrets, event_id, timestamp, body)
+    parts = [(version, value) for version, _, value in _parts(lowered[SIGNATURE])]
+    return _time_fault(timestamp, now, tolerance_s) or _signature_fault(parts, secrets, event_id, timestamp, body)
 
 
 def _parts(signatures: str) -> Iterable[tuple[str, str, str]]:
@@ -135,13 +192,30 @@ def _time_fault(timestamp: str, now: float, tolerance_s: float) -> Fault | None:
 
 
 def _signature_fault(
-    given: Sequence[str], secrets: Sequence[bytes], event_id: str, timestamp: str, body: bytes
+    parts: Sequence[tuple[str, str]], secrets: Sequence[Trusted], event_id: str, timestamp: str, body: bytes
 ) -> Fault | None:
-    if not given:
-        return Fault(code=FaultCode.NO_SIGNATURE, sentence=f"{SIGNATURE} holds no signature of the scheme {_VERSION!r}")
-    if _signed(given, secrets, event_id, timestamp, body):
+    shared = [secret for secret in secrets if isinstance(secret, bytes)]
+    keys = [one.public if isinstance(one, SigningKey) else one for one in secrets if not isinstance(one, bytes)]
+    given = [value for version, value in parts if version == _VERSION and shared]
+    asymmetric = [value for version, value in parts if version == _ASYMMETRIC and keys]
+    if not given and not asymmetric:
+        wanted = " or ".join(repr(name) for name, held in ((_VERSION, shared), (_ASYMMETRIC, keys)) if held)
+        return Fault(code=FaultCode.NO_SIGNATURE, sentence=f"{SIGNATURE} holds no signature of the scheme {wanted}")
+    if _signed(given, shared, event_id, timestamp, body) or _verified(asymmetric, keys, event_id, timestamp, body):
         return None
-    return Fault(code=FaultCode.MISMATCH, sentence=_why_mismatch(given, secrets, event_id, timestamp, body))
+    return Fault(code=FaultCode.MISMATCH, sentence=_why_mismatch(given, shared, event_id, timestamp, body))
+
+
+def _verified(given: Sequence[str], keys: Sequence[VerifyKey], event_id: str, timestamp: str, body: bytes) -> bool:
+    content = _signed_content(event_id, timestamp, body)
+    return any(key.verifies(_unpacked(signature), content) for key in keys for signature in given)
+
+
+def _unpacked(signature: str) -> bytes:
+    try:
+        return base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _signed(given: Sequence[str], secrets: Sequence[bytes], event_id: str, timestamp: str, body: bytes) -> bool:
@@ -172,5 +246,8 @@ def _written_again(body: bytes) -> bytes:
 
 
 def _hmac(secret: bytes, event_id: str, timestamp: str, body: bytes) -> str:
-    signed = f"{event_id}.{timestamp}.".encode() + body
-    return base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
+    return base64.b64encode(hmac.digest(secret, _signed_content(event_id, timestamp, body), "sha256")).decode()
+
+
+def _signed_content(event_id: str, timestamp: str, body: bytes) -> bytes:
+    return f"{event_id}.{timestamp}.".encode() + body

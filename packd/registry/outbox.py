@@ -41,7 +41,7 @@ class Outbox:
 
     source: str  # which daemon says so, as a URI: the `source` of every envelope
     new_id: Callable[[], str]  # a fresh "evt_<ULID>"
-    webhook_body: Callable[[str, int], bytes]  # (envelope JSON, endpoint_seq) → the exact bytes to send
+    webhook_body: Callable[[str, int, str], bytes]  # (envelope JSON, endpoint_seq, format) → the exact bytes to send
 
     def append(
         self,
@@ -68,21 +68,25 @@ class Outbox:
         _INSERT_EVENT.run(connection, vars(event))
         for endpoint in queries.all_endpoints(connection):
             if subscribes(endpoint.types, endpoint.packs, event.type, subject, endpoint=endpoint.name):
-                self._fan_out(connection, event, endpoint)
+                self.fan_out(connection, event, endpoint)
         return event
 
-    def _fan_out(self, connection: Connection, event: StoredEvent, endpoint: Endpoint) -> None:
+    def fan_out(self, connection: Connection, event: StoredEvent, endpoint: Endpoint) -> None:
+        """The event's delivery to this endpoint, with the next of its places."""
         endpoint_seq = endpoint.last_endpoint_seq + 1
         _COUNT_UP.run(connection, {"of_name": endpoint.name, "last_endpoint_seq": endpoint_seq})
         delivery = {
             "endpoint": endpoint.name,
             "event_seq": event.seq,
             "event_id": event.id,
+            "event_type": event.type,
+            "subject": event.subject,
             "endpoint_seq": endpoint_seq,
             "lane": _lane(endpoint, event),
-            "body": self.webhook_body(event.body, endpoint_seq),
+            "body": self.webhook_body(event.body, endpoint_seq, endpoint.format),
             "state": "pending",
             "attempts": 0,
+            "earlier_attempts": 0,
             "created_at": event.timestamp,
         }
         _INSERT_DELIVERY.run(connection, delivery)
@@ -105,15 +109,28 @@ def _lane(endpoint: Endpoint, event: StoredEvent) -> str:
 
 
 def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
-    """Make or change an endpoint; its counter and its waiting deliveries stay, and so does the pause of its address."""
+    """Make or change an endpoint; its counter and its waiting deliveries stay, and so does what its address has earned."""
     known = queries.endpoint(connection, endpoint.name)
     if known is None:
         connection.execute(insert(endpoints).values(asdict(endpoint)))
         return
-    paused_until_s = known.paused_until_s if known.url == endpoint.url else None
-    wanted = replace(endpoint, last_endpoint_seq=known.last_endpoint_seq, paused_until_s=paused_until_s)
+    kept = {name: getattr(known, name) for name in (_HISTORY if known.url == endpoint.url else _HISTORY[:3])}
+    wanted = replace(endpoint, **kept)
     if wanted != known:
         connection.execute(update(endpoints).where(endpoints.c.name == wanted.name).values(asdict(wanted)))
+
+
+# What happened to an endpoint; the first three belong to it whatever its address.
+_HISTORY: Final = (
+    "last_endpoint_seq",
+    "previous_secret",
+    "previous_secret_until_s",
+    "paused_until_s",
+    "failures",
+    "failing_since_s",
+    "rest_s",
+    "resting_until_s",
+)
 
 
 def record_attempt(
@@ -127,16 +144,22 @@ def record_attempt(
     error: str | None,
     duration_ms: float,
     response_head: str | None,
+    request_head: str | None = None,
+    reason: str = "",
+    warning: str | None = None,
 ) -> None:
     """One attempt was made; this is what came of it and what follows."""
     number = delivery.attempts + 1
     attempt = {
         "delivery_id": delivery.id,
-        "number": number,
+        "number": delivery.earlier_attempts + number,
         "at": at,
         "status": status,
         "error": error,
+        "reason": reason or error or "",
+        "warning": warning,
         "duration_ms": duration_ms,
+        "request_head": request_head,
         "response_head": response_head,
     }
     follows = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from packd.domain.breaker import Health
 from packd.domain.lifecycle import Phase
 
 DropKind = Literal["folder", "archive", "link"]
@@ -125,9 +126,35 @@ class Endpoint:
     origin: str  # config, api
     allow_private: bool  # loopback and private networks may be connected to
     timeout_s: float  # for a whole attempt, the answer included
-    headers: tuple[tuple[str, str], ...]  # more request headers; never shown
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # more request headers; never shown
+    format: str = "standard"  # standard, cloudevents
+    rate: float | None = None  # deliveries a second at most; None: as many as it takes
+    tls: dict[str, str | None] | None = field(default=None, repr=False)  # ca, certificate, key; PEM
+    # From here on it is what happened to it, not what somebody wants of it.
     last_endpoint_seq: int = 0
     paused_until_s: float | None = None
+    previous_secret: str | None = field(default=None, repr=False)
+    previous_secret_until_s: float | None = None
+    failures: int = 0
+    failing_since_s: float | None = None
+    rest_s: float = 0.0
+    resting_until_s: float | None = None
+
+    @property
+    def health(self) -> Health:
+        """What the newest attempts say of it."""
+        return Health(
+            failures=self.failures,
+            failing_since_s=self.failing_since_s,
+            rest_s=self.rest_s,
+            resting_until_s=self.resting_until_s,
+        )
+
+    def secrets(self, now: float) -> tuple[str, ...]:
+        """What signs `now`: the newest first, and the one before it while it is being rotated."""
+        if self.previous_secret is None or (self.previous_secret_until_s or 0.0) <= now:
+            return (self.secret,)
+        return (self.secret, self.previous_secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +165,14 @@ class Delivery:
     endpoint: str
     event_seq: int
     event_id: str
+    event_type: str
+    subject: str
     endpoint_seq: int
     lane: str
     body: bytes
-    state: str
-    attempts: int
+    state: str  # pending, delivered, exhausted, aborted
+    attempts: int  # since it was told, or told to be sent again, last
+    earlier_attempts: int  # before that
     next_attempt_at_s: float | None
     last_error: str | None
     created_at: str

@@ -197,8 +197,18 @@ endpoints = Table(
     Column("allow_private", Boolean, nullable=False),
     Column("timeout_s", Float, nullable=False),
     Column("headers", JSON, nullable=False),  # [[name, value]], never shown
+    Column("format", AnyText, nullable=False),
+    Column("rate", Float),  # deliveries a second at most; NULL: as many as it takes
+    Column("tls", JSON(none_as_null=True)),  # {ca, certificate, key} as PEM, the key never shown
     Column("last_endpoint_seq", Integer, nullable=False),
     Column("paused_until_s", Float),  # it asked to be left alone until then
+    Column("previous_secret", AnyText),  # signs too, until the moment below
+    Column("previous_secret_until_s", Float),
+    Column("failures", Integer, nullable=False),  # attempts in a row, of whatever deliveries
+    Column("failing_since_s", Float),  # the first of these
+    Column("rest_s", Float, nullable=False),  # how long it was left alone last; 0: the breaker is closed
+    Column("resting_until_s", Float),
+    CheckConstraint(_one_of("format", ("standard", "cloudevents")), name="format"),
     CheckConstraint(_one_of("ordering", ("pack", "strict", "none")), name="ordering"),
     CheckConstraint(_one_of("state", ("enabled", "disabled", "removed")), name="state"),
 )
@@ -210,11 +220,14 @@ deliveries = Table(
     Column("endpoint", AnyText, ForeignKey("endpoints.name"), nullable=False),
     Column("event_seq", Integer, nullable=False),
     Column("event_id", AnyText, nullable=False),
+    Column("event_type", AnyText, nullable=False),
+    Column("subject", AnyText, nullable=False),
     Column("endpoint_seq", Integer, nullable=False),
     Column("lane", AnyText, nullable=False),  # deliveries of one lane leave in order: the subject, or one for all
     Column("body", LargeBinary, nullable=False),  # the exact bytes, the same on every attempt
     Column("state", AnyText, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),  # since it was told, or told to be sent again, last
+    Column("earlier_attempts", Integer, nullable=False),  # before that
     Column("next_attempt_at_s", Float),  # NULL: at once
     Column("last_error", AnyText),
     Column("created_at", AnyText, nullable=False),
@@ -224,6 +237,10 @@ deliveries = Table(
     CheckConstraint(_one_of("state", ("pending", "delivered", "exhausted", "aborted")), name="state"),
     Index("ix_deliveries_pending", "endpoint", "lane", "endpoint_seq", sqlite_where=text(IS_PENDING),
           postgresql_where=text(IS_PENDING)),
+    # Where every delivery has a lane of its own, the first few must be found without reading all of them.
+    Index("ix_deliveries_waiting", "endpoint", "endpoint_seq", sqlite_where=text(IS_PENDING),
+          postgresql_where=text(IS_PENDING)),
+    Index("ix_deliveries_event", "event_id"),
 )  # fmt: skip
 
 attempts = Table(
@@ -234,6 +251,9 @@ attempts = Table(
     Column("at", AnyText, nullable=False),
     Column("status", Integer),  # HTTP status; NULL: no answer
     Column("error", AnyText),
+    Column("reason", AnyText, nullable=False),  # the decision that followed, as a sentence
+    Column("warning", AnyText),  # it arrived, but something is odd
     Column("duration_ms", Float, nullable=False),
+    Column("request_head", AnyText),
     Column("response_head", AnyText),
 )

@@ -30,6 +30,7 @@ from packd.domain.reports import Case, Report, SuiteReport
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
 from packd.flow.runs import OnCase
+from packd.notify.envelope import webhook_body
 from packd.registry import queries
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
@@ -257,9 +258,7 @@ def made_ground() -> Iterator[Ground]:
     clock = iter(range(10**9))
     registry = Registry(
         database,
-        outbox_of=Outbox(
-            source="packd://here", new_id=lambda: f"evt_{ULID()}", webhook_body=lambda body, _: body.encode()
-        ),
+        outbox_of=Outbox(source="packd://here", new_id=lambda: f"evt_{ULID()}", webhook_body=webhook_body),
         now=lambda: NOW_S + next(clock) / 1000,
     )
     feed, asked, ready = Feed(0), Asked(registry), threading.Event()

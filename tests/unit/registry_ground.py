@@ -25,7 +25,7 @@ from ulid import ULID
 from packd.domain.event_data import PackDiscovered
 from packd.domain.event_parts import PackInfo
 from packd.domain.lifecycle import Phase
-from packd.notify.envelope import body
+from packd.notify.envelope import webhook_body
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
@@ -59,7 +59,7 @@ class Ground:
 
     def another(self, database: Database) -> Registry:
         """One more registry, as another daemon would have it on the same database."""
-        outbox = Outbox(source="packd://here", new_id=lambda: f"evt_{ULID()}", webhook_body=body)
+        outbox = Outbox(source="packd://here", new_id=lambda: f"evt_{ULID()}", webhook_body=webhook_body)
         return Registry(database, outbox_of=outbox, now=lambda: self.now_s)
 
     def add(self, revision: Revision, *, drop: str | None = None) -> Revision:

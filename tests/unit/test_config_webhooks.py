@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from packd.config import BadConfig, Settings, effective, load
-from packd.notify.target import headers_fault, url_fault
+from packd.domain.targets import headers_fault, url_fault
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -48,7 +48,8 @@ def say(ground: Ground, *said: EventData | str) -> list[StoredEvent]:
 def heads(ground: Ground) -> list[tuple[str, int]]:
     """(endpoint, endpoint_seq) of what may leave next."""
     with ground.registry.read() as connection:
-        return [(one.endpoint, one.endpoint_seq) for one in queries.next_deliveries(connection)]
+        names = [one.name for one in queries.all_endpoints(connection) if one.state == "enabled"]
+        return [(one.endpoint, one.endpoint_seq) for one in queries.lane_heads(connection, names)]
 
 
 def told(ground: Ground, name: str = "ops") -> list[Delivery]:

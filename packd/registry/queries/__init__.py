@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from packd.registry.queries.deliveries import DeliveryChoice, backlog, delivery_page, delivery_total, retrying
 from packd.registry.queries.outgoing import (
     all_endpoints,
     attempts_of,
     deliveries_to,
     delivery,
     delivery_counts,
+    due_deliveries,
     endpoint,
     events_after,
     every_endpoint_ever,
+    lane_heads,
     last_errors,
     last_seq,
-    next_deliveries,
     oldest_seq,
+    soonest_attempt,
 )
 from packd.registry.queries.packs import (
     activation_history,
@@ -44,6 +47,7 @@ from packd.registry.queries.packs import (
     waiting_candidates,
     was_ever_active,
 )
+from packd.registry.queries.reading import many
 from packd.registry.queries.runs import (
     RunFilter,
     count_runs,
@@ -60,6 +64,7 @@ from packd.registry.queries.runs import (
 )
 
 __all__ = [
+    "DeliveryChoice",
     "RunFilter",
     "activation_history",
     "active_digests",
@@ -70,6 +75,7 @@ __all__ = [
     "all_drops",
     "all_endpoints",
     "attempts_of",
+    "backlog",
     "candidate",
     "candidates",
     "component_counts",
@@ -78,22 +84,26 @@ __all__ = [
     "deliveries_to",
     "delivery",
     "delivery_counts",
+    "delivery_page",
+    "delivery_total",
     "digests_in_use",
     "digests_of",
     "drop",
     "drops_claiming",
+    "due_deliveries",
     "endpoint",
     "events_after",
     "every_endpoint_ever",
     "fact",
     "finished_run",
+    "lane_heads",
     "last_errors",
     "last_seq",
     "latest_report",
     "latest_revision",
     "latest_revisions",
     "latest_run",
-    "next_deliveries",
+    "many",
     "oldest_seq",
     "pack",
     "pack_of_drop",
@@ -101,12 +111,14 @@ __all__ = [
     "present_packs",
     "report_before",
     "reports_of_content",
+    "retrying",
     "revision",
     "revision_history",
     "rollback_target",
     "run",
     "run_history",
     "run_page",
+    "soonest_attempt",
     "unfinished_runs",
     "waiting_candidates",
     "was_ever_active",

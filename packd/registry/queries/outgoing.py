@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
@@ -12,20 +12,34 @@ from packd.registry.rows import Delivery, Endpoint, StoredEvent
 from packd.registry.tables import IS_PENDING, attempts, deliveries, endpoints, events
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
 _ENDPOINTS = Prepared(select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name))
+_OF_THESE: Final = deliveries.c.endpoint.in_(bindparam("names", expanding=True))
 _HEADS = (
     select(deliveries.c.endpoint, deliveries.c.lane, func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
-    .join(endpoints, endpoints.c.name == deliveries.c.endpoint)
-    .where(text(f"deliveries.{IS_PENDING}"), endpoints.c.state == "enabled")
+    .where(text(f"deliveries.{IS_PENDING}"), _OF_THESE)
     .group_by(deliveries.c.endpoint, deliveries.c.lane)
     .subquery()
 )
-_NEXT_DELIVERIES = Prepared(
+_LANE_HEADS = (
     select(deliveries)
     .join(_HEADS, (deliveries.c.endpoint == _HEADS.c.endpoint) & (deliveries.c.endpoint_seq == _HEADS.c.endpoint_seq))
     .order_by(deliveries.c.id)
+)
+_DUE = Prepared(
+    select(deliveries)
+    .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
+    .where(func.coalesce(deliveries.c.next_attempt_at_s, 0.0) <= bindparam("now"))
+    .order_by(deliveries.c.endpoint_seq)
+    .limit(bindparam("most"))
+)
+_SOONEST = select(func.min(deliveries.c.next_attempt_at_s)).where(
+    text(f"deliveries.{IS_PENDING}"),
+    deliveries.c.endpoint == bindparam("name"),
+    deliveries.c.next_attempt_at_s > bindparam("now"),
 )
 _LAST_ERRORS = (
     select(deliveries.c.endpoint, deliveries.c.last_error)
@@ -63,9 +77,20 @@ def endpoint(connection: Connection, name: str) -> Endpoint | None:
     return one(connection, Endpoint, select(endpoints).where(endpoints.c.name == name))
 
 
-def next_deliveries(connection: Connection) -> list[Delivery]:
-    """The first waiting delivery of every lane of every enabled endpoint: what may leave next."""
-    return many(connection, Delivery, _NEXT_DELIVERIES)
+def lane_heads(connection: Connection, names: Sequence[str]) -> list[Delivery]:
+    """The first waiting delivery of every lane of these endpoints: what may leave next."""
+    return many(connection, Delivery, _LANE_HEADS, names=names) if names else []
+
+
+def due_deliveries(connection: Connection, name: str, *, now: float, most: int) -> list[Delivery]:
+    """The first few that are due of an endpoint where nothing has to be in order."""
+    return many(connection, Delivery, _DUE, name=name, now=now, most=most)
+
+
+def soonest_attempt(connection: Connection, name: str, *, now: float) -> float | None:
+    """When the next of its deliveries becomes due, in Unix seconds; None: none that is not due already."""
+    found: float | None = connection.execute(_SOONEST, {"name": name, "now": now}).scalar()
+    return found
 
 
 def delivery(connection: Connection, delivery_id: int) -> Delivery | None:
