@@ -15,6 +15,7 @@ import structlog
 
 from packd.domain import event_data as said
 from packd.domain.deliveries import Outcome, decide
+from packd.domain.health import Pulse
 from packd.domain.moments import rfc3339
 from packd.registry import outbox, queries
 
@@ -57,6 +58,7 @@ class Dispatcher:
         self._names: frozenset[str] = frozenset()  # the endpoints, as they were last looked at
         self._back: list[tuple[Delivery, Outcome]] = []
         self._busy = False  # looking for what may leave, or writing down what came back
+        self._moved_at = clock.monotonic()  # when that last began
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
@@ -90,6 +92,12 @@ class Dispatcher:
                 lambda: not (self._look or self._busy or self._in_flight or self._back), timeout_s
             )
 
+    def pulse(self) -> Pulse:
+        """It has something to do while it looks for what may leave and writes down what came back."""
+        with self._wake:
+            waiting_s = self._clock.monotonic() - self._moved_at if self._busy else 0.0
+        return Pulse(part="dispatch", alive=self._thread.is_alive(), waiting_s=waiting_s)
+
     def _run(self) -> None:
         while True:
             with self._wake:
@@ -98,7 +106,7 @@ class Dispatcher:
                     return
                 back, self._back = self._back, []
                 looking = not self._stopping
-                self._look, self._busy = False, True
+                self._look, self._busy, self._moved_at = False, True, self._clock.monotonic()
             try:
                 self._settle(back)
                 if looking:
