@@ -6,18 +6,22 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from packd import __version__
+from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
 from packd.flow.announce import announce
 from packd.flow.clock import Clock
 from packd.flow.commands import Commands
+from packd.flow.configuration import Configuration
 from packd.flow.courier import NetworkCourier
 from packd.flow.dispatch import Dispatcher
 from packd.flow.feed import Feed
+from packd.flow.health import Health
 from packd.flow.intake import Intake
 from packd.flow.links import Links
 from packd.flow.markers import Markers
@@ -92,6 +96,12 @@ class Parts:
     commands: Commands
     second_chances: SecondChances
     environments: Environments
+    interpreters: Interpreters
+    markers: Markers
+    runs: Runs
+    health: Health
+    configuration: Configuration
+    status: Status
     clock: Clock
 
 
@@ -132,11 +142,12 @@ def build(settings: Settings) -> Parts:
         stopwatch=stopwatch,
         at_once=os.cpu_count() or 1,
     )
+    markers = Markers(settings.packs_dir, settings.markers)
     projections = Projections(
         registry=registry,
         store=store,
         links=Links(settings.state_dir / "active"),
-        markers=Markers(settings.packs_dir, settings.markers),
+        markers=markers,
     )
     restorer = Restorer(
         enabled=settings.rollback.folder == "restore",
@@ -180,6 +191,18 @@ def build(settings: Settings) -> Parts:
         feed.committed,
     ):
         registry.on_commit(_guarded(listener))
+    health, configuration = (
+        Health(registry=registry, keeper=keeper, watcher=watcher),
+        Configuration(loaded_at=clock.iso()),
+    )
+    health.include(
+        partial(_pulse_of_watcher, watcher),
+        settling.pulse,
+        lambda: lanes.pulse(resting=len(runs.under_way())),
+        lambda: Pulse(part="testrun", alive=executor.alive()),
+        dispatcher.pulse,
+        courier.pulse,
+    )
     status = Status(
         packs_dir=settings.packs_dir,
         state_dir=settings.state_dir,
@@ -191,6 +214,8 @@ def build(settings: Settings) -> Parts:
         runs=runs,
         started_at=clock.iso(),
         isolation=executor.isolation,
+        health=health,
+        configuration=configuration,
     )
     commands = Commands(
         registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, status=status, clock=clock
@@ -217,6 +242,12 @@ def build(settings: Settings) -> Parts:
         commands=commands,
         second_chances=SecondChances(registry=registry, commands=commands, lanes=lanes, clock=clock),
         environments=environments,
+        interpreters=interpreters,
+        markers=markers,
+        runs=runs,
+        health=health,
+        configuration=configuration,
+        status=status,
         clock=clock,
     )
 
@@ -264,6 +295,11 @@ def policy_of(settings: Settings, interpreters: Interpreters) -> Policy:
         allow_network=settings.tests.network == "allow",
         runtime=Runtime(python=interpreters.default.version, node=node_version(), other_pythons=interpreters.versions),
     )
+
+
+def _pulse_of_watcher(watcher: Watcher) -> Pulse:
+    supervised, looked_s_ago = watcher.pulse()
+    return Pulse(part="watch", alive=supervised, waiting_s=looked_s_ago)
 
 
 def _guarded(listener: Committed) -> Committed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -17,12 +16,16 @@ from packd.api.app import create_app
 from packd.api.context import Context
 from packd.api.server import Server
 from packd.api.tail import Tail
+from packd.attending import Attendant, Signals
 from packd.bootstrap import build, configured_endpoints
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.flow.endpoints import follow_configuration
 from packd.flow.reconcile import LANE
 from packd.registry import queries
+from packd.reloading import Reloader, Source
+from packd.service.notify import Notifier
+from packd.service.sockets import inherited
 from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ log = structlog.get_logger("packd")
 _STOP: Final = "last_stop"  # the fact that says how the daemon ended
 _LANES_GRACE_S: Final = 3.0  # for steps that do not wait for a run
 _DELIVERY_GRACE_S: Final = 3.0  # for the delivery in hand
+_SUITES_END_S: Final = 30.0  # at most, to be sure that nothing of a suite is left
+_STEP_S: Final = 10.0  # a step that only writes something down
 _TELLING_S: Final = 30.0  # `--once` waits so long for endpoints to be told
 _SWEEP_EVERY_S: Final = 3600.0
 _SECOND_CHANCES_EVERY_S: Final = 30.0
@@ -47,9 +52,10 @@ class AlreadyRunning(Exception):
     """Another daemon uses this state directory; the message names its pid."""
 
 
-def run(settings: Settings, *, once: bool = False) -> int:
+def run(settings: Settings, *, once: bool = False, source: Source | None = None) -> int:
     """The daemon, until SIGTERM or SIGINT; with `once`, until everything is reconciled.
 
+    `source` says how to read the settings again, for SIGHUP.
     Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
     Raises AlreadyRunning; SchemaMismatch for the database of a newer packd; OSError when a folder can't be made.
     """
@@ -57,41 +63,48 @@ def run(settings: Settings, *, once: bool = False) -> int:
     with _only_daemon(settings.state_dir):
         parts = build(settings)
         try:
-            return _run_once(parts) if once else _run_until_signal(parts)
+            return _run_once(parts) if once else _run_until_signal(parts, source or _fixed(settings))
         finally:
             parts.database.close()
 
 
-def _run_until_signal(parts: Parts) -> int:
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())  # a handler only sets a flag
-    ready = threading.Event()
+def _run_until_signal(parts: Parts, source: Source) -> int:
+    signals, notifier = Signals(), Notifier(os.environ)
+    reloader = Reloader(parts, source)
+    begun, ready = threading.Event(), threading.Event()
     server = _serving(parts, ready)
     _begin(parts)
     server.start()  # early: `packd status` answers while a large folder is still being compared
     parts.watcher.start()  # before comparing, so that what changes meanwhile is not missed
-    parts.lanes.submit(LANE, _first_reconcile, parts, ready)
+    parts.lanes.submit(LANE, _first_reconcile, parts, begun, ready)
     parts.schedule.every(parts.settings.watch.reconcile_every_s, parts.reconciler.request, name="reconcile")
     parts.schedule.every(_SWEEP_EVERY_S, parts.restorer.sweep, name="sweep")
     parts.schedule.every(_SWEEP_EVERY_S, partial(_sweep_environments, parts), name="sweep-environments")
     parts.schedule.every(_SECOND_CHANCES_EVERY_S, parts.second_chances.request, name="second-chances")
     parts.schedule.start()
+    parts.health.include(server.pulse, parts.schedule.pulse)
     log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
-    asked.wait()
-    _stop(parts, server)
+    begun.wait()
+    notifier.ready(f"Comparing {parts.settings.packs_dir} with the registry")
+    Attendant(parts, signals=signals, notifier=notifier, reloader=reloader).attend()
+    _stop(parts, server, notifier)
     return 0
+
+
+def _fixed(settings: Settings) -> Source:
+    """Settings that come from nowhere that could change."""
+    return Source(load=lambda: settings, file=None)
 
 
 def _run_once(parts: Parts) -> int:
     """No watching and no door: compare, carry everything to its end, tell, and say whether all is in use."""
     _begin(parts)
-    _first_reconcile(parts, threading.Event())
+    _first_reconcile(parts, threading.Event(), threading.Event())
     while parts.settling.waiting() or parts.lanes.depth():
         parts.lanes.wait_idle(0.05)
     parts.dispatcher.wait_empty(_TELLING_S)
     unused = _not_in_use(parts)
-    _stop(parts, None)
+    _stop(parts, None, Notifier({}))
     return 1 if unused else 0
 
 
@@ -118,7 +131,8 @@ def _sweep_environments(parts: Parts) -> None:
     parts.lanes.submit("environments", sweep)
 
 
-def _first_reconcile(parts: Parts, ready: threading.Event) -> None:
+def _first_reconcile(parts: Parts, begun: threading.Event, ready: threading.Event) -> None:
+    begun.set()
     with parts.registry.read() as connection:
         before = queries.fact(connection, _STOP)
     reconciled = parts.reconciler.run()
@@ -151,21 +165,29 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
         tail=Tail(parts.feed),
         is_ready=ready.is_set,
         packs_dir=parts.settings.packs_dir,
+        ailments=parts.health.ailments,
     )
-    return Server(create_app(context), parts.settings.socket_path)
+    return Server(create_app(context), parts.settings.socket_path, inherited=inherited(os.environ))
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
-def _stop(parts: Parts, server: Server | None) -> None:
+def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
+    """Each step has a bound, and the supervisor is told of it before: a step is never taken for a daemon that hangs."""
+    notifier.stopping("Draining: no new drops are taken")
+    notifier.extend(_STEP_S)
     with parts.registry.write() as tx:
         tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
     parts.schedule.stop()
     if server is not None:
         parts.watcher.stop()  # nothing new comes in
     parts.settling.stop()
+    notifier.status("Draining: ending the suites that run")
+    notifier.extend(parts.settings.tests.grace_s + _SUITES_END_S)
     parts.executor.close(parts.settings.tests.grace_s)  # running suites end, and are tested again at the next start
+    notifier.status("Draining: finishing the deliveries in hand")
+    notifier.extend(_LANES_GRACE_S + 2 * _DELIVERY_GRACE_S + _STEP_S)
     clean = parts.lanes.stop(_LANES_GRACE_S)
     parts.dispatcher.stop(_DELIVERY_GRACE_S)  # the delivery in hand finishes; the others wait in the registry
     parts.courier.stop()
@@ -174,6 +196,10 @@ def _stop(parts: Parts, server: Server | None) -> None:
     if clean:
         with parts.registry.write() as tx:
             tx.set_fact(_STOP, "clean")
+    notifier.status(
+        "Stopped" if clean else "Stopped; something was still under way and is done again at the next start"
+    )
+    notifier.barrier()
 
 
 def _not_in_use(parts: Parts) -> list[str]:

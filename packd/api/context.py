@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from packd.api.tail import Tail
+from packd.domain.health import Ailment
 from packd.flow.explain import Explanation
 from packd.flow.runs import OnCase
 from packd.registry.registry import Registry
@@ -46,6 +47,7 @@ class Context:
     tail: Tail  # wakes those who wait for events
     is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched
+    ailments: Callable[[], tuple[Ailment, ...]] = tuple  # what is wrong now
 
 
 async def _context(request: Request) -> Context:

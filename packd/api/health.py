@@ -1,15 +1,22 @@
-"""Is it alive, is it ready, is it well: for supervisors, at the root; and the daemon at a glance."""
+"""Is it alive, is it ready, is it well: for supervisors, at the root; and the daemon at a glance.
+
+One set of checks behind all of it, the same that the watchdog goes by: see `packd.flow.health`.
+"""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from packd.api.answer import Answer
-from packd.api.context import InContext
+from packd.api.context import Context, InContext
 from packd.domain.failures import Code, Failure
+from packd.domain.health import Ailment, is_dying
+from packd.domain.health import is_ready as all_ready
 
 router = APIRouter(tags=["health"])
 root_router = APIRouter(tags=["health"])
+
+_COMPARING = "packd is comparing the packs directory with its registry; ask again soon"
 
 
 @router.get("/status")
@@ -19,24 +26,50 @@ def show_status(context: InContext) -> Answer:
 
 
 @root_router.get("/livez")
-async def is_alive() -> Answer:
-    """It answers."""
+def is_alive(context: InContext) -> Answer:
+    """It answers, and none of its parts is dead or stuck; 503 when only a restart would help."""
+    ailments = context.ailments()
+    if is_dying(ailments):
+        raise _refusal([ailment.sentence for ailment in ailments if ailment.grade == "dying"], ailments)
     return Answer({"data": {"status": "alive"}})
 
 
 @root_router.get("/readyz")
-async def is_ready(context: InContext) -> Answer:
-    """The folder was compared with the registry since the start; 503 before that and while it stops."""
+def is_ready(context: InContext) -> Answer:
+    """It can do its work; 503 with the reasons before the first comparison is done, while it stops, and when it can't."""
     if context.tail.closing:
-        raise Failure(Code.UNAVAILABLE, "packd is stopping")
+        raise _refusal(["packd is stopping"], ())
+    ailments = context.ailments()
+    reasons = [ailment.sentence for ailment in ailments if ailment.grade != "degraded"]
     if not context.is_ready():
-        raise Failure(Code.UNAVAILABLE, "packd is comparing the packs directory with its registry; ask again soon")
+        reasons.append(_COMPARING)
+    if reasons:
+        raise _refusal(reasons, ailments)
     return Answer({"data": {"status": "ready"}})
 
 
 @root_router.get("/healthz")
 def is_well(context: InContext) -> Answer:
-    """`ok`, or `degraded` with what is wrong (then 503)."""
-    troubles = list(context.commands.status().get("watch", {}).get("troubles", ()))
-    data = {"status": "degraded" if troubles else "ok", "troubles": troubles}
-    return Answer({"data": data}, status_code=503 if troubles else 200)
+    """`ok`; or `degraded` or `failing` with what is wrong (then 503)."""
+    ailments, troubles = context.ailments(), _troubles(context)
+    data = {
+        "status": "degraded" if troubles and not ailments else _state(ailments),
+        "troubles": troubles,
+        "reasons": [ailment.to_dict() for ailment in ailments],
+    }
+    return Answer({"data": data}, status_code=200 if data["status"] == "ok" else 503)
+
+
+def _troubles(context: Context) -> list[str]:
+    return list(context.commands.status().get("watch", {}).get("troubles", ()))
+
+
+def _state(ailments: tuple[Ailment, ...]) -> str:
+    if not ailments:
+        return "ok"
+    return "degraded" if all_ready(ailments) else "failing"
+
+
+def _refusal(reasons: list[str], ailments: tuple[Ailment, ...]) -> Failure:
+    members = {"reasons": reasons, "ailments": [ailment.to_dict() for ailment in ailments]}
+    return Failure(Code.UNAVAILABLE, "; ".join(reasons), members=members)

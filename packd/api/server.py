@@ -9,6 +9,7 @@ import socket
 import stat
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -16,8 +17,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from packd.domain.failures import Code, Failure
+from packd.domain.health import Pulse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from fastapi import FastAPI
@@ -35,8 +38,17 @@ _START_S: Final = 30.0
 class Server:
     """Call `start` with the daemon's lock held: a socket file that nobody answers at is taken to be a dead daemon's."""
 
-    def __init__(self, app: FastAPI, socket_path: Path, *, grace_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        socket_path: Path,
+        *,
+        grace_s: float = 2.0,
+        inherited: Sequence[socket.socket] = (),
+    ) -> None:
+        """`inherited`: sockets that listen already, as systemd hands them over; then none is made at `socket_path`."""
         self._path = socket_path
+        self._inherited = list(inherited)
         self._tail: Tail = app.state.context.tail
         self._serving = _Serving(app, self._tail, grace_s)
         self._thread: threading.Thread | None = None
@@ -48,9 +60,9 @@ class Server:
 
         Raises Failure when the socket can't be made; the message says why and what to do.
         """
-        bound = _bind(self._path)
-        self._identity = _identity(self._path)
-        self._thread = threading.Thread(target=self._run, args=(bound,), name="api", daemon=True)
+        sockets = self._inherited or [_bind(self._path)]
+        self._identity = None if self._inherited else _identity(self._path)
+        self._thread = threading.Thread(target=self._run, args=(sockets,), name="api", daemon=True)
         self._thread.start()
         if not self._serving.accepting.wait(_START_S) or self._failure is not None:
             self._remove_file()
@@ -65,9 +77,14 @@ class Server:
         self._tail.close()  # wakes the serving loop as well
         self._thread.join()
 
-    def _run(self, bound: socket.socket) -> None:
+    def pulse(self) -> Pulse:
+        """Its loop wakes once a second."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return Pulse(part="api", alive=alive, waiting_s=time.monotonic() - self._serving.ticked_at)
+
+    def _run(self, sockets: list[socket.socket]) -> None:
         try:
-            asyncio.run(self._serving.serve(sockets=[bound]))
+            asyncio.run(self._serving.serve(sockets=sockets))
         except BaseException as failure:  # uvicorn leaves by SystemExit when it can't start
             self._failure = failure
             if self._serving.accepting.is_set():  # nobody waits for this any more, so the log has to say it
@@ -99,6 +116,7 @@ class _Serving(uvicorn.Server):
         )
         self._tail = tail
         self.accepting = threading.Event()
+        self.ticked_at = time.monotonic()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._tail.open(asyncio.get_running_loop())
@@ -109,6 +127,7 @@ class _Serving(uvicorn.Server):
         """Wakes once a second, for the Date header, instead of ten times; and at once when it is to stop."""
         ticks_a_second, counter = 10, 0
         while not await self.on_tick(counter):
+            self.ticked_at = time.monotonic()
             counter += ticks_a_second
             await self._tail.closed(1.0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from packd.domain.failures import Code, Failure
 
 if TYPE_CHECKING:
     from packd.config import Settings
+    from packd.reloading import Source
 
 
 @click.command("run")
@@ -48,6 +50,7 @@ def command(
       packd run packs --once       as a check in CI
     """
     from packd.config import load
+    from packd.reloading import Source
 
     socket_before, state_before = said_before()
     flags = {
@@ -62,10 +65,19 @@ def command(
         note(f"warning: {clean(str(warning))}")
     if sys.stderr.isatty() and not once:
         _welcome(settings)
-    ctx.exit(_run(settings, once=once))
+    source = Source(load=partial(load, config, os.environ, flags), file=_file(config))
+    ctx.exit(_run(settings, once=once, source=source))
 
 
-def _run(settings: Settings, *, once: bool) -> int:
+def _file(config: Path | None) -> Path | None:
+    """The file that is read, whoever named it; where it is does not depend on later changes of folder."""
+    from packd.config import FILE_VARIABLE
+
+    named = config or os.environ.get(FILE_VARIABLE)
+    return Path(named).absolute() if named else None
+
+
+def _run(settings: Settings, *, once: bool, source: Source) -> int:
     """What keeps a daemon from starting is a sentence, not a traceback."""
     from packd.daemon import AlreadyRunning, run
     from packd.logs import configure
@@ -73,7 +85,7 @@ def _run(settings: Settings, *, once: bool) -> int:
 
     configure(settings.log.format, settings.log.level)
     try:
-        return run(settings, once=once)
+        return run(settings, once=once, source=source)
     except AlreadyRunning as refusal:
         raise Failure(Code.CONFLICT, str(refusal)) from refusal
     except (SchemaMismatch, LookupError) as refusal:

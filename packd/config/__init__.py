@@ -3,8 +3,9 @@
 Only the wiring reads settings; rooms take plain values.
 """
 
+from packd.config.changes import changed_keys
 from packd.config.effective import Setting, effective, schema
-from packd.config.layers import BadConfig
+from packd.config.layers import FILE_VARIABLE, BadConfig
 from packd.config.loading import load
 from packd.config.settings import (
     Api,
@@ -21,6 +22,7 @@ from packd.config.settings import (
 )
 
 __all__ = [
+    "FILE_VARIABLE",
     "Api",
     "BadConfig",
     "Limits",
@@ -34,6 +36,7 @@ __all__ = [
     "Suites",
     "Watch",
     "Webhook",
+    "changed_keys",
     "effective",
     "load",
     "schema",

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packd.domain.deliveries import Outcome
+from packd.domain.health import Pulse
 from packd.notify.attempt import Attempt
 from packd.notify.signature import decode
 from packd.notify.tls import Tls, context
@@ -27,6 +28,7 @@ class NetworkCourier:
         self._sender = sender
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="courier", daemon=True)
+        self._asked_at: float | None = None  # monotonic; when its loop was asked for a sign and has not answered yet
 
     def start(self) -> None:
         self._thread.start()
@@ -44,6 +46,18 @@ class NetworkCourier:
     def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
         """Make one attempt; `done` gets its outcome, whatever happens."""
         asyncio.run_coroutine_threadsafe(self._attempt(endpoint, delivery, done), self._loop)
+
+    def pulse(self) -> Pulse:
+        """Its loop answers each time before it is asked again."""
+        now = time.monotonic()
+        if self._asked_at is None and self._thread.is_alive():
+            self._asked_at = now
+            self._loop.call_soon_threadsafe(self._answer)
+        waiting_s = now - self._asked_at if self._asked_at is not None else 0.0
+        return Pulse(part="courier", alive=self._thread.is_alive(), waiting_s=waiting_s)
+
+    def _answer(self) -> None:
+        self._asked_at = None
 
     async def _attempt(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
         try:

@@ -17,8 +17,9 @@ import structlog
 from packd.domain import event_data as said
 from packd.domain.breaker import WELL, room, state
 from packd.domain.deliveries import Outcome, Rules, decide, failed
+from packd.domain.health import Pulse
 from packd.domain.moments import rfc3339
-from packd.flow import health
+from packd.flow import endpoint_health
 from packd.registry import outbox, queries
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Dispatcher:
         self._settled = 0  # how often something that came back was written down
         self._back: list[tuple[Delivery, Outcome]] = []
         self._busy = False  # looking for what may leave, or writing down what came back
+        self._moved_at = clock.monotonic()  # when that last began
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
@@ -117,6 +119,12 @@ class Dispatcher:
                 lambda: not (self._look or self._busy or self._in_flight or self._back), timeout_s
             )
 
+    def pulse(self) -> Pulse:
+        """It has something to do while it looks for what may leave and writes down what came back."""
+        with self._wake:
+            waiting_s = self._clock.monotonic() - self._moved_at if self._busy else 0.0
+        return Pulse(part="dispatch", alive=self._thread.is_alive(), waiting_s=waiting_s)
+
     def _run(self) -> None:
         while True:
             with self._wake:
@@ -125,7 +133,7 @@ class Dispatcher:
                     return
                 back, self._back = self._back, []
                 looking = not self._stopping
-                self._look, self._busy = False, True
+                self._look, self._busy, self._moved_at = False, True, self._clock.monotonic()
             try:
                 self._settle(back)
                 if looking:
@@ -276,7 +284,7 @@ class Dispatcher:
         seen = self._endpoints.get(delivery.endpoint)
         if not failed(outcome) and not decision.disable_endpoint and seen is not None and seen.health == WELL:
             return
-        noted = health.note(tx, delivery.endpoint, outcome, decision, now, self._rules.disable_after_s)
+        noted = endpoint_health.note(tx, delivery.endpoint, outcome, decision, now, self._rules.disable_after_s)
         if noted.endpoint is not None:
             self._endpoints[delivery.endpoint] = noted.endpoint
         if noted.disabled is not None:

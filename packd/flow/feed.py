@@ -32,6 +32,11 @@ class Feed:
         for listener in listeners:
             listener(newest)
 
+    @property
+    def newest(self) -> int:
+        """The number of the newest event."""
+        return self._newest
+
     def wait(self, after: int, timeout_s: float) -> bool:
         """True as soon as there is an event behind `after`; False on time-out."""
         with self._changed:

@@ -25,6 +25,10 @@ class Markers:
         self._packs_dir = packs_dir
         self._mode = mode
 
+    def follow(self, mode: Mode) -> None:
+        """Write these from now on; those that are there are put right when their drop is next looked at."""
+        self._mode = mode
+
     @property
     def tells_of_active(self) -> bool:
         """Is there a marker for packs that are in use, too?"""

@@ -74,6 +74,10 @@ class Pipeline:
             Phase.WAITING: self._wait,
         }
 
+    def follow(self, policy: Policy) -> None:
+        """Decide by this from the next step on."""
+        self._policy = policy
+
     def start(self, ref: str) -> None:
         """Carry the pack's candidate, soon, in its lane."""
         self._lanes.submit(lane(ref), self.carry, ref)

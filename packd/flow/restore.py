@@ -54,6 +54,11 @@ class Restorer:
         self._store = store
         self._lanes = lanes
 
+    def follow(self, *, enabled: bool, kept_hours: float) -> None:
+        """Go by this from now on."""
+        self._enabled = enabled
+        self._kept_s = kept_hours * 3600
+
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events."""
         for event in events:

@@ -51,6 +51,10 @@ class Runs:
         self._lock = threading.Lock()
         self._under_way: dict[str, _UnderWay] = {}
 
+    def follow(self, policy: Policy) -> None:
+        """Decide by this from the next run on."""
+        self._policy = policy
+
     def under_way(self) -> list[str]:
         """The packs whose tests run now."""
         with self._lock:

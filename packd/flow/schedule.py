@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from packd.domain.health import Pulse
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,8 +21,13 @@ class Schedule:
         )
 
     def every(self, seconds: float, ask: Callable[[], None], *, name: str) -> None:
-        """Call `ask` each `seconds`, for the first time after that long."""
-        self._scheduler.add_job(ask, "interval", seconds=seconds, id=name)
+        """Call `ask` each `seconds`, for the first time after that long; in place of what had this name before."""
+        self._scheduler.add_job(ask, "interval", seconds=seconds, id=name, replace_existing=True)
+
+    def pulse(self) -> Pulse:
+        """Its jobs only ask, so all there is to know is whether its thread runs."""
+        thread = getattr(self._scheduler, "_thread", None)
+        return Pulse(part="schedule", alive=thread is not None and thread.is_alive())
 
     def start(self) -> None:
         self._scheduler.start()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from packd.domain.health import Pulse
 from packd.flow.occasion import Occasion, TriggerWord
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class Settling:
         """`take` gets every drop that has settled, `remove` every one that stayed away; both must be quick."""
         self._take, self._remove = take, remove
         self._thread.start()
+
+    def follow(self, *, quiet_s: float, longest_wait_s: float, remove_grace_s: float) -> None:
+        """Go by other times from now on. Raises ValueError unless quiet_s <= longest_wait_s."""
+        with self._wake:
+            self._settler.follow(quiet_s, longest_wait_s)
+            self._grace_s = remove_grace_s
+            self._wake.notify()
 
     def stop(self) -> None:
         with self._wake:
@@ -91,6 +99,13 @@ class Settling:
         with self._wake:
             return len(self._triggers) + len(self._gone) + self._handing_over
 
+    def pulse(self) -> Pulse:
+        """It has something to do when a deadline has passed or drops are being handed over."""
+        with self._wake:
+            until = self._until_next()
+            overdue_s = 0.0 if until is None else max(0.0, -until)
+        return Pulse(part="settle", alive=self._thread.is_alive(), waiting_s=overdue_s)
+
     def _run(self) -> None:
         while True:
             with self._wake:
@@ -98,7 +113,8 @@ class Settling:
                     return
                 settled, gone = self._due()
                 if not settled and not gone:
-                    self._wake.wait(self._until_next())
+                    until = self._until_next()
+                    self._wake.wait(None if until is None else max(0.0, until))
                     continue
                 self._handing_over = len(settled) + len(gone)
                 occasions = [(one.name, self._occasion(one)) for one in settled]
@@ -117,11 +133,12 @@ class Settling:
         return self._settler.due(now), gone
 
     def _until_next(self) -> float | None:
+        """Seconds to the next deadline, negative when it has passed; None when nothing waits."""
         deadlines = [*self._gone.values()]
         following = self._settler.next_deadline()
         if following is not None:
             deadlines.append(following)
-        return max(0.0, min(deadlines) - self._clock.monotonic()) if deadlines else None
+        return min(deadlines) - self._clock.monotonic() if deadlines else None
 
     def _occasion(self, settled: Settled) -> Occasion:
         settle_s = self._clock.monotonic() - settled.first_change

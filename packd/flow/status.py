@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from packd.flow.configuration import Configuration
+    from packd.flow.health import Health
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
     from packd.flow.watchkeeping import Watchkeeper
@@ -38,6 +40,12 @@ class Status:
     runs: Runs
     started_at: str
     isolation: str
+    health: Health
+    configuration: Configuration
+
+    def sentence(self) -> str:
+        """The same in one line."""
+        return sentence(self.view())
 
     def view(self) -> dict[str, Any]:
         with self.registry.read() as connection:
@@ -65,7 +73,21 @@ class Status:
             },
             "endpoints": endpoints,
             "isolation": self.isolation,
+            "health": [ailment.to_dict() for ailment in self.health.ailments()],
+            "configuration": self.configuration.to_dict(),
         }
+
+
+def sentence(view: dict[str, Any]) -> str:
+    """In one line, for `systemctl status`."""
+    packs, queue = view["packs"], view["queue"]
+    counts = [f"{packs['active']} of {packs['total']} packs active"]
+    counts += [f"{packs[kind]} {kind}" for kind in ("testing", "waiting", "refused") if packs[kind]]
+    pending = sum(endpoint["pending"] for endpoint in view["endpoints"])
+    counts += [f"{queue['settling']} settling"] if queue["settling"] else []
+    counts += [f"{pending} deliveries pending"] if pending else []
+    state = "Watching" if view["watch"]["state"] == "watching" else "Polling (degraded)"
+    return f"{state} {view['packs_dir']}: {', '.join(counts)}"
 
 
 def _packs(connection: Connection) -> dict[str, int]:

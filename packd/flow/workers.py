@@ -7,6 +7,7 @@ true when it starts, so one that is still waiting will see whatever the second a
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from packd.domain.failures import Code, Failure
+from packd.domain.health import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,7 @@ class Lanes:
         self._jobs: dict[str, deque[Job]] = {}  # lane → waiting jobs
         self._ready: deque[str] = deque()  # lanes with a job to start
         self._running: set[str] = set()
+        self._moved_at = time.monotonic()  # when a job last began or ended
         self._awaited: set[Future[Any]] = set()  # answers that somebody waits for
         self._stopping = False
         self._threads = [threading.Thread(target=self._work, name=f"lane-{n}", daemon=True) for n in range(threads)]
@@ -87,6 +90,16 @@ class Lanes:
         with self._lock:
             return self._busy()
 
+    def pulse(self, resting: int = 0) -> Pulse:
+        """Lanes are stuck when there is work and none of it begins or ends.
+
+        `resting`: how many jobs wait for something that has a deadline of its own, as a run of tests has.
+        """
+        with self._lock:
+            at_work = len(self._running) > resting or (self._ready and len(self._running) < len(self._threads))
+            waiting_s = time.monotonic() - self._moved_at if at_work else 0.0
+        return Pulse(part="lanes", alive=all(thread.is_alive() for thread in self._threads), waiting_s=waiting_s)
+
     def wait_idle(self, timeout_s: float | None = None) -> bool:
         """Until nothing waits or runs; False on time-out."""
         with self._lock:
@@ -125,11 +138,13 @@ class Lanes:
                 return None
             lane = self._ready.popleft()
             self._running.add(lane)
+            self._moved_at = time.monotonic()
             return lane, self._jobs[lane].popleft()
 
     def _done(self, lane: str) -> None:
         with self._lock:
             self._running.discard(lane)
+            self._moved_at = time.monotonic()
             if self._jobs.get(lane):
                 self._ready.append(lane)
                 self._wake.notify()

@@ -24,6 +24,7 @@ Format = Literal["auto", "console", "json", "journal"]
 Level = Literal["debug", "info", "warning", "error"]
 
 _SAME_LEVEL: Final = {"warn": "warning", "exception": "error", "fatal": "critical"}
+_NUMBERS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _OURS: Final = ("structlog", "packd.logs", "logging")  # frames between the caller and here
 
 
@@ -31,6 +32,7 @@ class _Outlet:
     """What structlog takes for the logger proper. There is one, so that loggers that are cached follow `configure`."""
 
     output: Output = JsonLines(sys.stderr)
+    least: int = 20  # the least level that is shown
 
     def say(self, entry: Entry) -> None:
         self.output.write(entry)
@@ -53,7 +55,7 @@ def configure(
     """Send every entry of at least `level` to `stream` (stderr). Returns the format that was chosen for `auto`.
 
     Libraries that use the standard library's logging are heard from `warning` on. Calling it again redirects all
-    loggers; those already used keep their level. `journal` without a journal gives JSON lines.
+    loggers, those already used as well. `journal` without a journal gives JSON lines.
     """
     stream = sys.stderr if stream is None else stream
     chosen = _chosen(stream, environ, journal_socket) if format == "auto" else format
@@ -61,10 +63,11 @@ def configure(
         chosen = "json"
     before, _OUTLET.output = _OUTLET.output, _output(chosen, stream, environ, journal_socket)
     before.close()
+    _OUTLET.least = _NUMBERS[level]
     _CHAIN[:] = _processors(with_site=chosen == "journal")
     structlog.configure(
         processors=_CHAIN,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),  # cached loggers keep it; _heard knows the level
         logger_factory=lambda *_: _OUTLET,
         cache_logger_on_first_use=True,
     )
@@ -88,12 +91,19 @@ def _output(chosen: Format, stream: TextIO, environ: Mapping[str, str], journal_
 
 def _processors(*, with_site: bool) -> list[Processor]:
     return [
+        _heard,
         structlog.contextvars.merge_contextvars,
         _stamp,
         *([_add_site] if with_site else []),
         structlog.processors.format_exc_info,
         lambda _logger, _method, entry: ((_ordered(entry),), {}),
     ]
+
+
+def _heard(_logger: Any, method: str, entry: EventDict) -> EventDict:
+    if _NUMBERS[_SAME_LEVEL.get(method, method)] < _OUTLET.least:
+        raise structlog.DropEvent
+    return entry
 
 
 def _stamp(_logger: Any, method: str, entry: EventDict) -> EventDict:

@@ -131,6 +131,10 @@ class LocalExecutor:
         """What that rung can't do on this machine, as sentences."""
         return self._sandbox.shortcomings
 
+    def alive(self) -> bool:
+        """Do all its workers run? Each run ends by its own time limit."""
+        return all(worker.is_alive() for worker in self._workers)
+
     def submit(
         self, request: RunRequest, *, cancel: CancelToken, on_case: Callable[[str, Case], None] | None = None
     ) -> Future[Report]:

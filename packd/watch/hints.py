@@ -55,6 +55,8 @@ class WatchState:
     troubles: tuple[Trouble, ...] = ()  # those that are not over
     last_trouble: Trouble | None = None  # the newest one, over or not
     callback_error: str | None = None  # the newest exception that a callback of ours raised; it is a bug
+    supervised: bool = True  # the thread that puts right what goes wrong runs
+    checked_at: float | None = None  # when it last looked, in seconds of time.monotonic(); None before the first time
 
 
 @dataclass(frozen=True, kw_only=True)

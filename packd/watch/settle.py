@@ -52,16 +52,20 @@ class Settler:
 
     def __init__(self, quiet_s: float, longest_wait_s: float) -> None:
         """Raises ValueError unless 0 <= quiet_s <= longest_wait_s."""
+        self.follow(quiet_s, longest_wait_s)
+        self._bursts: dict[str, _Burst] = {}
+        # Pairs (moment, name) that are never later than the burst's true deadline. A touch only moves the deadline
+        # back, so it need not reorder anything: the pair is put right when its moment comes.
+        self._queue: list[tuple[float, str]] = []
+
+    def follow(self, quiet_s: float, longest_wait_s: float) -> None:
+        """Other times, for what changes from now on. Raises as the constructor does."""
         if not 0 <= quiet_s <= longest_wait_s:
             raise ValueError(
                 f"the quiet period ({quiet_s} s) must be between 0 and the longest wait ({longest_wait_s} s)"
             )
         self._quiet = quiet_s
         self._longest = longest_wait_s
-        self._bursts: dict[str, _Burst] = {}
-        # Pairs (moment, name) that are never later than the burst's true deadline. A touch only moves the deadline
-        # back, so it need not reorder anything: the pair is put right when its moment comes.
-        self._queue: list[tuple[float, str]] = []
 
     def touched(self, name: str, now: float, *, age_s: float = 0.0) -> None:
         """Something in the drop changed, `age_s` seconds ago (a scan that finds an old tree need not wait for it)."""

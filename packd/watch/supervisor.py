@@ -95,6 +95,7 @@ class Supervisor:
         self._recount_asked = threading.Event()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._checked_at: float | None = None  # monotonic
         self._thread = threading.Thread(target=self._run, name="packd-watch", daemon=True)
 
     def start(self) -> None:
@@ -131,6 +132,8 @@ class Supervisor:
             troubles=self._teller.standing,
             last_trouble=self._teller.last_trouble,
             callback_error=self._teller.callback_error,
+            supervised=self._thread.is_alive(),
+            checked_at=self._checked_at,
         )
 
     def _run(self) -> None:
@@ -145,6 +148,7 @@ class Supervisor:
             self._check()
         except Exception as error:  # whatever went wrong, packd must not go blind without a word
             self._lose(Loss(reason="overflow", detail=f"watching broke ({error!r}); beginning again"))
+        self._checked_at = time.monotonic()
 
     def _check(self) -> None:
         if self._watching is not None and (loss := self._watching.lost()):

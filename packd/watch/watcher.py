@@ -13,6 +13,7 @@ import errno
 import logging
 import os
 import stat
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -100,6 +101,11 @@ class Watcher:
     def state(self) -> WatchState:
         """How it is going; cheap."""
         return self._supervisor.state()
+
+    def pulse(self) -> tuple[bool, float]:
+        """Does the thread run that notices when it goes blind; and how long ago it last looked, in seconds."""
+        state = self._supervisor.state()
+        return state.supervised, 0.0 if state.checked_at is None else time.monotonic() - state.checked_at
 
     def recount(self) -> None:
         """Compare what is watched with what is there, soon and in another thread; meant for the periodic full scan.

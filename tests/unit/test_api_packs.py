@@ -225,7 +225,7 @@ def test_readiness(ground: Ground) -> None:
     ground.ready.clear()
     assert (ask("/livez")[0], ask("/readyz")[0]) == (200, 503)
     ground.asked.troubles.append("overflow")
-    assert ask("/healthz") == (503, {"data": {"status": "degraded", "troubles": ["overflow"]}})
+    assert ask("/healthz") == (503, {"data": {"status": "degraded", "troubles": ["overflow"], "reasons": []}})
 
 
 def test_a_run_can_be_followed(ground: Ground) -> None:

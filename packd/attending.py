@@ -1,0 +1,118 @@
+"""What the main thread does while the daemon runs: heeds signals, asks after everybody's health, tells the supervisor.
+
+The watchdog is fed from here, and only after a look at every part: a dead watcher or a stuck pipeline starves it, and
+so does a main thread that hangs.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from packd.domain.health import is_dying
+
+if TYPE_CHECKING:
+    from packd.bootstrap import Parts
+    from packd.domain.health import Ailment
+    from packd.reloading import Reloader
+    from packd.service.notify import Notifier
+
+log = structlog.get_logger("packd")
+
+_ROUND_S: Final = 10.0  # between two looks when nobody waits for them
+_FILE_ROUND_S: Final = 2.0  # between two looks at the configuration file
+_ROUNDS_A_WATCHDOG: Final = 3  # one may be late without harm
+
+
+class Signals:
+    """SIGTERM and SIGINT: stop; SIGHUP: read the configuration again. A handler only sets a flag and writes a byte."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.reload = False
+        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # wakes `wait` however the moment was chosen
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_stop)
+        signal.signal(signal.SIGHUP, self._asked_to_reload)
+
+    def wait(self, timeout_s: float) -> None:
+        """Until a signal came, or the time has passed."""
+        if select.select([self._reader], [], [], timeout_s)[0]:
+            os.read(self._reader, 4096)
+
+    def _asked_to_stop(self, *_: object) -> None:
+        self.stop = True
+
+    def _asked_to_reload(self, *_: object) -> None:
+        self.reload = True
+
+
+class Attendant:
+    """Call `attend` from the main thread; it returns when the daemon is asked to stop."""
+
+    def __init__(self, parts: Parts, *, signals: Signals, notifier: Notifier, reloader: Reloader) -> None:
+        self._parts = parts
+        self._signals = signals
+        self._notifier = notifier
+        self._reloader = reloader
+        self._ailing: tuple[Ailment, ...] = ()
+        self._described: tuple[object, ...] = ()  # what the status sentence was made of
+        every = [_ROUND_S]
+        if notifier.watchdog_s:
+            every.append(notifier.watchdog_s / _ROUNDS_A_WATCHDOG)
+        if reloader.watches:
+            every.append(_FILE_ROUND_S)
+        self._round_s = min(every)
+
+    def attend(self) -> None:
+        """One round after another, until SIGTERM or SIGINT."""
+        if sys.__stderr__ is not None:
+            faulthandler.enable(sys.__stderr__)  # the watchdog ends us by SIGABRT: say where every thread stood
+        while not self._signals.stop:
+            self._look_after_configuration()
+            self._look_after_health()
+            self._signals.wait(self._round_s)
+
+    def _look_after_configuration(self) -> None:
+        asked, self._signals.reload = self._signals.reload, False
+        if not asked and not (self._reloader.watches and self._reloader.file_changed()):
+            return
+        self._notifier.reloading()
+        self._reloader.reload()
+        self._described = ()
+        self._notifier.ready(self._sentence())
+
+    def _look_after_health(self) -> None:
+        ailing = self._parts.health.dying()
+        if [one.part for one in ailing] != [one.part for one in self._ailing]:
+            for ailment in ailing:
+                log.critical("health.failing", part=ailment.part, reason=ailment.sentence)
+            if not ailing:
+                log.info("health.recovered")
+        self._ailing = ailing
+        if not is_dying(ailing):
+            self._notifier.alive()
+        if self._notifier.listening:
+            self._describe()
+
+    def _describe(self) -> None:
+        """Only when something happened: counting packs is not free."""
+        parts = self._parts
+        seen = (parts.feed.newest, self._ailing, parts.lanes.depth(), parts.configuration.rejected)
+        if seen != self._described:
+            self._described = seen
+            self._notifier.status(self._sentence())
+
+    def _sentence(self) -> str:
+        if self._ailing:
+            return self._ailing[0].sentence
+        words = self._parts.status.sentence()
+        rejected = self._parts.configuration.rejected
+        return f"{words}; the new configuration was rejected: {rejected[0]}" if rejected else words

@@ -1,0 +1,178 @@
+"""A new configuration while the daemon runs: checked first; what is good is applied, what is bad changes nothing.
+
+Nothing that is under way is touched: a run keeps the limits it began with, a delivery in hand comes back as always.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from packd.bootstrap import configured_endpoints, policy_of
+from packd.config import BadConfig, Settings, changed_keys
+from packd.flow.endpoints import follow_configuration
+from packd.logs import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from packd.bootstrap import Parts
+
+log = structlog.get_logger("packd")
+
+_MOST_SAID: Final = 10  # problems in one log line
+
+Signature = tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the settings came from, and how to read them again."""
+
+    load: Callable[[], Settings]  # raises BadConfig
+    file: Path | None  # None: only variables and flags, which don't change
+
+
+class Reloader:
+    """Applies what can change while the daemon runs, and says what can't."""
+
+    def __init__(self, parts: Parts, source: Source) -> None:
+        self._parts = parts
+        self._source = source
+        self._in_force = parts.settings
+        self._seen = self._signature()
+        self._changing = self._seen
+
+    @property
+    def watches(self) -> bool:
+        """Is there a file that can change?"""
+        return self._source.file is not None
+
+    def file_changed(self) -> bool:
+        """Did the file, or one with a secret that it names, change since it was last read, and is it quiet again?
+
+        Asked at intervals: a file that is still being written looks different every time.
+        """
+        now = self._signature()
+        quiet, self._changing = now == self._changing, now
+        return quiet and now != self._seen
+
+    def reload(self) -> bool:
+        """Read it again and apply what is new; False when it was rejected and the old one stays in force."""
+        self._seen = self._changing = self._signature()
+        try:
+            settings = self._source.load()
+        except BadConfig as bad:
+            self._reject(tuple(str(problem) for problem in bad.problems))
+            return False
+        changed = changed_keys(self._in_force, settings)
+        for warning in settings.warnings:
+            log.warning("config.unwise", detail=str(warning))
+        self._apply(settings, changed)
+        waiting = tuple(key for key in changed_keys(self._parts.settings, settings) if not _is_live(key))
+        self._in_force = settings
+        self._seen = self._changing = self._signature()  # it may name other secrets now
+        self._accept(tuple(key for key in changed if _is_live(key)), waiting)
+        return True
+
+    def _reject(self, problems: tuple[str, ...]) -> None:
+        self._parts.configuration.rejected = problems
+        log.error("config.rejected", problems=list(problems[:_MOST_SAID]), kept="the configuration in force stays")
+
+    def _accept(self, applied: tuple[str, ...], waiting: tuple[str, ...]) -> None:
+        configuration = self._parts.configuration
+        configuration.rejected, configuration.needs_restart = (), waiting
+        configuration.loaded_at = self._parts.clock.iso()
+        log.info("config.reloaded", applied=list(applied))
+        if waiting:
+            log.warning("config.needs_restart", keys=list(waiting))
+
+    def _apply(self, settings: Settings, changed: Iterable[str]) -> None:
+        for apply in dict.fromkeys(apply for key in changed for begins, apply in _LIVE.items() if _below(key, begins)):
+            apply(self._parts, settings)
+
+    def _signature(self) -> Signature:
+        files = [self._source.file] if self._source.file else []
+        files += [webhook.secret_file for webhook in self._in_force.webhooks if webhook.secret_file]
+        return tuple(_stat(file) for file in files)
+
+
+# --- what can be applied ---------------------------------------------------------------------------------------------
+
+
+def _webhooks(parts: Parts, settings: Settings) -> None:
+    follow_configuration(parts.registry, configured_endpoints(settings))
+    parts.dispatcher.wake()
+
+
+def _policy(parts: Parts, settings: Settings) -> None:
+    policy = policy_of(settings, parts.interpreters)
+    parts.pipeline.follow(policy)
+    parts.runs.follow(policy)
+
+
+def _settling(parts: Parts, settings: Settings) -> None:
+    watch = settings.watch
+    parts.settling.follow(
+        quiet_s=watch.quiet_ms / 1000, longest_wait_s=watch.longest_wait_s, remove_grace_s=watch.remove_grace_s
+    )
+
+
+def _reconciling(parts: Parts, settings: Settings) -> None:
+    parts.schedule.every(settings.watch.reconcile_every_s, parts.reconciler.request, name="reconcile")
+
+
+def _markers(parts: Parts, settings: Settings) -> None:
+    parts.markers.follow(settings.markers)
+    parts.reconciler.request()
+
+
+def _restoring(parts: Parts, settings: Settings) -> None:
+    parts.restorer.follow(enabled=settings.rollback.folder == "restore", kept_hours=settings.retention.failed_hours)
+
+
+def _retention(parts: Parts, settings: Settings) -> None:
+    _restoring(parts, settings)
+
+
+def _logs(_: Parts, settings: Settings) -> None:
+    configure(settings.log.format, settings.log.level)
+
+
+# Dotted key, or the beginning of one → what applies it. Everything else needs a restart.
+_LIVE: Final[dict[str, Callable[[Parts, Settings], None]]] = {
+    "webhooks": _webhooks,
+    "markers": _markers,
+    "tests.required": _policy,
+    "tests.timeout_s": _policy,
+    "tests.network": _policy,
+    "tests.limits": _policy,
+    "watch.quiet_ms": _settling,
+    "watch.longest_wait_s": _settling,
+    "watch.remove_grace_s": _settling,
+    "watch.reconcile_every_s": _reconciling,
+    "rollback.folder": _restoring,
+    "retention": _retention,
+    "log": _logs,
+}
+
+
+def _is_live(key: str) -> bool:
+    return any(_below(key, begins) for begins in _LIVE)
+
+
+def _below(key: str, begins: str) -> bool:
+    return key == begins or key.startswith(f"{begins}.")
+
+
+def _stat(file: Path) -> tuple[int, ...] | None:
+    """What tells one content from another; the change time also when the size and the modification time stay."""
+    try:
+        found = os.stat(file)  # noqa: PTH116  follows links: that is how a mounted configuration changes
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
