@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from packd import __version__
-from packd.api import events, health, packs, problems, runs
+from packd.api import events, health, jobs, packs, problems, registration, runs
 from packd.api.audit import Audit
 from packd.api.context import Context
 
@@ -21,7 +21,7 @@ def create_app(context: Context) -> FastAPI:
     problems.install(app)
     app.add_middleware(Audit)
     versioned = APIRouter(prefix=PREFIX)
-    for room in (packs, runs, events, health):
+    for room in (registration, packs, runs, events, jobs, health):
         versioned.include_router(room.router)
     app.include_router(versioned)
     app.include_router(health.root_router)

@@ -23,9 +23,13 @@ class Page:
     number: int  # from 1
     size: int  # 1 to 100
 
+    @property
+    def first(self) -> int:
+        """How many rows come before it."""
+        return (self.number - 1) * self.size
+
     def of(self, rows: Sequence[Row]) -> Sequence[Row]:
-        first = (self.number - 1) * self.size
-        return rows[first : first + self.size]
+        return rows[self.first : self.first + self.size]
 
     def answer(self, items: Sequence[Any], total: int) -> View:
         return {"items": items, "pagination": pagination(self.number, self.size, total)}

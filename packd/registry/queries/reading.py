@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_LISTS: Final = ("problems", "needs", "waits_for", "types", "packs")  # JSON arrays that are tuples in the values
+_LISTS: Final = (
+    "problems",
+    "needs",
+    "waits_for",
+    "types",
+    "packs",
+    "scopes",
+)  # JSON arrays that are tuples in the values
 
 
 def one(connection: Connection, kind: type[Value], query: Select[Any], **given: object) -> Value | None:
@@ -33,6 +40,6 @@ def _as(kind: type[Value], row: RowMapping) -> Value:
             values[name] = tuple(values[name])
     if "phase" in values:
         values["phase"] = Phase(values["phase"])
-    if "headers" in values:
+    if values.get("headers") is not None:
         values["headers"] = tuple((name, value) for name, value in values["headers"])
     return kind(**values)
