@@ -15,6 +15,7 @@ from packd import __version__
 from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
 from packd.flow.announce import announce
+from packd.flow.availability import Availability
 from packd.flow.clock import Clock
 from packd.flow.commands import Commands
 from packd.flow.configuration import Configuration
@@ -23,6 +24,7 @@ from packd.flow.dispatch import Dispatcher
 from packd.flow.feed import Feed
 from packd.flow.health import Health
 from packd.flow.intake import Intake
+from packd.flow.jobs import Jobs
 from packd.flow.links import Links
 from packd.flow.markers import Markers
 from packd.flow.packs_folder import PacksFolder
@@ -30,6 +32,7 @@ from packd.flow.pipeline import Pipeline
 from packd.flow.policy import Policy
 from packd.flow.projections import Projections
 from packd.flow.reconcile import Reconciler
+from packd.flow.register import Registrar
 from packd.flow.removal import Removal
 from packd.flow.restore import Restorer
 from packd.flow.runs import Runs
@@ -94,6 +97,9 @@ class Parts:
     dispatcher: Dispatcher
     feed: Feed
     commands: Commands
+    registrar: Registrar
+    availability: Availability
+    jobs: Jobs
     second_chances: SecondChances
     environments: Environments
     interpreters: Interpreters
@@ -240,6 +246,13 @@ def build(settings: Settings) -> Parts:
         dispatcher=dispatcher,
         feed=feed,
         commands=commands,
+        registrar=Registrar(
+            folder=folder, registry=registry, store=store, pipeline=pipeline, runs=runs, lanes=lanes, clock=clock
+        ),
+        availability=Availability(
+            registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, clock=clock
+        ),
+        jobs=Jobs(registry=registry, clock=clock),
         second_chances=SecondChances(registry=registry, commands=commands, lanes=lanes, clock=clock),
         environments=environments,
         interpreters=interpreters,

@@ -67,6 +67,49 @@ class Client:
             connection.close()
         raise _broken_off(self._path, None)
 
+    def delete(self, path: str) -> dict[str, Any]:
+        """The whole answer to DELETE `path`. Waits as long as the daemon works on it."""
+        return self._ask("DELETE", _target(path, {}))
+
+    def post_followed(
+        self, path: str, body: dict[str, Any], *, on_message: Callable[[str, dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """The whole answer to POST `path`, carried out as a job; `on_message` gets what happens meanwhile by its name.
+
+        Names: `job` (first, the job itself), `revision`, `case`. What is refused raises Failure as if it was waited for.
+        """
+        job = self._parsed_job(path, body)
+        if "job" in job:
+            on_message("job", job["job"])
+            job = self._job_ended(job["job"]["id"], on_message)
+        status, answer = int(job["status"] or 500), job["result"] or {}
+        if status >= 400:
+            raise _failure(status, json.dumps(answer).encode())
+        return dict(answer)
+
+    def _parsed_job(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self._ask("POST", _target(path, {}), body, prefer="respond-async")
+        is_job = str(answer.get("data", {}).get("id", "")).startswith("job_")
+        return {"job": answer["data"]} if is_job else {"status": 200, "result": answer}
+
+    def _job_ended(self, job_id: str, on_message: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:
+        """Follow it to its end."""
+        connection = _Connection(self._path, timeout=_SILENCE_S)
+        try:
+            response = self._send(connection, "GET", _target(f"/jobs/{part(job_id)}/stream", {}), None)
+            if response.status >= 400:
+                raise _failure(response.status, response.read())
+            for name, said in _named_messages(response):
+                if name == "end":
+                    return said
+                if name != "farewell":
+                    on_message(name, said)
+        except (OSError, http.client.HTTPException) as failure:
+            raise _broken_off(self._path, failure) from failure
+        finally:
+            connection.close()
+        raise _broken_off(self._path, None)
+
     def items(self, path: str, **query: str | int | float | list[str] | None) -> Iterator[Any]:
         """Every item of a list, page by page."""
         page = 1
@@ -120,10 +163,12 @@ class Client:
         finally:
             connection.close()
 
-    def _ask(self, method: str, target: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(
+        self, method: str, target: str, body: dict[str, Any] | None = None, *, prefer: str | None = None
+    ) -> dict[str, Any]:
         connection = _Connection(self._path, timeout=_ANSWER_S if method == "GET" else None)
         try:
-            response = self._send(connection, method, target, body)
+            response = self._send(connection, method, target, body, prefer=prefer)
             content = response.read()
         except (OSError, http.client.HTTPException) as failure:
             raise _broken_off(self._path, failure) from failure
@@ -134,9 +179,16 @@ class Client:
         return _parsed(content)
 
     def _send(
-        self, connection: _Connection, method: str, target: str, body: dict[str, Any] | None, accept: str = "*/*"
+        self,
+        connection: _Connection,
+        method: str,
+        target: str,
+        body: dict[str, Any] | None,
+        *,
+        accept: str = "*/*",
+        prefer: str | None = None,
     ) -> http.client.HTTPResponse:
-        headers = {"User-Agent": f"packd/{__version__}", "Accept": accept}
+        headers = {"User-Agent": f"packd/{__version__}", "Accept": accept} | ({"Prefer": prefer} if prefer else {})
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:

@@ -116,6 +116,7 @@ def _begin(parts: Parts) -> None:
     kill_leftovers(parts.settings.state_dir / "work")  # a daemon that was killed may have left suites running
     parts.store.clear_temporaries()
     _close_open_runs(parts)
+    parts.jobs.close_open()
     follow_configuration(parts.registry, configured_endpoints(parts.settings))
     parts.courier.start()
     parts.dispatcher.start()  # what was not told before the last stop leaves now
@@ -162,6 +163,9 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
     context = Context(
         registry=parts.registry,
         commands=parts.commands,
+        registrar=parts.registrar,
+        availability=parts.availability,
+        jobs=parts.jobs,
         tail=Tail(parts.feed),
         is_ready=ready.is_set,
         packs_dir=parts.settings.packs_dir,

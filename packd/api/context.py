@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import Depends, Request
 
+from packd.api.callers import Gate, InCaller
 from packd.api.tail import Tail
 from packd.domain.health import Ailment
+from packd.flow.availability import TakenOut
 from packd.flow.explain import Explanation
+from packd.flow.jobs import Jobs
+from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
 from packd.registry.registry import Registry
 from packd.registry.rows import Revision, Run
@@ -38,16 +42,42 @@ class Commands(Protocol):
         """The daemon at a glance, JSON-able."""
 
 
+class Registering(Protocol):
+    """Content from anywhere on this machine becomes a pack. Raises `Failure` when the answer is no."""
+
+    def register(
+        self, wish: Registration, *, on_case: OnCase | None = None, on_revision: OnRevision | None = None
+    ) -> Registered:
+        """Blocks until it is in use, waits for other packs, or was refused."""
+
+    def cancel(self, revision: Revision, *, why: str) -> bool:
+        """False when it has come to its end already."""
+
+
+class Availing(Protocol):
+    """Packs are taken out of use and put back. Each raises `Failure` when the answer is no, and waits its turn."""
+
+    def remove(self, ref: str, *, actor: str) -> TakenOut: ...
+
+    def disable(self, ref: str, *, actor: str) -> TakenOut: ...
+
+    def enable(self, ref: str, *, actor: str) -> Revision | None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The daemon's parts, as far as this door needs them."""
 
     registry: Registry
     commands: Commands
+    registrar: Registering
+    availability: Availing
+    jobs: Jobs
     tail: Tail  # wakes those who wait for events
     is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched
     ailments: Callable[[], tuple[Ailment, ...]] = tuple  # what is wrong now
+    gate: Gate = field(default_factory=Gate)  # whose files may be read for whom
 
 
 async def _context(request: Request) -> Context:
@@ -55,16 +85,16 @@ async def _context(request: Request) -> Context:
     return context
 
 
-async def _actor(request: Request) -> str:
-    """Who asks, for the audit: the credentials of a socket's peer."""
-    return request.client.host if request.client else "unknown"
+async def _actor(caller: InCaller) -> str:
+    """Who asks, for the audit: the credentials of a socket's peer, or a token's name."""
+    return caller.name
 
 
-async def _source(request: Request) -> str:
+async def _source(request: Request) -> Literal["api", "cli"]:
     """Which door was used: packd's own command line says so in its user agent."""
     return "cli" if request.headers.get("user-agent", "").startswith("packd/") else "api"
 
 
 InContext = Annotated[Context, Depends(_context)]
 Actor = Annotated[str, Depends(_actor)]
-Source = Annotated[str, Depends(_source)]
+Source = Annotated[Literal["api", "cli"], Depends(_source)]

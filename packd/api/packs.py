@@ -14,6 +14,7 @@ from packd.api.context import Actor, InContext
 from packd.api.paging import InPage
 from packd.api.reading import Reading
 from packd.api.views import (
+    View,
     activation_view,
     component_view,
     drop_view,
@@ -22,6 +23,7 @@ from packd.api.views import (
     whole_revision_view,
 )
 from packd.domain.failures import Code, Failure
+from packd.flow.availability import TakenOut
 from packd.registry import queries
 
 router = APIRouter(prefix="/packs", tags=["packs"])
@@ -101,6 +103,29 @@ def explain(context: InContext, name: str) -> Answer:
     return Answer({"data": asdict(said)})
 
 
+@router.delete("/{ref}")
+async def remove(context: InContext, actor: Actor, ref: str) -> Answer:
+    """Unregister it; its revisions and reports are kept. What was dropped stays, and is left alone until it changes."""
+    out = await in_own_thread(lambda: context.availability.remove(ref, actor=actor))
+    return Answer({"data": _taken_out(ref, out), "message": f"'{ref}' was removed{_of_drop(ref, out)}{_needed(out)}"})
+
+
+@router.post("/{ref}/disable")
+async def disable(context: InContext, actor: Actor, ref: str) -> Answer:
+    """Take it out of use until it is enabled; what is dropped for it meanwhile is not tested."""
+    out = await in_own_thread(lambda: context.availability.disable(ref, actor=actor))
+    said = f"'{ref}' is disabled: nothing of it is in use, and changes wait until `packd enable {ref}`{_needed(out)}"
+    return Answer({"data": _taken_out(ref, out), "message": said})
+
+
+@router.post("/{ref}/enable")
+async def enable(context: InContext, actor: Actor, ref: str) -> Answer:
+    """Put back what was in use before; what was dropped for it meanwhile is tested now."""
+    active = await in_own_thread(lambda: context.availability.enable(ref, actor=actor))
+    said = f"{active.name} is in use" if active else "nothing of it was in use before"
+    return Answer({"data": revision_view(active) if active else None, "message": f"'{ref}' is enabled: {said}"})
+
+
 @router.post("/{ref}/rollback")
 async def roll_back(context: InContext, actor: Actor, ref: str, wish: RollBackRequest | None = None) -> Answer:
     """Withdraw what is in use and put an earlier revision back."""
@@ -119,3 +144,21 @@ async def retry(context: InContext, actor: Actor, name: str) -> Answer:
     if revision is None:
         return Answer({"data": None, "message": f"'{name}' is being read again"})
     return Answer({"data": revision_view(revision), "message": f"{revision.name} is being tried again"})
+
+
+def _taken_out(ref: str, out: TakenOut) -> View:
+    last = revision_view(out.last) if out.last else None
+    return {"ref": ref, "last": last, "drop": out.drop, "needed_by": list(out.needed_by)}
+
+
+def _of_drop(ref: str, out: TakenOut) -> str:
+    if out.drop is None:
+        return "; its revisions and reports are kept"
+    return (
+        f"; '{out.drop}' in the packs directory is left alone until its content changes, "
+        f"or until `packd retry {ref}`: delete it if you don't need it"
+    )
+
+
+def _needed(out: TakenOut) -> str:
+    return f". These packs in use need it: {', '.join(out.needed_by)}" if out.needed_by else ""

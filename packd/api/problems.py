@@ -49,6 +49,23 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """The answer. `members` are more of it for machines and never replace the standard ones."""
+    body = details(
+        status, detail, instance=instance, request_id=request_id, code=code, problems=problems, members=members
+    )
+    return Answer(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def details(
+    status: int,
+    detail: str,
+    *,
+    instance: str,
+    request_id: str,
+    code: str | None = None,
+    problems: Sequence[Problem] = (),
+    members: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The body of such an answer."""
     body: dict[str, Any] = {
         **(members or {}),
         "type": "about:blank",  # RFC 9457 section 4.2.1: the title says what the status says
@@ -62,7 +79,7 @@ def problem(
     }
     if problems:
         body["problems"] = [found.to_dict() for found in problems]
-    return Answer(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+    return body
 
 
 async def _failed(request: Request, failure: Failure) -> Answer:

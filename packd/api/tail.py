@@ -21,6 +21,7 @@ class Tail:
         self._changed = asyncio.Event()  # replaced by a fresh one whenever it is set, so that it wakes everybody once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = asyncio.Event()
+        self._on_close: list[Callable[[], None]] = []
 
     @property
     def closing(self) -> bool:
@@ -45,6 +46,11 @@ class Tail:
                     await self._changed.wait()
         return self._newest > after or self.closing
 
+    def on_close(self, call: Callable[[], None]) -> Callable[[], None]:
+        """`call` is called in the event loop when the server closes, unless what is returned was called before."""
+        self._on_close.append(call)
+        return lambda: self._on_close.remove(call)
+
     async def closed(self, timeout_s: float) -> None:
         """Returns when the server is closing, or on time-out."""
         with contextlib.suppress(TimeoutError):
@@ -65,6 +71,8 @@ class Tail:
 
     def _close(self) -> None:
         self._closed.set()
+        for call in self._on_close:
+            call()
         self._wake()
 
     def _wake(self) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packd.domain.comparison import Flaky
-    from packd.registry.rows import Activation, Drop, Pack, Revision, Run
+    from packd.registry.rows import Activation, Drop, Job, Pack, Revision, Run
 
 View = dict[str, Any]
 
@@ -49,6 +49,7 @@ def pack_view(standing: Standing) -> View:
         "status": status_of(standing),
         "path": pack.path,
         "drop": pack.drop_name,
+        "origin": pack.origin,
         "active": _active(standing.active),
         "latest": _latest(standing.latest),
         "candidate": _candidate(standing.candidate),
@@ -69,6 +70,7 @@ def drop_view(drop: Drop, packs_dir: Path) -> View:
         "status": "refused",
         "path": str(packs_dir / drop.name),
         "drop": drop.name,
+        "origin": "dropped",
         "active": None,
         "latest": None,
         "candidate": None,
@@ -83,6 +85,8 @@ def status_of(standing: Standing) -> str:
     """One word: `active` while anything is in use (`latest.phase` tells whether that is the newest content)."""
     if standing.pack.unregistered_at is not None:
         return "unregistered"
+    if standing.pack.disabled_at is not None:
+        return "disabled"
     if standing.active is not None:
         return "active"
     if standing.candidate is not None:
@@ -105,6 +109,9 @@ def revision_view(revision: Revision) -> View:
         "path": revision.path,
         "trigger": revision.trigger,
         "source": revision.source,
+        "actor": revision.actor,
+        "origin": revision.origin,
+        "provenance": revision.provenance,
         "files": revision.files,
         "bytes": revision.bytes,
         "needs": list(revision.needs),
@@ -162,6 +169,20 @@ def run_view(run: Run, flaky: Sequence[Flaky] = ()) -> View:
 def whole_run_view(run: Run, flaky: Sequence[Flaky] = ()) -> View:
     """With the report: every suite and case."""
     return run_view(run, flaky) | {"report": run.report}
+
+
+def job_view(job: Job) -> View:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "subject": job.subject,
+        "actor": job.actor,
+        "state": job.state,
+        "created_at": job.created_at,
+        "finished_at": job.finished_at,
+        "status": job.status,
+        "result": job.answer,
+    }
 
 
 def pagination(page: int, page_size: int, total: int) -> View:

@@ -35,6 +35,15 @@ FailedReason = Literal["failures", "timeout", "crash", "resource_limit", "no_tes
 RollBackReason = Literal["validation_failed", "tests_failed", "operator", "probation"]
 
 
+Actor = Annotated[
+    Name | None,
+    Field(
+        description="Who caused it: a caller by uid and pid, a token by its name, or packd's own part; null: packd.",
+        examples=["uid=1000 pid=4242"],
+    ),
+]
+
+
 class EventData(Part):
     """The `data` of an event."""
 
@@ -62,6 +71,7 @@ class DropData(PackData):
     trigger: Literal["fs", "scan", "api", "cli"] = Field(description="What made packd look.", examples=["fs"])
     files: Natural = Field(description="The number of its files.", examples=[34])
     bytes: Natural = Field(description="The sum of their sizes.", examples=[81920])
+    actor: Actor = None
 
 
 class PackDiscovered(DropData):
@@ -156,6 +166,7 @@ class ActivatedData(PackData):
     components: Numbers = Field(description="Its components, by kind.", examples=[{"actions": 3, "sensors": 1}])
     tests_skipped: bool = Field(description="Its tests were not run, as asked.", examples=[False])
     forced: bool = Field(description="It became active although its tests failed, as asked.", examples=[False])
+    actor: Actor = None
 
 
 class PackRegistered(ActivatedData):
@@ -184,6 +195,7 @@ class PackRolledBack(PackData):
         description="The revision that is in use now; null: none, nothing remains but the report.",
         examples=[RevisionInfo.example()],
     )
+    actor: Actor = None
 
 
 class PackUnregistered(PackData):
@@ -197,6 +209,7 @@ class PackUnregistered(PackData):
     last: RevisionInfo | None = Field(
         description="The revision that was active last; null when none ever was.", examples=[RevisionInfo.example()]
     )
+    actor: Actor = None
 
 
 class DaemonData(EventData):

@@ -74,22 +74,25 @@ class Commands:
             pack = queries.pack(connection, name)
             if drop is None and pack is not None and pack.drop_name:
                 drop = queries.drop(connection, pack.drop_name)
-        if drop is not None and drop.problems:
+        if drop is None and pack is not None and not pack.is_present:
+            with self._registry.read() as connection:
+                drop = next((one for one in queries.drops_claiming(connection, pack.ref) if one.held), None)
+        if drop is not None and (drop.problems or drop.held):
             with self._registry.write() as tx:
-                tx.save_drop(replace(drop, fingerprint=None, problems=()))
+                tx.save_drop(replace(drop, fingerprint=None, digest=None, held=False, problems=()))
             self._settling.touched(drop.name, trigger="cli")
             return None
         ref = pack.ref if pack else drop.ref if drop else None
         if ref is None:
             raise _no_such(name)
-        return self.retry_revision(ref, source="cli")
+        return self.retry_revision(ref, source="cli", actor=actor)
 
-    def retry_revision(self, ref: str, *, source: RunSource) -> Revision:
+    def retry_revision(self, ref: str, *, source: RunSource, actor: str) -> Revision:
         """Carry the newest revision of a pack, which was refused, through the pipeline once more.
 
         Raises Failure CONFLICT when it was not refused.
         """
-        revision = self._lanes.call(lane(ref), lambda: self._retry(ref, source))
+        revision = self._lanes.call(lane(ref), lambda: self._retry(ref, source, actor))
         self._pipeline.start(ref)
         return revision
 
@@ -146,6 +149,7 @@ class Commands:
                     reason="operator",
                     failed=tell.label(withdrawn),
                     restored=tell.label(restored),
+                    actor=actor,
                 ),
                 correlation_id=self._clock.new_id("chg"),
             )
@@ -154,14 +158,17 @@ class Commands:
         self._pipeline.release()
         return withdrawn, restored
 
-    def _retry(self, ref: str, source: RunSource) -> Revision:
+    def _retry(self, ref: str, source: RunSource, actor: str) -> Revision:
         with self._registry.write() as tx:
             latest = queries.latest_revision(tx.connection, ref)
             if latest is None:
                 raise _no_such(ref)
             pack = queries.pack(tx.connection, ref)
-            if pack is None or pack.unregistered_at is not None or pack.drop_name is None:
-                raise Failure(Code.CONFLICT, f"'{ref}' is gone from the packs directory: drop it there again")
+            left_behind = pack is not None and pack.drop_name is None and pack.origin == "dropped"
+            if pack is None or not pack.is_present or left_behind:
+                raise Failure(Code.CONFLICT, f"'{ref}' is not registered any more: drop it, or register it, again")
+            if pack.disabled_at is not None:
+                raise Failure(Code.CONFLICT, f"'{ref}' is disabled: `packd enable {ref}` first")
             if latest.phase not in REFUSED:
                 raise Failure(
                     Code.CONFLICT,
@@ -175,6 +182,7 @@ class Commands:
                 causation_id=None,
                 trigger="cli" if source == "cli" else "scan",
                 source=source,
+                actor=actor,
                 problems=(),
                 waits_for=(),
                 first_change_at_s=self._clock.now(),

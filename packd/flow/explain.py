@@ -76,8 +76,15 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
         when = f" since {pack.unregistered_at}" if pack.unregistered_at else ""
         return Explanation(
             ref=pack.ref,
-            headline=f"'{pack.ref}' is not registered{when}: it is gone from the packs directory.",
+            headline=f"'{pack.ref}' is not registered{when}: {_why_gone(connection, pack)}",
             lines=("Its revisions and reports are kept: see `packd history " + pack.ref + "`.",),
+            active=False,
+        )
+    if pack.disabled_at is not None:
+        return Explanation(
+            ref=pack.ref,
+            headline=f"'{pack.ref}' was disabled by an operator at {pack.disabled_at}; nothing of it is in use.",
+            lines=(f"Changes are not looked at meanwhile. Put it back: packd enable {pack.ref}",),
             active=False,
         )
     run = queries.latest_run(connection, pack.ref, latest.number)
@@ -88,6 +95,16 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
         active=latest.phase == Phase.ACTIVE,
         refused=latest.phase in REFUSED,
     )
+
+
+def _why_gone(connection: Connection, pack: Pack) -> str:
+    held = next((drop for drop in queries.drops_claiming(connection, pack.ref) if drop.held), None)
+    if held is not None:
+        return (
+            f"an operator removed it. '{held.name}' is left alone until its content changes, "
+            f"or until `packd retry {pack.ref}`."
+        )
+    return "it was removed." if pack.origin == "registered" else "it is gone from the packs directory."
 
 
 def _headline(latest: Revision, active: Revision | None) -> str:

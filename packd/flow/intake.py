@@ -12,19 +12,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from packd.domain.event_data import (
-    PackChanged,
-    PackDiscovered,
-    PackRolledBack,
-    PackValidationFailed,
-)
-from packd.domain.lifecycle import REFUSED, Phase
+from packd.domain.event_data import PackRolledBack, PackValidationFailed
+from packd.domain.lifecycle import REFUSED
 from packd.domain.problems import Problem, errors
 from packd.domain.refs import ref_from_name
-from packd.flow import tell
+from packd.flow import owners, tell
 from packd.flow.outcomes import supersede_candidate, unregister_left_behind
+from packd.flow.recording import Arrival, record
 from packd.registry import queries
-from packd.registry.rows import Drop, Revision
+from packd.registry.rows import Drop
 from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable, Unsettled
 
 if TYPE_CHECKING:
@@ -40,7 +36,7 @@ if TYPE_CHECKING:
     from packd.flow.stopwatch import Stopwatch
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry, Writer
-    from packd.registry.rows import Pack
+    from packd.registry.rows import Pack, Revision
     from packd.snapshot.store import Store
 
 log = structlog.get_logger(__name__)
@@ -145,18 +141,30 @@ class Intake:
         ref = findings.ref or str(seen.ref)
         seen = replace(seen, ref=ref, fingerprint=snapshot.fingerprint, digest=snapshot.digest, problems=())
         with self._registry.write() as tx:
-            pack = queries.pack(tx.connection, ref)
-            rival = self._rival(pack, seen.name)
+            pack, known = queries.pack(tx.connection, ref), queries.drop(tx.connection, seen.name)
+            if _is_left_alone(pack, known, seen):
+                tx.save_drop(replace(seen, held=known is not None and known.held))
+                return
+            rival = owners.rival(tx, pack, seen.name, self._folder)
             if rival is not None:
-                self._refuse_in(
-                    tx, seen, (_taken(ref, rival),) if findings.ref else errors(findings.problems), occasion
-                )
+                self._refuse_in(tx, seen, (rival,) if findings.ref else errors(findings.problems), occasion)
                 return
             latest = queries.latest_revision(tx.connection, ref)
-            if self._nothing_new(tx, pack, latest, seen):
+            if _nothing_new(pack, latest, known, seen):
                 self._keep(tx, pack, seen)
                 return
-            revision = self._new_revision(tx, seen, pack, latest, snapshot, occasion, version=findings.version)
+            path = str(self._folder.path / seen.name)
+            tx.save_drop(seen)
+            tx.claim_pack(ref, drop_name=seen.name, path=path)
+            revision = record(
+                tx,
+                ref,
+                snapshot,
+                _arrival(path, occasion),
+                version=findings.version,
+                is_new=pack is None or not pack.is_present,
+                correlation_id=self._clock.new_id("chg"),
+            )
             revision = self._pipeline.judge(tx, revision, findings)
         for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):
             self._stopwatch.add(revision.ref, revision.number, stage, ms)
@@ -165,21 +173,6 @@ class Intake:
         self._runs.cancel(ref, older_than=revision.number)
         self._pipeline.start(ref)
 
-    def _rival(self, pack: Pack | None, name: str) -> str | None:
-        """Another drop that is this pack already, and is still there."""
-        if pack is None or pack.unregistered_at or pack.drop_name in (None, name):
-            return None
-        return pack.drop_name if self._folder.has(str(pack.drop_name)) else None
-
-    def _nothing_new(self, tx: Writer, pack: Pack | None, latest: Revision | None, seen: Drop) -> bool:
-        """Content equal to the latest revision is a no-op, and so is content that packd itself put there."""
-        if pack is None or pack.unregistered_at or latest is None:
-            return False
-        known = queries.drop(tx.connection, seen.name)
-        return latest.digest == seen.digest or (
-            known is not None and not known.problems and known.digest == seen.digest
-        )
-
     def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
         tx.save_drop(seen)
         if pack is not None and pack.drop_name != seen.name:
@@ -187,59 +180,6 @@ class Intake:
             tx.claim_pack(pack.ref, drop_name=seen.name, path=path)
             unregister_left_behind(tx, pack.ref, path, correlation_id=self._clock.new_id("chg"))
             log.info("drop.renamed", pack=pack.ref, drop=seen.name, before=pack.drop_name)
-
-    def _new_revision(
-        self,
-        tx: Writer,
-        seen: Drop,
-        pack: Pack | None,
-        latest: Revision | None,
-        snapshot: Snapshot,
-        occasion: Occasion,
-        *,
-        version: str | None,
-    ) -> Revision:
-        """Number it, supersede an older candidate, and tell that it is there."""
-        ref, path = str(seen.ref), str(self._folder.path / seen.name)
-        supersede_candidate(tx, ref)
-        tx.save_drop(seen)
-        tx.claim_pack(ref, drop_name=seen.name, path=path)
-        revision = Revision(
-            ref=ref,
-            number=latest.number + 1 if latest else 1,
-            digest=snapshot.digest,
-            version=version,
-            phase=Phase.SNAPSHOTTED,
-            path=path,
-            trigger=occasion.trigger,
-            source=occasion.source,
-            correlation_id=self._clock.new_id("chg"),
-            causation_id=None,
-            files=snapshot.files,
-            bytes=snapshot.bytes,
-            fields={},
-            needs=(),
-            problems=(),
-            waits_for=(),
-            forced=False,
-            tests_skipped=False,
-            first_change_at_s=occasion.first_change_at_s,
-            created_at=tx.now,
-            phase_at=tx.now,
-        )
-        kind = PackDiscovered if pack is None or pack.unregistered_at else PackChanged
-        event = tx.emit(
-            kind(
-                pack=tell.about(revision, queries.active_revision(tx.connection, ref)),
-                trigger=occasion.trigger,
-                files=revision.files,
-                bytes=revision.bytes,
-            ),
-            correlation_id=revision.correlation_id,
-        )
-        revision = replace(revision, causation_id=event.id)
-        tx.add_revision(revision)
-        return revision
 
     # --- a drop that could not ---------------------------------------------------------------------------------------
 
@@ -288,9 +228,25 @@ def _seen(name: str, kind: str, known: Drop | None) -> Drop:
     return Drop(name=name, kind=kind, ref=(known.ref if known else None) or ref_from_name(name))
 
 
-def _taken(ref: str, rival: str) -> Problem:
-    return Problem(
-        code="manifest.ref_taken",
-        file="pack.yaml",
-        message=f"the pack '{ref}' is already here, in '{rival}': give this one another ref, or remove one of the two",
+def _arrival(path: str, occasion: Occasion) -> Arrival:
+    return Arrival(
+        path=path,
+        trigger=occasion.trigger,
+        source=occasion.source,
+        actor=occasion.source,
+        first_change_at_s=occasion.first_change_at_s,
     )
+
+
+def _is_left_alone(pack: Pack | None, known: Drop | None, seen: Drop) -> bool:
+    """An operator disabled the pack, or removed it and this is the content that was meant."""
+    if pack is not None and pack.is_present and pack.disabled_at is not None:
+        return True
+    return known is not None and known.held and known.digest == seen.digest
+
+
+def _nothing_new(pack: Pack | None, latest: Revision | None, known: Drop | None, seen: Drop) -> bool:
+    """Content equal to the latest revision is a no-op, and so is content that packd itself put there."""
+    if pack is None or not pack.is_present or latest is None:
+        return False
+    return latest.digest == seen.digest or (known is not None and not known.problems and known.digest == seen.digest)

@@ -119,14 +119,16 @@ def supersede_candidate(tx: Writer, ref: str) -> None:
         tx.move(older, Trigger.SUPERSEDED)
 
 
-def unregister(tx: Writer, pack: Pack, *, reason: Literal["removed", "operator"], correlation_id: str) -> None:
+def unregister(
+    tx: Writer, pack: Pack, *, reason: Literal["removed", "operator"], actor: str = "watch", correlation_id: str
+) -> None:
     """Nothing of the pack is in use any more; its revisions and reports stay. Told if anything was in use."""
     supersede_candidate(tx, pack.ref)
     active = queries.active_revision(tx.connection, pack.ref)
     tx.unregister(pack.ref)
     if active is not None:
         tx.move(active, Trigger.SUPERSEDED)
-        gone = PackUnregistered(pack=tell.about(active), reason=reason, last=tell.label(active))
+        gone = PackUnregistered(pack=tell.about(active), reason=reason, last=tell.label(active), actor=actor)
         tx.emit(gone, correlation_id=correlation_id)
 
 
@@ -147,7 +149,9 @@ def emit(tx: Writer, revision: Revision, said: EventData) -> str:
 def _put_in_use(tx: Writer, revision: Revision, *, now_s: float) -> None:
     previous = queries.active_revision(tx.connection, revision.ref)
     reason, kind = ("updated", PackUpdated) if previous else ("registered", PackRegistered)
-    activated = tx.activate(revision, previous, reason=reason, actor=revision.source)
+    activated = tx.activate(revision, previous, reason=reason, actor=revision.actor)
+    if revision.origin == "registered":  # until now a drop may have owned it: a candidate changes nothing
+        tx.claim_pack(revision.ref, drop_name=None, path=revision.path)
     emit(
         tx,
         activated,
@@ -157,6 +161,7 @@ def _put_in_use(tx: Writer, revision: Revision, *, now_s: float) -> None:
             components=_component_counts(tx, revision),
             tests_skipped=revision.tests_skipped,
             forced=revision.forced,
+            actor=revision.actor,
         ),
     )
 

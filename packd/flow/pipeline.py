@@ -212,7 +212,7 @@ class Pipeline:
             if not _is_still(tx, revision):
                 return None
             reason = "update" if queries.active_revision(tx.connection, revision.ref) else "install"
-            return self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.source)
+            return self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.actor)
 
     def _finish_run(self, revision: Revision, run: Run, report: Report, testing: Testing) -> bool:
         """A run that was stopped says nothing about the revision: it is tested again, or has been superseded."""
@@ -226,6 +226,10 @@ class Pipeline:
             if not (judged.accepted or current.forced):
                 outcomes.fail(tx, current, run, report)
                 return True
+            if judged.accepted and current.forced:
+                current = tx.change(current, forced=False)  # allowed, and not needed
+            elif current.forced:
+                log.warning("revision.forced", pack=current.ref, revision=current.number, verdict=judged.sentence)
             tested = outcomes.accept(tx, current, run, report)
             goes_on = outcomes.activate(tx, tested, now_s=self._clock.now())
         self._say_carried_along(tx, revision)

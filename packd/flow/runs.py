@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ class Runs:
         self._clock = clock
         self._lock = threading.Lock()
         self._under_way: dict[str, _UnderWay] = {}
+        self._followers: dict[tuple[str, int], list[OnCase]] = {}  # by ref and number of the revision
 
     def follow(self, policy: Policy) -> None:
         """Decide by this from the next run on."""
@@ -60,12 +62,28 @@ class Runs:
         with self._lock:
             return sorted(self._under_way)
 
-    def cancel(self, ref: str, *, older_than: int | None = None) -> None:
+    @contextmanager
+    def followed(self, revision: Revision, on_case: OnCase | None) -> Iterator[None]:
+        """While the block lasts `on_case` gets every case of the revision's runs, whoever asked for them."""
+        key = (revision.ref, revision.number)
+        if on_case is not None:
+            with self._lock:
+                self._followers.setdefault(key, []).append(on_case)
+        try:
+            yield
+        finally:
+            if on_case is not None:
+                with self._lock:
+                    self._followers[key].remove(on_case)
+                    if not self._followers[key]:
+                        del self._followers[key]
+
+    def cancel(self, ref: str, *, older_than: int | None = None, why: str = "newer content arrived") -> None:
         """Stop the run of this pack, or only that of a revision before `older_than`."""
         with self._lock:
             running = self._under_way.get(ref)
         if running is not None and (older_than is None or running.number < older_than):
-            running.token.cancel("newer content arrived")
+            running.token.cancel(why)
 
     def begin(self, tx: Writer, revision: Revision, testing: Testing, *, reason: str, source: str, actor: str) -> Run:
         """Write down that a run starts, and tell."""
@@ -105,10 +123,19 @@ class Runs:
         with self._lock:
             self._under_way[revision.ref] = _UnderWay(number=revision.number, token=token)
         try:
-            return self._executor.submit(request, cancel=token, on_case=on_case).result()
+            return self._executor.submit(request, cancel=token, on_case=self._telling(revision, on_case)).result()
         finally:
             with self._lock:
                 del self._under_way[revision.ref]
+
+    def _telling(self, revision: Revision, on_case: OnCase | None) -> OnCase:
+        def tell_all(suite: str, case: Case) -> None:
+            with self._lock:
+                followers = list(self._followers.get((revision.ref, revision.number), ()))
+            for follower in (*followers, *((on_case,) if on_case is not None else ())):
+                follower(suite, case)
+
+        return tell_all
 
     def finish(self, tx: Writer, run: Run, report: Report, testing: Testing) -> Verdict:
         """Write down what came of it."""

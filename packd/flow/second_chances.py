@@ -61,7 +61,7 @@ class SecondChances:
 
     def _retry(self, revision: Revision) -> bool:
         try:
-            self._commands.retry_revision(revision.ref, source="schedule")
+            self._commands.retry_revision(revision.ref, source="schedule", actor="schedule")
         except Failure as failure:  # gone, or changed in the meantime
             log.info("pack.not_retried", pack=revision.name, detail=str(failure))
             return False

@@ -103,6 +103,8 @@ class Writer:
             path=path,
             registered_at=known.registered_at if known else None,
             unregistered_at=None,
+            origin="dropped" if drop_name is not None else "registered",
+            disabled_at=known.disabled_at if known else None,
         )
         if pack != known:
             self._upsert(packs, ("ref",), _columns(pack))
@@ -115,7 +117,14 @@ class Writer:
     def unregister(self, ref: str) -> None:
         """The pack is gone; its revisions and reports stay."""
         gone = {"of_ref": ref, "unregistered_at": self.now, "registered_at": None, "drop_name": None}
-        _UPDATE_PACK.run(self.connection, gone)
+        _UPDATE_PACK.run(self.connection, gone | {"disabled_at": None})
+
+    def disable(self, ref: str) -> None:
+        """Nothing of the pack is to come into use until `enable`."""
+        _UPDATE_PACK.run(self.connection, {"of_ref": ref, "disabled_at": self.now, "registered_at": None})
+
+    def enable(self, ref: str) -> None:
+        _UPDATE_PACK.run(self.connection, {"of_ref": ref, "disabled_at": None})
 
     # --- revisions -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from packd.domain.breaker import Health
 from packd.domain.lifecycle import Phase
 
 DropKind = Literal["folder", "archive", "link"]
+PackOrigin = Literal["dropped", "registered"]  # by the packs directory, or from elsewhere
+JobState = Literal["running", "succeeded", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class Drop:
     digest: str | None = None  # None: it could not be read
     problems: tuple[dict[str, Any], ...] = ()  # why no revision was made of it
     gone_at_s: float | None = None  # Unix seconds when it was found missing
+    held: bool = False  # an operator removed its pack: left alone until its content changes, or somebody asks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,13 @@ class Pack:
     path: str
     registered_at: str | None
     unregistered_at: str | None
+    origin: PackOrigin = "dropped"
+    disabled_at: str | None = None  # None: it is enabled
+
+    @property
+    def is_present(self) -> bool:
+        """It lies in the packs directory, or was registered and not removed."""
+        return self.unregistered_at is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +70,9 @@ class Revision:
     first_change_at_s: float
     created_at: str
     phase_at: str
+    actor: str = "watch"  # who asked, by name
+    origin: PackOrigin = "dropped"
+    provenance: dict[str, Any] = field(default_factory=dict)  # source, commit, checksum, … where it was fetched
 
     @property
     def name(self) -> str:
@@ -177,3 +190,46 @@ class Delivery:
     last_error: str | None
     created_at: str
     finished_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Work that goes on behind the answer to a request."""
+
+    id: str
+    kind: str  # register, install, test
+    subject: str  # what it is about: a path, an address, a ref
+    actor: str
+    state: JobState
+    created_at: str
+    finished_at: str | None = None
+    status: int | None = None  # the HTTP status that waiting would have given
+    answer: dict[str, Any] | None = None  # and the body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A request with an idempotency key, and its answer as soon as there is one."""
+
+    actor: str
+    key: str
+    fingerprint: str  # of the method, the path and the body
+    created_at_s: float
+    status: int | None = None  # None: the first request is still at work
+    headers: tuple[tuple[str, str], ...] | None = None
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A key to the API, without the key: only its digest is known."""
+
+    id: str
+    name: str
+    digest: str = field(repr=False)  # SHA-256 in hexadecimal
+    scopes: tuple[str, ...]
+    created_by: str
+    created_at: str
+    expires_at_s: float | None = None  # Unix seconds
+    last_used_at_s: float | None = None
+    revoked_at: str | None = None

@@ -73,6 +73,7 @@ drops = Table(
     Column("digest", AnyText),  # of its content when it was read; NULL: it could not be read
     Column("problems", JSON, nullable=False),  # why no revision was made of it; empty when one was
     Column("gone_at_s", Float),  # when it was found missing; NULL while it is there
+    Column("held", Boolean, nullable=False),  # an operator removed its pack: left alone until its content changes
 )
 
 packs = Table(
@@ -83,6 +84,9 @@ packs = Table(
     Column("path", AnyText, nullable=False),  # where its content came from
     Column("registered_at", AnyText),  # first activation since it was last unregistered
     Column("unregistered_at", AnyText),  # NULL while it is in the packs directory or registered
+    Column("origin", AnyText, nullable=False),  # where its content comes from: a drop, or elsewhere
+    Column("disabled_at", AnyText),  # NULL while it is enabled
+    CheckConstraint(_one_of("origin", ("dropped", "registered")), name="origin"),
     Index("ix_packs_path", "path"),
 )
 
@@ -97,6 +101,9 @@ revisions = Table(
     Column("path", AnyText, nullable=False),
     Column("trigger", AnyText, nullable=False),  # fs, scan, api, cli: what made packd look
     Column("source", AnyText, nullable=False),  # watch, scan, api, cli, git, schedule: who asked
+    Column("actor", AnyText, nullable=False),  # by name, e.g. "watch" or "uid=1000 pid=4242"
+    Column("origin", AnyText, nullable=False),  # a drop, or registered from elsewhere
+    Column("provenance", JSON, nullable=False),  # where it was fetched from: source, commit, checksum, …; {}: nowhere
     Column("correlation_id", AnyText, nullable=False),  # shared by every event of this change
     Column("causation_id", AnyText),  # the event that led to the next one
     Column("files", Integer, nullable=False),
@@ -242,6 +249,51 @@ deliveries = Table(
           postgresql_where=text(IS_PENDING)),
     Index("ix_deliveries_event", "event_id"),
 )  # fmt: skip
+
+# Work that goes on behind the answer to a request.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", AnyText, primary_key=True),
+    Column("kind", AnyText, nullable=False),  # register, install, test
+    Column("subject", AnyText, nullable=False),  # what it is about: a path, an address, a ref
+    Column("actor", AnyText, nullable=False),
+    Column("state", AnyText, nullable=False),
+    Column("created_at", AnyText, nullable=False),
+    Column("finished_at", AnyText),  # NULL while it is running
+    Column("status", Integer),  # the HTTP status that waiting for it would have given; NULL while it is running
+    Column("answer", JSON(none_as_null=True)),  # and the body
+    CheckConstraint(_one_of("state", ("running", "succeeded", "failed", "cancelled")), name="state"),
+    Index("ix_jobs_created", "created_at"),
+)
+
+# Requests that must not be carried out twice, with their answers (draft-ietf-httpapi-idempotency-key-header).
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("actor", AnyText, primary_key=True),  # keys of different callers have nothing to do with each other
+    Column("key", AnyText, primary_key=True),
+    Column("fingerprint", AnyText, nullable=False),  # of the method, the path and the body
+    Column("created_at_s", Float, nullable=False),
+    Column("status", Integer),  # NULL: the first request is still at work
+    Column("headers", JSON(none_as_null=True)),  # [[name, value]]
+    Column("body", LargeBinary),
+)
+
+# Who may call on TCP. Only the digest of a token is kept.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", AnyText, primary_key=True),
+    Column("name", AnyText, nullable=False),
+    Column("digest", AnyText, nullable=False, unique=True),  # SHA-256 in hexadecimal
+    Column("scopes", JSON, nullable=False),
+    Column("created_by", AnyText, nullable=False),
+    Column("created_at", AnyText, nullable=False),
+    Column("expires_at_s", Float),  # NULL: never
+    Column("last_used_at_s", Float),  # NULL: never
+    Column("revoked_at", AnyText),
+)
 
 attempts = Table(
     "attempts",

@@ -27,8 +27,12 @@ from packd.domain.manifest import Component
 from packd.domain.moments import rfc3339
 from packd.domain.problems import Problem
 from packd.domain.reports import Case, Report, SuiteReport
+from packd.flow.availability import TakenOut
+from packd.flow.clock import Clock
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
+from packd.flow.jobs import Jobs
+from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
 from packd.notify.envelope import webhook_body
 from packd.registry import queries
@@ -79,6 +83,48 @@ class Asked:
                 if on_case is not None:
                     on_case(suite["name"], Case(**case))
         return run
+
+    def register(
+        self, wish: Registration, *, on_case: OnCase | None = None, on_revision: OnRevision | None = None
+    ) -> Registered:
+        self._note("register", str(wish.path), wish=wish)
+        with self.registry.read() as connection:
+            revision = queries.active_revision(connection, "core")
+            assert revision is not None
+            runs = queries.run_history(connection, "core")
+        if on_revision is not None:
+            on_revision(revision)
+        for suite in (runs[0].report or {}).get("test_suites", ()) if runs else ():
+            for case in suite["test_cases"]:
+                if on_case is not None:
+                    on_case(suite["name"], Case(**case))
+        if self.hold is not None:
+            self.hold.wait(30)
+        return Registered(revision=revision, run=runs[0] if runs else None)
+
+    def cancel(self, revision: Revision, *, why: str) -> bool:
+        self.calls.append(("cancel", revision.name, {"why": why}))
+        if self.hold is not None:
+            self.refusal = Failure(Code.CONFLICT, "it was withdrawn")
+            self.hold.set()
+        return True
+
+    def remove(self, ref: str, *, actor: str) -> TakenOut:
+        self._note("remove", ref, actor=actor)
+        return self._taken_out(ref)
+
+    def disable(self, ref: str, *, actor: str) -> TakenOut:
+        self._note("disable", ref, actor=actor)
+        return self._taken_out(ref)
+
+    def enable(self, ref: str, *, actor: str) -> Revision | None:
+        self._note("enable", ref, actor=actor)
+        with self.registry.read() as connection:
+            return queries.active_revision(connection, ref)
+
+    def _taken_out(self, ref: str) -> TakenOut:
+        with self.registry.read() as connection:
+            return TakenOut(last=queries.active_revision(connection, ref), drop=ref, needed_by=("web",))
 
     def explain(self, name: str) -> Explanation:
         self._note("explain", name)
@@ -223,6 +269,21 @@ def about(revision: Revision) -> PackInfo:
                     digest=revision.digest)  # fmt: skip
 
 
+def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> Context:
+    """Everything the door works with, over a registry."""
+    parts: dict[str, Any] = {
+        "registry": registry,
+        "commands": asked,
+        "registrar": asked,
+        "availability": asked,
+        "jobs": Jobs(registry=registry, clock=Clock()),
+        "tail": Tail(feed),
+        "is_ready": lambda: True,
+        "packs_dir": Path("/srv/packs"),
+    }
+    return Context(**{**parts, **changes})
+
+
 def report(ref: str = "core", *, failed: bool = False) -> Report:
     """Two suites, three executed cases and a skipped one."""
     broken = Case(name="test_gone", status="failed", duration_ms=3.0, stdout="looking…\n",
@@ -264,9 +325,7 @@ def made_ground() -> Iterator[Ground]:
     feed, asked, ready = Feed(0), Asked(registry), threading.Event()
     ready.set()
     registry.on_commit(feed.committed)
-    context = Context(
-        registry=registry, commands=asked, tail=Tail(feed), is_ready=ready.is_set, packs_dir=Path("/srv/packs")
-    )
+    context = a_context(registry, asked, feed, is_ready=ready.is_set)
     server = Server(create_app(context), folder / "packd.sock", grace_s=1.0)
     server.start()
     try:

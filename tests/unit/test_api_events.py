@@ -13,13 +13,11 @@ from sqlalchemy import text
 
 from packd.api import events as events_module
 from packd.api.app import create_app
-from packd.api.context import Context
 from packd.api.feed import Choice, behind, choice, start
 from packd.api.server import Server
-from packd.api.tail import Tail
 from packd.client import Client
 from packd.domain.failures import Code, Failure
-from tests.unit.doors_ground import Ground, made_ground
+from tests.unit.doors_ground import Ground, a_context, made_ground
 
 
 @pytest.fixture
@@ -252,8 +250,7 @@ def test_following_survives_a_restart(ground: Ground) -> None:
     assert seen.acquire(timeout=10)
     ground.server.stop()
     ground.say()  # nobody is told; the registry knows
-    context = Context(registry=ground.registry, commands=ground.asked, tail=Tail(ground.feed),
-                      is_ready=lambda: True, packs_dir=ground.folder)  # fmt: skip
+    context = a_context(ground.registry, ground.asked, ground.feed, packs_dir=ground.folder)
     next_server = Server(create_app(context), ground.socket)
     next_server.start()
     ground.say()

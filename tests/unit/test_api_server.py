@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from packd.api.app import create_app
-from packd.api.context import Context
 from packd.api.server import Server
-from packd.api.tail import Tail
 from packd.client import Client
 from packd.domain.failures import Code, Failure
-from tests.unit.doors_ground import Ground, made_ground, report
+from tests.unit.doors_ground import Ground, a_context, made_ground, report
 
 
 @pytest.fixture
@@ -29,8 +27,7 @@ def ground() -> Iterator[Ground]:
 
 def another(ground: Ground, path: Path) -> Server:
     """A second server over the same registry."""
-    context = Context(registry=ground.registry, commands=ground.asked, tail=Tail(ground.feed),
-                      is_ready=lambda: True, packs_dir=ground.folder)  # fmt: skip
+    context = a_context(ground.registry, ground.asked, ground.feed, packs_dir=ground.folder)
     return Server(create_app(context), path)
 
 

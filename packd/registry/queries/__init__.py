@@ -48,6 +48,16 @@ from packd.registry.queries.packs import (
     was_ever_active,
 )
 from packd.registry.queries.reading import many
+from packd.registry.queries.requests import (
+    all_tokens,
+    job,
+    job_count,
+    job_page,
+    kept_request,
+    running_jobs,
+    token,
+    token_of_digest,
+)
 from packd.registry.queries.runs import (
     RunFilter,
     count_runs,
@@ -74,6 +84,7 @@ __all__ = [
     "active_with_needs",
     "all_drops",
     "all_endpoints",
+    "all_tokens",
     "attempts_of",
     "backlog",
     "candidate",
@@ -96,6 +107,10 @@ __all__ = [
     "every_endpoint_ever",
     "fact",
     "finished_run",
+    "job",
+    "job_count",
+    "job_page",
+    "kept_request",
     "lane_heads",
     "last_errors",
     "last_seq",
@@ -118,7 +133,10 @@ __all__ = [
     "run",
     "run_history",
     "run_page",
+    "running_jobs",
     "soonest_attempt",
+    "token",
+    "token_of_digest",
     "unfinished_runs",
     "waiting_candidates",
     "was_ever_active",

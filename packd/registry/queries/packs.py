@@ -42,6 +42,7 @@ _PACKS_LEFT_BEHIND = Prepared(
         packs.c.path == bindparam("path"),
         packs.c.ref != _REF,
         packs.c.drop_name.is_(None),
+        packs.c.origin == "dropped",  # what was registered does not hang on what lies where it came from
         packs.c.unregistered_at.is_(None),
     )
     .order_by(packs.c.ref)

@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 # JSON arrays are tuples in the values.
 _CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(("problems", "needs", "waits_for", "types", "packs"), tuple),
+    **dict.fromkeys(("problems", "needs", "waits_for", "types", "packs", "scopes"), tuple),
     "phase": Phase,
     "headers": lambda pairs: tuple((name, value) for name, value in pairs),
 }

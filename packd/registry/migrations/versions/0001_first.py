@@ -16,6 +16,7 @@ def upgrade() -> None:
     _of_revisions()
     _events()
     _deliveries()
+    _requests()
 
 
 def _facts_and_drops() -> None:
@@ -34,6 +35,7 @@ def _facts_and_drops() -> None:
         sa.Column("digest", sa.Text()),
         sa.Column("problems", sa.JSON(), nullable=False),
         sa.Column("gone_at_s", sa.Float()),
+        sa.Column("held", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_drops")),
     )
 
@@ -46,8 +48,11 @@ def _packs() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("registered_at", sa.Text()),
         sa.Column("unregistered_at", sa.Text()),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("disabled_at", sa.Text()),
         sa.PrimaryKeyConstraint("ref", name=op.f("pk_packs")),
         sa.UniqueConstraint("drop_name", name=op.f("uq_packs_drop_name")),
+        sa.CheckConstraint("origin IN ('dropped', 'registered')", name=op.f("ck_packs_origin")),
     )
     op.create_index("ix_packs_path", "packs", ["path"])
 
@@ -63,6 +68,9 @@ def _revisions() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("trigger", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("provenance", sa.JSON(), nullable=False),
         sa.Column("correlation_id", sa.Text(), nullable=False),
         sa.Column("causation_id", sa.Text()),
         sa.Column("files", sa.Integer(), nullable=False),
@@ -258,4 +266,47 @@ def _deliveries() -> None:
         sa.ForeignKeyConstraint(
             ["delivery_id"], ["deliveries.id"], name=op.f("fk_attempts_delivery_id"), ondelete="CASCADE"
         ),
+    )
+
+
+def _requests() -> None:
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("finished_at", sa.Text()),
+        sa.Column("status", sa.Integer()),
+        sa.Column("answer", sa.JSON()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.CheckConstraint("state IN ('cancelled', 'failed', 'running', 'succeeded')", name=op.f("ck_jobs_state")),
+    )
+    op.create_index("ix_jobs_created", "jobs", ["created_at"])
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("created_at_s", sa.Float(), nullable=False),
+        sa.Column("status", sa.Integer()),
+        sa.Column("headers", sa.JSON()),
+        sa.Column("body", sa.LargeBinary()),
+        sa.PrimaryKeyConstraint("actor", "key", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("expires_at_s", sa.Float()),
+        sa.Column("last_used_at_s", sa.Float()),
+        sa.Column("revoked_at", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )

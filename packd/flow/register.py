@@ -1,0 +1,285 @@
+"""Registering content from anywhere on this machine: the same pipeline as a drop, and somebody waits for the outcome.
+
+This is also where `install` comes in: it fetches a folder, and registers that with its provenance.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from packd.domain.failures import Code, Failure
+from packd.domain.lifecycle import REFUSED, UNFINISHED, Phase, Trigger
+from packd.domain.problems import Problem, errors
+from packd.domain.refs import archive_suffix
+from packd.flow import owners
+from packd.flow.intake import lane as lane_of_drop
+from packd.flow.pipeline import lane
+from packd.flow.recording import Arrival, record
+from packd.flow.refusals import refused
+from packd.registry import queries
+from packd.registry.rows import Drop, Revision, Run
+from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable
+
+if TYPE_CHECKING:
+    from packd.domain.reports import RunSource
+    from packd.flow.clock import Clock
+    from packd.flow.packs_folder import PacksFolder
+    from packd.flow.pipeline import Pipeline
+    from packd.flow.runs import OnCase, Runs
+    from packd.flow.workers import Lanes
+    from packd.registry.registry import Registry, Writer
+    from packd.registry.rows import Pack
+    from packd.snapshot.store import Store
+    from packd.validate.findings import Findings
+
+_ATTEMPTS: Final = 5  # to read content that is being written
+_PAUSE_S: Final = 0.3
+
+OnRevision = Callable[[Revision], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What somebody asks for."""
+
+    path: Path  # absolute: the folder, or the archive, that holds the content now
+    actor: str  # who asks, e.g. "uid=1000 pid=4242"
+    source: RunSource = "api"
+    replace: bool = False  # a pack of this name may be updated, if the new content passes its tests
+    force: bool = False  # replace, test again even unchanged content, and accept failing tests
+    skip_tests: bool = False
+    origin: str | None = None  # where the content came from, as it is shown; None: `path`
+    ref: str | None = None  # the pack that it has to be; None: whichever it says
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # kept with the revision: source, commit, checksum, …
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """What came of it."""
+
+    revision: Revision
+    run: Run | None  # of its tests; None: they were skipped, or have not run yet
+    unchanged: bool = False  # exactly this was in use already: nothing was done
+    took_over: str | None = None  # the drop that was the pack until now, and is not any more
+
+    @property
+    def waits(self) -> bool:
+        """It goes on by itself when the packs that it needs are active."""
+        return self.revision.phase in UNFINISHED
+
+
+class Registrar:
+    """One method; it blocks, so it is called in a thread of its own."""
+
+    def __init__(
+        self,
+        *,
+        folder: PacksFolder,
+        registry: Registry,
+        store: Store,
+        pipeline: Pipeline,
+        runs: Runs,
+        lanes: Lanes,
+        clock: Clock,
+    ) -> None:
+        self._folder = folder
+        self._registry = registry
+        self._store = store
+        self._pipeline = pipeline
+        self._runs = runs
+        self._lanes = lanes
+        self._clock = clock
+
+    def register(
+        self, wish: Registration, *, on_case: OnCase | None = None, on_revision: OnRevision | None = None
+    ) -> Registered:
+        """Snapshot, validate, test and activate; returns when that has come to its end, or waits for other packs.
+
+        `on_revision` gets the new revision as soon as there is one, `on_case` each case as it ends, from another
+        thread. Raises Failure: BAD_REQUEST for what can't be read, what validation refuses and what fails its tests
+        (then it was rolled back), CONFLICT when the pack exists, UNAVAILABLE when packd is stopping.
+        """
+        path = _readable(wish.path)
+        drop = path.name if path.parent == Path(os.path.realpath(self._folder.path)) else None
+        one_at_a_time = lane_of_drop(drop) if drop else f"register:{path}"
+        taken = self._lanes.call(one_at_a_time, lambda: self._take(wish, path, drop))
+        revision = taken.revision
+        if taken.unchanged or revision.phase not in UNFINISHED:
+            return self._outcome(wish, taken)
+        if on_revision is not None:
+            on_revision(revision)
+        self._runs.cancel(revision.ref, older_than=revision.number)
+        with self._runs.followed(revision, on_case):
+            self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
+        return self._outcome(wish, taken)
+
+    def cancel(self, revision: Revision, *, why: str) -> bool:
+        """Take a candidate out of the pipeline; False when it has come to its end already."""
+        with self._registry.write() as tx:
+            current = queries.candidate(tx.connection, revision.ref)
+            if current is None or current.number != revision.number:
+                return False
+            tx.move(current, Trigger.SUPERSEDED)
+        self._runs.cancel(revision.ref, older_than=revision.number + 1, why=why)
+        return True
+
+    # --- taking the content ------------------------------------------------------------------------------------------
+
+    def _take(self, wish: Registration, path: Path, drop: str | None) -> Registered:
+        began_s = self._clock.now()
+        snapshot = self._snapshot(path)
+        findings = self._pipeline.examine(snapshot.digest, path.name)
+        ref = findings.ref
+        if ref is None:
+            raise _invalid(f"What lies in {path} is no pack", errors(findings.problems))
+        if wish.ref is not None and wish.ref != ref:
+            raise Failure(Code.BAD_REQUEST, f"what lies in {path} is the pack '{ref}', not '{wish.ref}'")
+        with self._registry.write() as tx:
+            return self._write_down(tx, wish, path, drop, snapshot, findings, ref, began_s)
+
+    def _write_down(
+        self,
+        tx: Writer,
+        wish: Registration,
+        path: Path,
+        drop: str | None,
+        snapshot: Snapshot,
+        findings: Findings,
+        ref: str,
+        began_s: float,
+    ) -> Registered:
+        pack, latest = queries.pack(tx.connection, ref), queries.latest_revision(tx.connection, ref)
+        self._refuse_existing(tx, wish, pack, findings, snapshot)
+        took_over = pack.drop_name if pack is not None and pack.drop_name not in (None, drop) else None
+        if _is_in_use(pack, latest, snapshot, drop) and not wish.force and latest is not None:
+            return Registered(
+                revision=latest, run=queries.latest_run(tx.connection, ref, latest.number), unchanged=True
+            )
+        self._claim(tx, pack, ref, wish, path, drop, snapshot)
+        arrival = Arrival(
+            path=wish.origin or str(path),
+            trigger="api",
+            source=wish.source,
+            actor=wish.actor,
+            first_change_at_s=began_s,
+            origin="dropped" if drop else "registered",
+            forced=wish.force and not wish.skip_tests,  # there is nothing to force where nothing is tested
+            tests_skipped=wish.skip_tests,
+            provenance=wish.provenance,
+        )
+        revision = record(
+            tx,
+            ref,
+            snapshot,
+            arrival,
+            version=findings.version,
+            is_new=pack is None or not pack.is_present,
+            correlation_id=self._clock.new_id("chg"),
+        )
+        return Registered(revision=self._pipeline.judge(tx, revision, findings), run=None, took_over=took_over)
+
+    def _refuse_existing(
+        self, tx: Writer, wish: Registration, pack: Pack | None, findings: Findings, snapshot: Snapshot
+    ) -> None:
+        """Raises Failure when the pack is there and may not be touched; nothing is written down then."""
+        if pack is None or not owners.exists(tx.connection, pack):
+            return
+        if pack.disabled_at is not None:
+            raise Failure(Code.CONFLICT, f"Pack '{pack.ref}' is disabled: `packd enable {pack.ref}` first.")
+        if wish.replace or wish.force:
+            return
+        candidate = queries.candidate(tx.connection, pack.ref)
+        active = queries.active_revision(tx.connection, pack.ref)
+        if candidate is not None and active is None and candidate.digest == snapshot.digest:
+            return  # its drop was faster; both mean the same
+        if errors(findings.problems):
+            raise _invalid(f"What is to be registered as '{pack.ref}' is no pack", errors(findings.problems))
+        raise Failure(
+            Code.CONFLICT,
+            f"Pack '{pack.ref}' already exists. Use force=true to reinstall. "
+            "With replace=true it is updated only if the new content passes its tests.",
+            members={"ref": pack.ref},
+        )
+
+    def _claim(
+        self, tx: Writer, pack: Pack | None, ref: str, wish: Registration, path: Path, drop: str | None, snap: Snapshot
+    ) -> None:
+        """A drop owns its pack from now on; what comes from elsewhere does when it becomes active."""
+        if drop is not None:
+            kind = self._folder.kind_of(drop) or "folder"
+            tx.save_drop(Drop(name=drop, kind=kind, ref=ref, fingerprint=snap.fingerprint, digest=snap.digest))
+            tx.claim_pack(ref, drop_name=drop, path=str(self._folder.path / drop))
+        elif not owners.exists(tx.connection, pack):
+            tx.claim_pack(ref, drop_name=None, path=wish.origin or str(path))
+
+    def _snapshot(self, path: Path) -> Snapshot:
+        """Raises Failure for what can't be fixed."""
+        why = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                taken = self._store.take(path, self._folder.ignore)
+            except (StoreFull, StoreUnwritable) as failure:
+                raise Failure(Code.UNAVAILABLE, f"{failure}; try again when there is room") from failure
+            if isinstance(taken, Snapshot):
+                return taken
+            if isinstance(taken, Refused):
+                raise _invalid(f"What lies in {path} can't be taken", taken.problems)
+            why = taken.problem.message
+            threading.Event().wait(_PAUSE_S)
+        raise Failure(
+            Code.CONFLICT,
+            f"{path} is changed while it is read ({why}): try again when nobody writes to it any more",
+        )
+
+    # --- what came of it ---------------------------------------------------------------------------------------------
+
+    def _outcome(self, wish: Registration, taken: Registered) -> Registered:
+        with self._registry.read() as connection:
+            ref, number = taken.revision.ref, taken.revision.number
+            revision = queries.revision(connection, ref, number) or taken.revision
+            run = queries.latest_run(connection, ref, number)
+            active = queries.active_revision(connection, ref)
+            latest = queries.latest_revision(connection, ref)
+        if revision.phase in REFUSED:
+            raise refused(revision, run, active)
+        if revision.phase == Phase.SUPERSEDED:
+            newer = f"{latest.name} took its place" if latest and latest.number > number else "it was withdrawn"
+            raise Failure(Code.CONFLICT, f"{revision.name} was not registered: {newer}; see `packd history {ref}`")
+        if revision.phase in UNFINISHED and not revision.waits_for and revision.phase != Phase.TESTED:
+            raise Failure(Code.UNAVAILABLE, f"packd is stopping: {revision.name} goes on when it is back")
+        return replace(taken, revision=revision, run=None if revision.tests_skipped else run)
+
+
+def _is_in_use(pack: Pack | None, latest: Revision | None, snapshot: Snapshot, drop: str | None) -> bool:
+    """Exactly this content is active, and from the same kind of place."""
+    if pack is None or latest is None or pack.drop_name != drop:
+        return False
+    return latest.phase == Phase.ACTIVE and latest.digest == snapshot.digest
+
+
+def _readable(path: Path) -> Path:
+    """Where the content really is. Raises Failure."""
+    if not path.is_absolute():
+        raise Failure(Code.BAD_REQUEST, f"path must be absolute: {path}")
+    try:
+        real = Path(os.path.realpath(path))
+        if real.is_dir():
+            if not (real / "pack.yaml").exists():
+                raise Failure(Code.BAD_REQUEST, f"pack.yaml not found in directory: {path}")
+            return real
+        if real.is_file() and archive_suffix(real.name):
+            return real
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        pass
+    raise Failure(Code.BAD_REQUEST, f"Pack directory does not exist: {path}")
+
+
+def _invalid(what: str, problems: tuple[Problem, ...]) -> Failure:
+    said = "; ".join(str(problem) for problem in problems[:3])
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return Failure(Code.BAD_REQUEST, f"{what}: {said}{more}", problems=problems)
