@@ -89,12 +89,12 @@ def read_source(text: str, *, ref: str | None = None, checksum: str | None = Non
     named = _named(text)
     if named is not None:
         return _with_nothing(named, checked_ref, known_checksum)
+    helper = _HELPER.match(text.removeprefix("git+").removeprefix("archive+"))
+    if helper is not None:
+        raise _bad(f"the transport '{helper[1]}::' can run programs and is refused: use https, ssh or git")
     kind, _, rest = text.partition("+")
     if kind in ("git", "archive") and rest:
         return _explicit(kind, rest, checked_ref, known_checksum)
-    helper = _HELPER.match(text)
-    if helper is not None:
-        raise _bad(f"the transport '{helper[1]}::' can run programs and is refused: use https, ssh or git")
     if _SCHEME.match(text):
         return _from_url(text, checked_ref, known_checksum)
     if "/" not in text.partition(":")[0] and _SCP.fullmatch(text):

@@ -55,7 +55,7 @@ def test_meanings(text: str, meant: Source) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "-x", "--upload-pack=touch /tmp/x", "ext::sh -c id", "fd::17", "ftp://h/x", "https://", "https:///x",
+        "", "-x", "--upload-pack=touch /tmp/x", "ext::sh -c id", "git+ext::sh", "archive+fd::1", "fd::17", "ftp://h/x", "https://", "https:///x",
         "https://h:0/x", "https://h:99999/x", "https://-h/x", "ssh://-oProxyCommand=id/x", "https://a@b@c/x",
         "https://h/a b", "https://h\\@i/x", "https://127.1/x", "https://0x7f.1/x", "https://2130706433/x",
         "https://h%2ei/x", "file://other/x", "core@>=x", "Core", "https://h/x.git#../..", "https://h/x.zip#sub",
