@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from packd.domain.manifest import Need
+from packd.domain.ranges import as_range, in_range, range_meant
 from packd.domain.refs import is_ref, ref_from_name
 from packd.validate.fields import shown
-from packd.validate.ranges import as_range, in_range, range_meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.ranges import is_version, version_meant
 from packd.domain.refs import REF_PATTERN, archive_suffix, is_ref, ref_from_name
 from packd.validate.fields import shown
-from packd.validate.ranges import is_version, version_meant
 
 if TYPE_CHECKING:
     from packd.domain.positioned import Document

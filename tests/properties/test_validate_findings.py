@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from semantic_version import SimpleSpec, Version
 
 from packd.domain.problems import errors
+from packd.domain.ranges import as_range, is_version, range_meant, version_meant
 from packd.domain.refs import is_ref
 from packd.validate.fields import inside
 from packd.validate.findings import Findings, Runtime
 from packd.validate.load import check
-from packd.validate.ranges import as_range, is_version, range_meant, version_meant
 
 RUNTIME = Runtime(python="3.11.7", node="20.20.2")
 

@@ -1,0 +1,1 @@
+"""Fetch a pack from git, an archive URL or path, or an index."""

@@ -1,0 +1,215 @@
+"""Which versions of which packs belong together: what is asked for, what is in use, and what the indexes offer. Pure.
+
+What is in use and fits stays. Otherwise the newest that fits is taken, pre-releases last. A pack in use that needs
+another one has a say in that one's version too; its own version changes only if that was asked for, or is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
+from semantic_version import Version
+
+from packd.domain.dependencies import Party, meets
+from packd.domain.manifest import Need
+from packd.sources.errand import SourceFailure, wrong
+
+if TYPE_CHECKING:
+    from packd.sources.catalogue import Catalogue
+    from packd.sources.index import Offer
+
+_ROUNDS: Final = 10_000
+_SHOWN: Final = 6
+
+
+class Wanted(NamedTuple):
+    """One need, and who has it."""
+
+    need: Need
+    by: str  # "netops 1.0.0", or "" for whoever asks
+    in_use: bool = False  # the one who needs it is in use already
+    stays: bool = False  # not a need: it is in use and has a say, and is to be left as it is if it can be
+
+
+class Choice(NamedTuple):
+    """One version of one pack that may be taken."""
+
+    ref: str
+    version: str
+    needs: tuple[Need, ...]
+    offer: Offer | None  # None: it is in use, or was fetched already
+    in_use: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The outcome: every pack that is needed, each after all that it needs."""
+
+    choices: tuple[Choice, ...]
+    needed_by: Mapping[str, tuple[str, ...]]  # by ref: the refs that need it; empty for what was asked for
+
+
+def resolve(
+    asked: Sequence[Need],
+    *,
+    catalogue: Catalogue,
+    active: Mapping[str, Party],
+    fetched: Party | None = None,
+    renew: Iterable[str] = (),
+) -> Resolved:
+    """Find versions for `asked` and everything they need.
+
+    `active` is what is in use, by ref. `fetched` is a pack that is here already, to be one of the outcome whatever the
+    indexes offer. For the refs in `renew` the newest is preferred to what is in use. Raises SourceFailure that names
+    who asks for what when there is no answer.
+    """
+    provider = _Provider(catalogue, active, fetched, frozenset(renew))
+    roots = [Wanted(need, "") for need in asked]
+    if fetched is not None:
+        roots.insert(0, Wanted(Need(ref=fetched.ref), ""))
+    try:
+        found = Resolver[Wanted, Choice, str](provider, BaseReporter()).resolve(roots, max_rounds=_ROUNDS)
+    except ResolutionImpossible as impossible:
+        raise _explained(impossible.causes, provider, catalogue) from None
+    except ResolutionTooDeep:
+        raise wrong(f"no set of versions was found in {_ROUNDS:,} attempts: ask for narrower ranges") from None
+    return _ordered(found.mapping)
+
+
+class _Provider(AbstractProvider[Wanted, Choice, str]):
+    """What resolvelib wants to know."""
+
+    def __init__(
+        self, catalogue: Catalogue, active: Mapping[str, Party], fetched: Party | None, renew: frozenset[str]
+    ) -> None:
+        self._catalogue = catalogue
+        self._active = active
+        self._fetched = fetched
+        self._renew = renew
+
+    def identify(self, requirement_or_candidate: Wanted | Choice) -> str:
+        if isinstance(requirement_or_candidate, Wanted):
+            return requirement_or_candidate.need.ref
+        return requirement_or_candidate.ref
+
+    def get_preference(
+        self,
+        identifier: str,
+        resolutions: Mapping[str, Choice],
+        candidates: Mapping[str, Iterator[Choice]],
+        information: Mapping[str, Iterator[Any]],
+        backtrack_causes: Sequence[Any],
+    ) -> tuple[bool, str]:
+        """What is in conflict first, then by name, so that the same question always has the same answer."""
+        return (not any(identifier == cause.requirement.need.ref for cause in backtrack_causes), identifier)
+
+    def find_matches(
+        self,
+        identifier: str,
+        requirements: Mapping[str, Iterator[Wanted]],
+        incompatibilities: Mapping[str, Iterator[Choice]],
+    ) -> list[Choice]:
+        wanted = list(requirements[identifier])
+        kept = all(one.stays for one in wanted) and identifier not in self._renew
+        excluded = {(choice.version, choice.in_use) for choice in incompatibilities[identifier]}
+        return [
+            choice
+            for choice in self.choices(identifier)
+            if (choice.version, choice.in_use) not in excluded
+            and (choice.in_use or not kept)
+            and all(meets(choice.version, one.need) for one in wanted)
+        ]
+
+    def is_satisfied_by(self, requirement: Wanted, candidate: Choice) -> bool:
+        return meets(candidate.version, requirement.need)
+
+    def get_dependencies(self, candidate: Choice) -> list[Wanted]:
+        """What it needs; and who is in use and needs it must go on fitting."""
+        by = f"{candidate.ref} {candidate.version}"
+        needed = [Wanted(need, by, candidate.in_use) for need in candidate.needs]
+        if candidate.in_use:
+            return needed
+        return [*needed, *(Wanted(Need(ref=ref), by, stays=True) for ref in self._dependents(candidate.ref))]
+
+    def choices(self, ref: str) -> list[Choice]:
+        """Every version that could be taken, the preferred one first."""
+        if self._fetched is not None and self._fetched.ref == ref:
+            return [Choice(ref, self._fetched.version, self._fetched.needs, None, in_use=False)]
+        party = self._active.get(ref)
+        there = [Choice(ref, party.version, party.needs, None, in_use=True)] if party else []
+        offered = [
+            Choice(ref, offer.version, offer.needs, offer, in_use=False)
+            for offer in self._catalogue.offers(ref)
+            if party is None or offer.version != party.version
+        ]
+        if ref in self._renew and party is not None:
+            newer = [choice for choice in offered if _is_newer(choice.version, party.version)]
+            return [*newer, *there]
+        return [*there, *offered]
+
+    def _dependents(self, ref: str) -> list[str]:
+        return sorted(
+            party.ref
+            for party in self._active.values()
+            if any(need.ref == ref for need in party.needs) and party.ref != ref
+        )
+
+
+def _is_newer(version: str, than: str) -> bool:
+    """Newer, and no pre-release unless what is in use is one."""
+    offered, known = Version.coerce(version), Version.coerce(than)
+    return bool(offered > known and (not offered.prerelease or known.prerelease))
+
+
+def _ordered(chosen: Mapping[str, Choice]) -> Resolved:
+    """What is needed comes before who needs it; packs that need each other by name."""
+    needed_by: dict[str, list[str]] = {ref: [] for ref in chosen}
+    for choice in chosen.values():
+        for need in choice.needs:
+            if need.ref in needed_by:
+                needed_by[need.ref].append(choice.ref)
+    done: dict[str, Choice] = {}
+
+    def place(ref: str, above: frozenset[str]) -> None:
+        if ref in done or ref in above or ref not in chosen:
+            return
+        for need in sorted(chosen[ref].needs, key=lambda need: need.ref):
+            place(need.ref, above | {ref})
+        done[ref] = chosen[ref]
+
+    for ref in sorted(chosen):
+        place(ref, frozenset())
+    return Resolved(
+        choices=tuple(done.values()), needed_by={ref: tuple(sorted(refs)) for ref, refs in needed_by.items()}
+    )
+
+
+def _explained(causes: Iterable[Any], provider: _Provider, catalogue: Catalogue) -> SourceFailure:
+    """Who asks for what, and what there is."""
+    by_ref: dict[str, list[Wanted]] = {}
+    for cause in causes:
+        if not cause.requirement.stays:
+            by_ref.setdefault(cause.requirement.need.ref, []).append(cause.requirement)
+    sentences = [_sentence(ref, wanted, provider, catalogue) for ref, wanted in sorted(by_ref.items())]
+    return wrong("; ".join(sentences) or "no set of versions fits together")
+
+
+def _sentence(ref: str, wanted: list[Wanted], provider: _Provider, catalogue: Catalogue) -> str:
+    asks = " and ".join(dict.fromkeys(_asks(one) for one in wanted))
+    there = [f"{choice.version}{' (in use)' if choice.in_use else ''}" for choice in provider.choices(ref)]
+    names = ", ".join(listing.name for listing in catalogue.listings)
+    if not there:
+        where = f"no index has '{ref}' (asked: {names})" if names else f"'{ref}' is not here and no index is configured"
+        return f"{asks}, but {where}"
+    more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+    verb = "none fits" if len(wanted) == 1 else "none fits all"
+    return f"{asks}; of '{ref}' there is {', '.join(there[:_SHOWN])}{more}: {verb}"
+
+
+def _asks(one: Wanted) -> str:
+    if not one.by:
+        return f"you ask for {one.need}"
+    return f"{one.by}{' (in use)' if one.in_use else ''} needs {one.need}"
