@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "check": Entry("check", "Begin", "Say what is wrong with a pack's files; needs no daemon."),
     "compare": Entry("compare", "Look", "What changed between two runs of a pack's tests."),
     "config": Entry("config", "Set up", "Show, check and describe the configuration."),
+    "db": Entry("db", "Set up", "Back up, restore, check and upgrade the database."),
     "events": Entry("events", "Look", "What happened, and with --follow what happens."),
     "history": Entry("history", "Look", "A pack's revisions, and which was in use when."),
     "list": Entry("list", "Look", "One line a pack."),
