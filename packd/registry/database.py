@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
 _BUSY_TIMEOUT_S: Final = 15
-_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+_AGAIN_S: Final = 0.01
+_PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
 _WRITER_LOCK: Final = int.from_bytes(b"packd", "big")  # of PostgreSQL's advisory locks, which are numbered per database
 
 # On PostgreSQL each statement would see its own moment; one for the whole of a reading has to be asked for.
@@ -242,8 +245,23 @@ def _sqlite_engine(url: str) -> Engine:
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin when we say so, see _begin_sqlite
+    _write_ahead(connection)
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turning it on does not wait for a lock as statements do: of several that open a new database some are refused."""
+    give_up_at = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
