@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "compare": Entry("compare", "Look", "What changed between two runs of a pack's tests."),
     "config": Entry("config", "Set up", "Show, check and describe the configuration."),
     "db": Entry("db", "Set up", "Back up, restore, check and upgrade the database."),
+    "doctor": Entry("doctor", "Set up", "Look for what commonly goes wrong, and say how to fix it."),
     "events": Entry("events", "Look", "What happened, and with --follow what happens."),
     "history": Entry("history", "Look", "A pack's revisions, and which was in use when."),
     "list": Entry("list", "Look", "One line a pack."),

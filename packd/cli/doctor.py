@@ -1,0 +1,189 @@
+"""`packd doctor`: what commonly goes wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from packd.cli.options import A_PATH, said_before
+from packd.cli.options import as_json as as_json_option
+from packd.cli.screen import cell, say, say_json
+from packd.cli.text import clean, plural, width
+from packd.domain.failures import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from packd.config import Settings
+    from packd.flow.diagnosis.answers import Answer
+
+_MARKS: Final = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "wrong": ("✗", "red"),
+    "skipped": ("-", None),
+}
+_ABOUT_COLUMNS: Final = 16
+
+
+@click.command("doctor")
+@click.argument("packs_dir", type=A_PATH, required=False)
+@click.option("--config", type=A_PATH, metavar="FILE", help="The daemon's configuration (default: $PACKD_CONFIG).")
+@click.option("--socket", type=A_PATH, metavar="PATH", help="The daemon's socket.")
+@click.option("--state-dir", type=A_PATH, metavar="DIR", help="Where the daemon keeps its own.")
+@as_json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    packs_dir: Path | None,
+    config: Path | None,
+    socket: Path | None,
+    state_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Look at what commonly goes wrong, with and without a running daemon, and say what to do about it.
+
+    Folders, disk, inotify limits, clock, user, programs, isolation of tests, database, socket, webhooks. Nothing is changed.
+
+    \b
+    Examples:
+      packd doctor
+      packd doctor /srv/packs --config /etc/packd/packd.yaml
+      sudo -u packd packd doctor          as the daemon's user
+
+    \b
+    Exit status: 0 nothing is wrong (there may be warnings), 1 something is.
+    """
+    socket_before, state_before = said_before()
+    flags = {"packs_dir": packs_dir, "api.socket": socket or socket_before, "state_dir": state_dir or state_before}
+    found: list[Answer] = []
+    for answer in _answers(config, flags):
+        found.append(answer)
+        if not as_json:
+            _print(answer)
+    troubles = [answer for answer in found if answer.outcome == "wrong"]
+    if as_json:
+        say_json({"ok": not troubles, "checks": [answer.to_dict() for answer in found]})
+    else:
+        _conclude(found, troubles)
+    ctx.exit(1 if troubles else 0)
+
+
+def _answers(config: Path | None, flags: dict[str, Any]) -> Iterator[Answer]:
+    """One after another, so that the slow ones at the end keep nobody from reading."""
+    from packd.config import load
+    from packd.flow.diagnosis.answers import ok, wrong
+
+    try:
+        settings = load(config, os.environ, flags)
+        yield ok("configuration", _said_of(config))
+    except Failure as failure:
+        yield wrong("configuration", failure.sentence, "packd config check; the rest is judged by defaults")
+        settings = load(None, {name: os.environ[name] for name in ("HOME",) if name in os.environ}, flags)
+    status = _status(settings.socket_path)
+    if status is not None:  # what the daemon works with, not what it would if it were started now
+        settings = settings.model_copy(
+            update={"packs_dir": Path(status["packs_dir"]), "state_dir": Path(status["state_dir"])}
+        )
+    yield from _of_machine(settings, status)
+    yield from _of_daemon(settings, status)
+
+
+def _of_machine(settings: Settings, status: dict[str, Any] | None) -> Iterator[Answer]:
+    from packd.domain.ignore import Ignore
+    from packd.flow.diagnosis import machine, places
+
+    ignore = Ignore(settings.watch.ignore)
+    yield from places.packs_folder(
+        settings.packs_dir, ignore, markers=settings.markers != "none", every_s=settings.watch.reconcile_every_s
+    )
+    yield from places.state_folder(settings.state_dir, settings.packs_dir)
+    yield places.disk(settings.state_dir, "disk")
+    if status is not None:
+        yield from machine.watches_of_daemon(status["watch"])
+    else:
+        yield from machine.watches(settings.packs_dir, ignore)
+    yield machine.open_files()
+    yield from machine.clock(settings.packs_dir, _newest_event(settings, status))
+    yield machine.user()
+    yield machine.git()
+    yield machine.node()
+
+
+def _of_daemon(settings: Settings, status: dict[str, Any] | None) -> Iterator[Answer]:
+    from packd.flow.diagnosis import parts, places
+    from packd.flow.exclusive import holder
+    from packd.registry.tables import SCHEMA_VERSION
+    from packd.testrun.sandbox import BasicSandbox
+
+    yield parts.interpreter(settings.tests.python)
+    yield parts.isolation(BasicSandbox(), settings.tests.isolation)
+    if settings.database_url is not None:
+        yield parts.server_database(settings.database_url.get_secret_value())
+    else:
+        yield parts.database(settings.state_dir / "packd.db", newest_schema=SCHEMA_VERSION)
+    yield places.socket(settings.socket_path, answers=status is not None, pid=_holder(holder, settings.state_dir))
+    yield from parts.endpoints([(one.name, str(one.url), one.allow_private) for one in settings.webhooks])
+
+
+def _holder(holder: Any, state_dir: Path) -> int | None:
+    try:
+        pid: int | None = holder(state_dir)
+    except OSError:  # not ours to look at; the state directory's own check says so
+        return None
+    return pid
+
+
+def _status(socket: Path) -> dict[str, Any] | None:
+    """What a daemon says of itself; None when nobody answers."""
+    from packd.client import Client
+
+    try:
+        status: dict[str, Any] = Client(socket).get("/status")["data"]
+    except Failure:
+        return None
+    return status
+
+
+def _newest_event(settings: Settings, status: dict[str, Any] | None) -> float | None:
+    """Unix seconds; only a daemon can be asked."""
+    from packd.client import Client
+    from packd.domain.moments import unix_s
+
+    if status is None:
+        return None
+    try:
+        client = Client(settings.socket_path)
+        newest = client.get("/events", limit=1)["cursor"]["newest"]
+        items = client.get("/events", after=max(0, newest - 1), limit=1)["items"]
+    except Failure:
+        return None
+    return unix_s(items[-1]["timestamp"]) if items else None
+
+
+def _said_of(config: Path | None) -> str:
+    file = config or os.environ.get("PACKD_CONFIG")
+    return f"{file} can be used" if file else "none is named, defaults are used"
+
+
+def _print(answer: Answer) -> None:
+    mark, colour = _MARKS[answer.outcome]
+    quiet = answer.outcome in ("ok", "skipped")
+    room = " " * max(1, _ABOUT_COLUMNS - width(answer.about))
+    say(cell(mark, colour=colour), f" {answer.about}{room}", cell(clean(answer.said), faint=quiet))
+    if answer.fix and not quiet:
+        say("  ", " " * _ABOUT_COLUMNS, cell("→", colour=colour), f" {clean(answer.fix)}")
+
+
+def _conclude(found: list[Answer], troubles: list[Answer]) -> None:
+    warnings = [answer for answer in found if answer.outcome == "warning"]
+    click.echo()
+    if troubles:
+        click.secho(f"{plural(len(troubles), 'thing')} wrong, {plural(len(warnings), 'warning')}", fg="red")
+    elif warnings:
+        click.secho(f"nothing is wrong; {plural(len(warnings), 'warning')}", fg="yellow")
+    else:
+        click.secho("nothing is wrong", fg="green")

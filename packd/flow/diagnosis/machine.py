@@ -1,0 +1,176 @@
+"""What the machine offers: watches, descriptors, a clock that can be trusted, programs, isolation."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packd.flow.diagnosis.answers import Answer, ok, skipped, warning, wrong
+from packd.watch.advice import kernel_setting
+from packd.watch.scan import count_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from packd.domain.ignore import Ignore
+
+_TIGHT: Final = 0.8  # of a limit
+_FEW_FILES: Final = 1024
+_AHEAD_S: Final = 60.0
+_TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
+_SYSCTL: Final = "/etc/sysctl.d/90-packd.conf"
+
+
+def watches(packs_dir: Path, ignore: Ignore) -> Iterator[Answer]:
+    """Without a daemon: would there be enough inotify watches for the tree, beside what this user has already?"""
+    about = "inotify"
+    limit, instances = kernel_setting("max_user_watches"), kernel_setting("max_user_instances")
+    if limit is None or instances is None:
+        yield skipped(about, "the kernel does not say how many watches there may be")
+        return
+    needed = count_folders(packs_dir, ignore) if packs_dir.is_dir() else 1
+    used, opened = _inotify_in_use()
+    yield _enough(about, needed=needed, free=limit - used, limit=limit)
+    if opened + 1 > instances * _TIGHT:
+        yield (wrong if opened >= instances else warning)(
+            about,
+            f"{opened} of {instances} inotify instances of this user are in use",
+            _raise("max_user_instances", max(1024, instances * 2)),
+        )
+
+
+def watches_of_daemon(watch: Mapping[str, Any]) -> Iterator[Answer]:
+    """With a daemon: what it says of itself."""
+    about = "inotify"
+    limit = watch["limit"] or 0
+    said = f"{watch['watches']} watches for {watch['folders']} folders, {limit} are allowed"
+    troubles = [trouble.replace("_", " ") for trouble in watch["troubles"]]
+    if watch["state"] != "watching":
+        why = ", ".join(troubles) or "the watcher has stopped"
+        needed = max(watch["folders"] * 2, limit * 2)
+        fix = _raise("max_user_watches", needed) if "limit" in watch["troubles"] else "packd status; restart the daemon"
+        yield wrong(about, f"watching is degraded ({why}): {said}", fix)
+    elif limit and watch["watches"] > limit * _TIGHT:
+        yield warning(about, f"{said}: the limit is near", _raise("max_user_watches", limit * 2))
+    else:
+        yield ok(about, said)
+
+
+def _enough(about: str, *, needed: int, free: int, limit: int) -> Answer:
+    said = f"{needed} watches are needed for the packs directory, {max(free, 0)} of {limit} are free"
+    fix = _raise("max_user_watches", max(limit * 2, needed * 2))
+    if needed > free:
+        return wrong(about, said, fix)
+    return warning(about, f"{said}: that is tight", fix) if needed > free * _TIGHT else ok(about, said)
+
+
+def _raise(setting: str, to: int) -> str:
+    return f"echo fs.inotify.{setting}={to} | sudo tee -a {_SYSCTL} && sudo sysctl --system"
+
+
+def _inotify_in_use() -> tuple[int, int]:
+    """(watches, instances) of this user's processes, as far as /proc shows them."""
+    watched = opened = 0
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
+        try:
+            if process.stat().st_uid != os.geteuid():
+                continue
+            for descriptor in (process / "fd").iterdir():
+                if os.readlink(descriptor) == "anon_inode:inotify":
+                    opened += 1
+                    watched += (process / "fdinfo" / descriptor.name).read_text().count("inotify wd:")
+        except OSError:
+            continue
+    return watched, opened
+
+
+def open_files() -> Answer:
+    """How many descriptors a process of this user may have."""
+    about = "open files"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < _FEW_FILES and soft != resource.RLIM_INFINITY:
+        return warning(
+            about, f"only {soft} files may be open at once", f"ulimit -n {max(_FEW_FILES, soft)} (at most {hard} now)"
+        )
+    return ok(about, f"{soft} may be open at once")
+
+
+def clock(folder: Path, newest_event: float | None) -> Iterator[Answer]:
+    """`newest_event`: Unix seconds of the newest event that was written down, None when there is none."""
+    about, now = "clock", time.time()
+    if newest_event is not None and newest_event - now > _AHEAD_S:
+        yield wrong(
+            about,
+            f"the newest event is {newest_event - now:.0f} s in the future: the clock was set back",
+            "set the clock right: `timedatectl set-ntp true`",
+        )
+        return
+    if _unsynchronised():
+        yield warning(
+            about,
+            "the kernel says that the clock is not synchronised; receivers refuse webhooks that are five minutes off",
+            "timedatectl set-ntp true, or another NTP client",
+        )
+        return
+    ahead = _newest(folder) - now
+    if ahead > _AHEAD_S:
+        yield warning(
+            about,
+            f"something in {folder} was changed {ahead:.0f} s in the future: two clocks differ",
+            "synchronise the clock of the machine that copies packs here",
+        )
+        return
+    yield ok(about, time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)))
+
+
+def _unsynchronised() -> bool:
+    """Asked with no modes set, which everybody may (adjtimex(2))."""
+    try:
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+    except (OSError, AttributeError):
+        return False
+    return state == _TIME_ERROR
+
+
+def _newest(folder: Path) -> float:
+    """When the youngest child was changed; 0 when there is none."""
+    try:
+        with os.scandir(folder) as found:
+            return max((item.stat(follow_symlinks=False).st_mtime for item in found), default=0.0)
+    except OSError:
+        return 0.0
+
+
+def git() -> Answer:
+    """Needed for packs that come from a repository."""
+    path = shutil.which("git")
+    if path is None:
+        return warning("git", "git is not installed: packs can't be installed from repositories", "apt install git")
+    return ok("git", path)
+
+
+def node() -> Answer:
+    """Needed for packs in JavaScript only."""
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    if missing:
+        return skipped("node", f"{' and '.join(missing)} not installed: only packs in JavaScript need it")
+    return ok("node", shutil.which("node") or "")
+
+
+def user() -> Answer:
+    """Who would run other people's code."""
+    if os.geteuid() == 0:
+        return warning(
+            "user",
+            "this is root: a daemon started by it runs packs' tests as root, too",
+            "give it a user of its own; the service does (`packd service install`)",
+        )
+    return ok("user", f"uid {os.geteuid()}")

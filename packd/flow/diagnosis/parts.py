@@ -1,0 +1,147 @@
+"""What the daemon is made of, tried by itself: the database, the interpreter and the isolation of tests, the endpoints."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from packd.domain.addresses import refusal
+from packd.flow.diagnosis.answers import Answer, ok, skipped, warning, wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from packd.testrun.sandbox import Sandbox
+
+_CONNECT_S: Final = 3.0
+_AT_ONCE: Final = 16
+_LARGE: Final = 1 << 30  # bytes; reading all of a larger database takes too long for a quick look
+
+_RESTORE: Final = "stop the daemon and `packd db restore FILE` from the newest backup"
+
+Target = tuple[str, str, bool]  # an endpoint's name, its URL, and whether it may be at a private address
+
+
+def database(path: Path, *, newest_schema: str) -> Answer:
+    """The embedded one."""
+    from packd.registry.backup import NotPackds, schema_of
+
+    about = "database"
+    if not path.exists():
+        return ok(about, f"{path} is not there yet; the daemon makes it")
+    try:
+        schema, found = schema_of(path), _damage(path)
+    except NotPackds as failure:
+        return wrong(about, str(failure), _RESTORE)
+    except OSError as failure:
+        return wrong(about, f"{path} can't be read: {failure.strerror}", "ask as the user of the daemon")
+    if found:
+        return wrong(about, f"{path} is damaged: {found[0]}", _RESTORE)
+    if schema == newest_schema:
+        return ok(about, f"{path}: schema {schema}, {path.stat().st_size / 1_048_576:.1f} MiB")
+    return _other_schema(about, path, schema, newest_schema)
+
+
+def _other_schema(about: str, path: Path, schema: str, newest: str) -> Answer:
+    if schema > newest:
+        said = f"{path} has schema {schema}, this packd knows up to {newest}"
+        return wrong(about, said, "install the packd that made it, or a newer one")
+    return warning(about, f"{path} has the older schema {schema}", "packd db upgrade; the daemon does it, too")
+
+
+def _damage(path: Path) -> list[str]:
+    """Of a database that is read quickly."""
+    from packd.registry.backup import troubles_of
+
+    return troubles_of(path) if path.stat().st_size < _LARGE else []
+
+
+def server_database(url: str) -> Answer:
+    """One that is named by database_url."""
+    from packd.registry.database import Database, DatabaseUnusable
+
+    about = "database"
+    try:
+        made = Database(url)
+        try:
+            with made.read():
+                return ok(about, "the server of database_url answers")
+        finally:
+            made.close()
+    except DatabaseUnusable as failure:
+        return wrong(about, str(failure), "correct database_url")
+    except Exception as failure:  # whatever a driver raises
+        said = str(failure).strip().splitlines()[0]
+        return wrong(about, f"the server of database_url does not answer: {said}", "start it, or correct database_url")
+
+
+def isolation(sandbox: Sandbox, wanted: str) -> Answer:
+    """What keeps packs' tests apart from this machine."""
+    about = "isolation"
+    if wanted not in ("auto", sandbox.isolation):
+        said = f"tests.isolation is {wanted}, and only {sandbox.isolation} works here"
+        return wrong(about, said, f"install what it needs ({wanted}), or set tests.isolation: auto")
+    if sandbox.shortcomings:
+        return warning(about, f"{sandbox.isolation}: {'; '.join(sandbox.shortcomings)}", "apt install util-linux")
+    return ok(about, sandbox.isolation)
+
+
+def interpreter(python: Path | None) -> Answer:
+    """What runs packs' tests."""
+    from packd.testrun.interpreters import asked, python_path
+
+    about = "python"
+    path = python_path(python)
+    found = asked(path)
+    if found is None:
+        return wrong(about, f"{path} does not run: packs in Python can't be tested", "correct tests.python")
+    own = ".".join(str(number) for number in sys.version_info[:3])
+    return ok(about, f"{found.version} runs the tests ({path}); packd itself runs on {own}")
+
+
+def endpoints(targets: Sequence[Target]) -> list[Answer]:
+    """Can a connection be made to each? Nothing is sent over it."""
+    about = "webhooks"
+    if not targets:
+        return [skipped(about, "no endpoint is configured")]
+    with ThreadPoolExecutor(min(_AT_ONCE, len(targets))) as pool:
+        return list(pool.map(_endpoint, targets))
+
+
+def _endpoint(target: Target) -> Answer:
+    name, url, allow_private = target
+    about, parts = f"webhook {name}", urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    where = f"{host} port {port}"
+    try:
+        address = _addresses(host, port)[0]
+        refused = refusal(address, allow_private=allow_private)
+        if refused is not None:
+            return wrong(about, f"{host} is {address}: {refused}", "set allow_private for it, or correct its URL")
+        _connect(host, port, tls=parts.scheme == "https")
+    except ssl.SSLCertVerificationError as failure:
+        return wrong(about, f"the certificate of {where} is not accepted: {failure.verify_message}", "renew it there")
+    except socket.gaierror as failure:
+        return wrong(about, f"the name {host} can't be resolved: {failure.strerror}", "correct its URL, or the DNS")
+    except (OSError, ValueError) as failure:
+        said = getattr(failure, "strerror", None) or str(failure) or "no answer"
+        return wrong(
+            about, f"no connection to {where}: {said}", f"start what answers there; then packd webhook test {name}"
+        )
+    return ok(about, f"{where} takes connections")
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _connect(host: str, port: int, *, tls: bool) -> None:
+    with socket.create_connection((host, port), timeout=_CONNECT_S) as plain:
+        if tls:
+            with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
+                pass

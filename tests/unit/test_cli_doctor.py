@@ -1,0 +1,238 @@
+"""`packd doctor`: each thing that goes wrong is found by really being wrong, and has its way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from packd.cli.app import cli
+from packd.domain.ignore import Ignore
+from packd.flow.diagnosis import machine, parts, places
+from packd.flow.diagnosis.answers import Answer
+from packd.flow.exclusive import exclusively
+from packd.registry.database import Database, sqlite_url
+from tests.unit.doors_ground import Ground, made_ground
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "packs" / "hello").mkdir(parents=True)
+    (tmp_path / "state").mkdir(mode=0o700)
+    return tmp_path
+
+
+def doctor(folder: Path, *arguments: str, **config: Any) -> Result:
+    file = folder / "packd.yaml"
+    file.touch(mode=0o600)
+    file.write_text(yaml.safe_dump({"packs_dir": str(folder / "packs"), "state_dir": str(folder / "state"), **config}))
+    return CliRunner().invoke(cli, ["doctor", "--config", str(file), *arguments])
+
+
+def checks(result: Result) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for check in json.loads(result.stdout)["checks"]:
+        found.setdefault(check["about"], []).append(check)
+    return found
+
+
+def outcomes(answers: Iterator[Answer]) -> list[str]:
+    return [answer.outcome for answer in answers]
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    """A port that takes connections."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield server.getsockname()[1]
+
+
+def hook(url: str, **more: Any) -> dict[str, Any]:
+    return {"name": "ci", "url": url, "secret": "whsec_" + "QUFB" * 8, **more}
+
+
+def test_a_sound_place_without_a_daemon(folder: Path) -> None:
+    """Nothing wrong: exit 0, every thing of the list looked at, the fixes only where there is something to fix."""
+    result = doctor(folder, "--json")
+    assert result.exit_code == 0, result.output
+    found = checks(result)
+    assert found.keys() >= {
+        "configuration", "packs directory", "state directory", "disk", "inotify", "open files", "clock", "user", "git",
+        "python", "isolation", "database", "socket", "webhooks",
+    }  # fmt: skip
+    assert not [check for listed in found.values() for check in listed if check["outcome"] == "wrong"]
+    assert "no daemon runs here" in found["socket"][0]["said"]
+    text = doctor(folder).stdout
+    assert "✓ packs directory" in text
+    assert "nothing is wrong" in text
+    assert not (folder / "state" / "packd.db").exists()
+
+
+def test_with_a_daemon(folder: Path) -> None:
+    """What a daemon says of itself counts: its folders, its watches, its troubles."""
+    with made_ground() as ground:
+        found = checks(doctor(folder, "--json", "--socket", str(ground.socket)))
+        assert found["inotify"][0]["said"].startswith("7 watches for 7 folders")
+        assert "answers at" in found["socket"][0]["said"]
+        _trouble(ground)
+        result = doctor(folder, "--json", "--socket", str(ground.socket))
+        assert result.exit_code == 1
+        (inotify,) = checks(result)["inotify"]
+        assert inotify["outcome"] == "wrong"
+        assert "sysctl" in inotify["fix"]
+
+
+def _trouble(ground: Ground) -> None:
+    ground.asked.troubles.append("limit")
+
+
+def test_a_configuration_that_can_not_be_used(folder: Path) -> None:
+    """Named, and the rest is looked at all the same."""
+    result = doctor(folder, "--json", watch={"quiet": 1})
+    assert result.exit_code == 1
+    assert checks(result)["configuration"][0]["outcome"] == "wrong"
+    assert "quiet" in checks(result)["configuration"][0]["said"]
+
+
+def test_a_daemon_that_answers_elsewhere(folder: Path) -> None:
+    """The state directory is held and nobody answers: the socket is another one than is asked."""
+    with exclusively(folder / "state"):
+        result = doctor(folder, "--json")
+    (found,) = checks(result)["socket"]
+    assert result.exit_code == 1
+    assert f"pid {os.getpid()}" in found["said"]
+    assert "--socket" in found["fix"]
+
+
+def test_endpoints(folder: Path, listening: int) -> None:
+    """A port that takes connections is fine; a closed one, an unknown name, an address that is not allowed are wrong."""
+    assert checks(doctor(folder, "--json", webhooks=[hook(f"http://127.0.0.1:{listening}/")]))["webhook ci"][0][
+        "outcome"
+    ] == "ok"  # fmt: skip
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        closed = server.getsockname()[1]
+    for url, more, piece in (
+        (f"http://127.0.0.1:{closed}/", {}, "no connection to 127.0.0.1"),
+        ("http://nowhere.invalid/", {}, "can't be resolved"),
+        (f"http://127.0.0.1:{listening}/", {"allow_private": False}, "127.0.0.1 is 127.0.0.1"),
+        (f"https://127.0.0.1:{closed}/", {}, "no connection"),
+    ):
+        result = doctor(folder, "--json", webhooks=[hook(url, **more)])
+        assert result.exit_code == 1, url
+        assert piece in checks(result)["webhook ci"][0]["said"]
+
+
+def test_the_database(tmp_path: Path) -> None:
+    """Missing is fine, damaged and newer are wrong, and so is a server that does not answer."""
+    path = tmp_path / "packd.db"
+    assert parts.database(path, newest_schema="0001").outcome == "ok"
+    database = Database(sqlite_url(tmp_path))
+    database.prepare()
+    database.close()
+    assert parts.database(path, newest_schema="0001").outcome == "ok"
+    assert parts.database(path, newest_schema="0002").outcome == "warning"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0009'")
+        connection.commit()
+    assert parts.database(path, newest_schema="0001").outcome == "wrong"
+    path.write_text("something else")
+    found = parts.database(path, newest_schema="0001")
+    assert (found.outcome, "restore" in (found.fix or "")) == ("wrong", True)
+    assert parts.server_database("postgresql+psycopg://x@127.0.0.1:1/x").outcome == "wrong"
+    assert parts.server_database("nonsense://").outcome == "wrong"
+
+
+def test_folders(tmp_path: Path) -> None:
+    """A file where a folder belongs, a folder that everybody may write, one inside the other."""
+    ignore, packs, state = Ignore(()), tmp_path / "packs", tmp_path / "packs" / "state"
+    assert outcomes(places.packs_folder(packs, ignore, markers=True, every_s=300)) == ["ok"]
+    packs.mkdir()
+    packs.chmod(0o777)
+    assert "warning" in outcomes(places.packs_folder(packs, ignore, markers=True, every_s=300))
+    packs.chmod(0o755)
+    state.mkdir(mode=0o755)
+    found = list(places.state_folder(state, packs))
+    assert {"wrong", "warning"} <= {answer.outcome for answer in found}
+    assert any("chmod 700" in (answer.fix or "") for answer in found)
+    file = tmp_path / "file"
+    file.touch()
+    assert outcomes(places.packs_folder(file, ignore, markers=True, every_s=300)) == ["wrong"]
+    assert outcomes(places.state_folder(file, packs)) == ["wrong"]
+    assert places.socket(file, answers=False, pid=None).outcome == "wrong"
+
+
+def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little room warns, hardly any is wrong, and few inodes are no better."""
+    for free, inodes, outcome in (
+        (5e9, 10**6, "ok"),
+        (5e8, 10**6, "warning"),
+        (1e6, 10**6, "wrong"),
+        (5e9, 5, "warning"),
+    ):
+        space = SimpleNamespace(f_bavail=int(free), f_frsize=1, f_blocks=10**10, f_files=10**6, f_favail=inodes)
+        monkeypatch.setattr(os, "statvfs", lambda _, space=space: space)
+        assert places.disk(tmp_path, "disk").outcome == outcome
+
+
+def test_watches_are_counted_against_the_tree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More folders than free watches: wrong, with the line that raises the limit for good."""
+    for number in range(30):
+        (folder / "packs" / "hello" / str(number)).mkdir()
+    limits = {"max_user_watches": 20, "max_user_instances": 100_000}
+    monkeypatch.setattr(machine, "kernel_setting", limits.get)
+    (found,) = machine.watches(folder / "packs", Ignore(()))
+    assert found.outcome == "wrong"
+    assert found.said.startswith("32 watches are needed")
+    assert "/etc/sysctl.d/" in (found.fix or "")
+    limits["max_user_instances"] = 1
+    assert "max_user_instances" in (list(machine.watches(folder / "packs", Ignore(())))[-1].fix or "")
+
+
+def test_our_own_watches_are_seen() -> None:
+    """What this user has in use is what /proc shows."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    watched, opened = machine._inotify_in_use()
+    descriptor = libc.inotify_init()
+    try:
+        assert libc.inotify_add_watch(descriptor, b"/", 0x400) > 0
+        more_watched, more_opened = machine._inotify_in_use()
+    finally:
+        os.close(descriptor)
+    assert more_opened >= 1
+    assert more_watched >= 1
+    assert (watched, opened) >= (0, 0)
+
+
+def test_the_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event or a file from the future says that a clock was set back, or differs."""
+    import time
+
+    monkeypatch.setattr(machine, "_unsynchronised", lambda: False)
+    packs = folder / "packs"
+    assert outcomes(machine.clock(packs, time.time())) == ["ok"]
+    assert outcomes(machine.clock(packs, time.time() + 3600)) == ["wrong"]
+    os.utime(packs / "hello", (time.time() + 3600, time.time() + 3600))
+    assert outcomes(machine.clock(packs, None)) == ["warning"]
+    monkeypatch.setattr(machine, "_unsynchronised", lambda: True)
+    assert outcomes(machine.clock(packs, None)) == ["warning"]
+
+
+def test_isolation_that_is_asked_for_and_not_there() -> None:
+    """`bwrap` where only `basic` works is wrong; a rung that lacks something is a warning that says what."""
+    basic = SimpleNamespace(isolation="basic", shortcomings=())
+    assert parts.isolation(basic, "auto").outcome == "ok"
+    assert parts.isolation(basic, "bwrap").outcome == "wrong"
+    lame = SimpleNamespace(isolation="basic", shortcomings=("prlimit is missing",))
+    assert "prlimit is missing" in parts.isolation(lame, "auto").said
