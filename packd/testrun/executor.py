@@ -21,6 +21,7 @@ from packd.testrun.interpreters import Interpreters
 from packd.testrun.leftovers import kill_leftovers
 from packd.testrun.limits import Limits
 from packd.testrun.processes import adopt_orphans, can_list_children
+from packd.testrun.progress import nobody
 from packd.testrun.request import RunRequest
 from packd.testrun.run import Run, cancelled_report
 from packd.testrun.sandbox import BasicSandbox
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from packd.domain.reports import Case
     from packd.testrun.environments.cache import Environments
+    from packd.testrun.progress import Tell
     from packd.testrun.sandbox import Sandbox
 
 __all__ = ["CancelToken", "Executor", "Limits", "LocalExecutor", "RunRequest", "kill_leftovers"]
@@ -43,9 +45,15 @@ class Executor(Protocol):
     """Carries out requests. Every future that it gives out gets a report; a cancelled run has one too."""
 
     def submit(
-        self, request: RunRequest, *, cancel: CancelToken, on_case: Callable[[str, Case], None] | None = None
+        self,
+        request: RunRequest,
+        *,
+        cancel: CancelToken,
+        on_case: Callable[[str, Case], None] | None = None,
+        on_progress: Tell = nobody,
     ) -> Future[Report]:
-        """Queue a request. `on_case` gets (suite, case) from another thread, as cases end.
+        """Queue a request. `on_case` gets (suite, case) from another thread, as cases end; `on_progress` a few words
+        whenever something else takes its time, such as the installing of packages.
 
         Raises Failure(UNAVAILABLE) once the executor was closed.
         """
@@ -63,6 +71,7 @@ class _Job:
     request: RunRequest
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None
+    on_progress: Tell
     future: Future[Report] = field(default_factory=Future)
     _claimed: threading.Lock = field(default_factory=threading.Lock)
 
@@ -136,10 +145,15 @@ class LocalExecutor:
         return all(worker.is_alive() for worker in self._workers)
 
     def submit(
-        self, request: RunRequest, *, cancel: CancelToken, on_case: Callable[[str, Case], None] | None = None
+        self,
+        request: RunRequest,
+        *,
+        cancel: CancelToken,
+        on_case: Callable[[str, Case], None] | None = None,
+        on_progress: Tell = nobody,
     ) -> Future[Report]:
         """See Executor."""
-        job = _Job(request=request, cancel=cancel, on_case=on_case)
+        job = _Job(request=request, cancel=cancel, on_case=on_case, on_progress=on_progress)
         with self._lock:
             if self._closed:
                 raise Failure(Code.UNAVAILABLE, "packd is stopping and starts no more tests; try again when it is back")
@@ -203,6 +217,7 @@ class LocalExecutor:
             isolation=self._sandbox.isolation,
             cancel=job.cancel,
             on_case=job.on_case,
+            tell=job.on_progress,
         )
 
     def _answer_waiting(self, job: _Job) -> None:

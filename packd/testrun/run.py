@@ -14,6 +14,7 @@ from packd.testrun.attempt import Attempt
 from packd.testrun.environments.equip import Unequipped
 from packd.testrun.judge import Finding, not_run, overall
 from packd.testrun.parsers.text import ending
+from packd.testrun.progress import nobody
 from packd.testrun.workspace import furnish, remove_folder, workspace_at
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from packd.domain.reports import Case, Environment, SuiteReport
     from packd.testrun.cancel import CancelToken
     from packd.testrun.environments.equip import Equipment, Outfitter
+    from packd.testrun.progress import Tell
     from packd.testrun.request import RunRequest
     from packd.testrun.supervisor import Supervisor
     from packd.testrun.workspace import Workspace
@@ -47,6 +49,7 @@ class Run:
     isolation: str
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None  # (suite, case), as soon as a case is known
+    tell: Tell = nobody  # a few words while packages are installed
     _made: list[Path] = field(default_factory=list, init=False)  # folders of this run
 
     def report(self) -> Report:
@@ -54,7 +57,7 @@ class Run:
         began = time.monotonic()
         suites: list[SuiteReport] = []
         shared = trouble = None
-        with self.outfitter.equipped(self.request, self.cancel) as equipped:
+        with self.outfitter.equipped(self.request, self.cancel, tell=self.tell) as equipped:
             shared = _shared(equipped)
             try:
                 suites = self._together(equipped) if self._is_parallel else self._in_turn(equipped)

@@ -133,8 +133,14 @@ def _node(suite: Suite, ground: Ground) -> Plan | Unavailable:
             entries = sorted(str(path.relative_to(ground.pack)) for path in _node_tests(entry))
             if not entries:  # without a file node would search the whole pack
                 return Unavailable(sentence=f"{suite.entry_point!r} holds no *.test.js, *.test.mjs or *.test.cjs")
-    argv = (node, "--test", "--test-reporter=tap", *entries)
-    return Plan(argv=argv, reading="report", format="tap", required=True)
+    # One reporter for people, and packd's own, which prints nothing.
+    reporters = ("spec", "stdout"), (_HARNESS / "node_cases.mjs", "stderr")
+    options = [
+        option
+        for reporter, destination in reporters
+        for option in (f"--test-reporter={reporter}", f"--test-reporter-destination={destination}")
+    ]
+    return Plan(argv=(node, "--test", *options, *entries), reading="cases")
 
 
 def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:

@@ -271,6 +271,90 @@ def test_an_interrupted_build_is_no_environment(ground: Ground) -> None:
     assert not half.exists()
 
 
+def test_nothing_is_left_of_what_was_swept(ground: Ground) -> None:
+    """No lock and no half-written record outlives its environment, nor those of one that could not be built."""
+    folder = environments_of(ground)
+    ground.write("requirements.txt", "hue\n")
+    write_test(ground, "pass")
+    assert ground.run(unit()).status == "passed"
+    (record,) = folder.glob("*.json")
+    record.with_name(f"{record.name}.0000").write_text("half")
+    ground.write("requirements.txt", "no-such-package-at-all\n")
+    assert ground.run(unit()).status == "error"
+    assert len(list(folder.glob("*.lock"))) == 2
+    Environments(folder).sweep(unused_for_s=3600)
+    assert [len(list(folder.glob(kind))) for kind in ("*.json", "*.json.*", "*.lock", "*.*/")] == [1, 0, 1, 1]
+    time.sleep(0.002)  # the record's age is compared with 0
+    Environments(folder).sweep(unused_for_s=0)
+    assert [path.name for path in folder.iterdir()] == ["downloads"]
+    ground.write("requirements.txt", "hue\n")
+    assert ground.run(unit()).status == "passed"
+
+
+def test_sweeping_while_others_build_disturbs_nobody(tmp_path: Path, index: Index) -> None:
+    """Locks come and go under those who wait for them, and still one at a time builds."""
+    folder = tmp_path / "environments"
+    executor = executor_at(tmp_path, quiet_origins(index), workers=4)
+    (tmp_path / "tree").mkdir()
+    ground = Ground(tree=tmp_path / "tree", executor=executor, work_dir=tmp_path / "work")
+    ground.write("requirements.txt", "hue\n")
+    write_test(ground, "import hue")
+    stop = threading.Event()
+
+    def sweep() -> None:
+        while not stop.wait(0.001):
+            Environments(folder).sweep(unused_for_s=0)
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    try:
+        futures = [executor.submit(ground.request(unit()), cancel=CancelToken()) for _ in range(8)]
+        assert [future.result(100).status for future in futures] == ["passed"] * 8
+    finally:
+        stop.set()
+        sweeper.join()
+        executor.close(0)
+
+
+def test_what_takes_its_time_is_told(ground: Ground) -> None:
+    """Each step of a building as it begins; nothing once it is there."""
+    ground.write("requirements.txt", "hue\n")
+    write_test(ground, "pass")
+
+    def told() -> list[str]:
+        said: list[str] = []
+        request = ground.request(unit())
+        ground.executor.submit(request, cancel=CancelToken(), on_progress=said.append).result(60)
+        return said
+
+    assert told() == ["making an environment (uv venv)", "installing Python packages (uv pip install)"]
+    assert told() == []
+
+
+def test_who_waits_for_another_building_is_told(ground: Ground, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a word about steps that another run takes."""
+    asked, release = threading.Event(), threading.Event()
+    add = index.asked.append
+
+    class Held(list[str]):
+        def append(self, path: str) -> None:
+            add(path)
+            asked.set()
+            release.wait(30)
+
+    monkeypatch.setattr(index, "asked", Held())
+    ground.write("requirements.txt", "hue\n")
+    write_test(ground, "pass")
+    first = ground.executor.submit(ground.request(unit()), cancel=CancelToken())
+    assert asked.wait(30)
+    said: list[str] = []
+    second = ground.executor.submit(ground.request(unit()), cancel=CancelToken(), on_progress=said.append)
+    wait_until(lambda: bool(said))
+    release.set()
+    assert [future.result(60).status for future in (first, second)] == ["passed", "passed"]
+    assert said == ["waiting for another run that installs the same packages"]
+
+
 # --- what can go wrong -------------------------------------------------------------------------------------------------
 
 

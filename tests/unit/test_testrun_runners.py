@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from packd.domain.manifest import Suite
+from packd.testrun.executor import CancelToken
 from tests.unit.testrun_ground import Ground, made_ground, shell, wait_until
 
 if TYPE_CHECKING:
@@ -488,6 +490,75 @@ def test_node_yields_real_cases(ground: Ground) -> None:
     suite = one(ground, "node", "tests")
     assert ended(suite) == {"one": "passed", "group > good": "passed", "group > bad": "failed"}
     assert suite.reason == "failures"
+
+
+NODE_TESTS = """
+import {test, describe, it, after} from 'node:test'; import assert from 'node:assert';
+test('good', () => {});
+test('bad', () => assert.equal(1, 2));
+test('left out', {skip: 'no time'}, () => {});
+test('planned', {todo: true}, () => { throw new Error('not yet') });
+describe('outer', () => { describe('deep', () => { it('good', async () => {}) }); it('bad', () => assert.ok(false)) });
+describe('empty', () => {});
+describe.skip('whole group', () => { it('never', () => {}) });
+test('around', async (t) => { await t.test('a', () => {}); await t.test('b', () => { throw new Error('b broke') }); });
+test('itself', async (t) => { await t.test('a', () => {}); throw new Error('itself broke'); });
+describe('hooked', () => { after(() => { throw new Error('the hook broke') }); it('good', () => {}) });
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_cases_of_node_in_all_their_forms(ground: Ground) -> None:
+    """Groups are no cases unless they fail by themselves; skips and todos are neither passed nor failed."""
+    ground.write("tests/a.test.mjs", NODE_TESTS)
+    ground.write("tests/plain.test.mjs", "if (1 + 1 !== 2) process.exit(1);\n")
+    ground.write("tests/broken.test.mjs", "throw new Error('at import');\n")
+    suite = one(ground, "node", "tests")
+    assert ended(suite) == {
+        "good": "passed",
+        "bad": "failed",
+        "left out": "skipped",
+        "planned": "skipped",
+        "outer > deep > good": "passed",
+        "outer > bad": "failed",
+        "whole group": "skipped",
+        "around > a": "passed",
+        "around > b": "failed",
+        "itself > a": "passed",
+        "itself": "failed",
+        "hooked > good": "passed",
+        "hooked": "failed",
+        "tests/plain.test.mjs": "passed",
+        "tests/broken.test.mjs": "failed",
+    }
+    messages = {case.name: case.error_message or "" for case in suite.test_cases}
+    assert "1 == 2" in messages["bad"]
+    assert "tests/a.test.mjs:3" in messages["bad"]
+    assert "node:internal" not in messages["bad"]
+    assert messages["left out"] == "skip no time"
+    assert "b broke" in messages["around > b"]
+    assert "the hook broke" in messages["hooked"]
+    assert (suite.status, suite.reason) == ("failed", "failures")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_cases_of_node_are_told_while_it_runs(ground: Ground, tmp_path: Path) -> None:
+    """The first is known before the second ends; killed in the middle, the suite says where."""
+    ground.write(
+        "a.test.mjs",
+        "import {test} from 'node:test';\n"
+        "test('first', () => {}); test('second', () => new Promise(() => setTimeout(() => {}, 60000)));\n",
+    )
+    told = threading.Event()
+    token = CancelToken()
+    suite = Suite(name="node", runner_type="node", entry_point="a.test.mjs")
+    future = ground.executor.submit(ground.request(suite), cancel=token, on_case=lambda *_: told.set())
+    assert told.wait(30)
+    assert not future.done()
+    token.cancel("seen enough")
+    (ran,) = future.result(30).test_suites
+    assert ended(ran)["first"] == "passed"
+    assert (ran.reason, ran.passed) == ("cancelled", 1)
 
 
 def test_jest_must_be_declared(ground: Ground) -> None:

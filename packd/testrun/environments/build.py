@@ -14,6 +14,7 @@ from packd.testrun.environments.installers import Site, node_step, python_steps
 from packd.testrun.interpreters import node_programs
 from packd.testrun.limits import Limits
 from packd.testrun.mark import WORK_VARIABLE, Mark
+from packd.testrun.progress import nobody
 from packd.testrun.sandbox import Order
 from packd.testrun.workspace import remove_folder
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from packd.testrun.environments.origins import Origins
     from packd.testrun.environments.wanted import Wanted
     from packd.testrun.interpreters import Interpreter
+    from packd.testrun.progress import Tell
     from packd.testrun.supervisor import Ending, Supervisor
 
 LOCK: Final = ".lock"  # in an environment's folder; shared by whoever uses it
@@ -51,11 +53,19 @@ class Builder:
     origins: Origins
 
     def build(
-        self, wanted: Wanted, base: Interpreter, target: Path, cache: Path, cancel: CancelToken, *, refresh: bool
+        self,
+        wanted: Wanted,
+        base: Interpreter,
+        target: Path,
+        cache: Path,
+        cancel: CancelToken,
+        *,
+        refresh: bool,
+        tell: Tell = nobody,
     ) -> Unbuilt | None:
         """Fill `target`, which must not be there; None when it is complete and read-only.
 
-        With `refresh` what is known of indexes is asked again.
+        With `refresh` what is known of indexes is asked again. `tell` gets each step as it begins.
         """
         folder = self.work_dir / f"build-{secrets.token_hex(6)}"
         lines = folder / "pack-yaml.txt"
@@ -66,6 +76,7 @@ class Builder:
             if isinstance(steps, Unbuilt):
                 return steps
             for step in steps:
+                tell(step.does)
                 trouble = self._take(step, folder, site, base, cancel)
                 if trouble is not None:
                     return trouble

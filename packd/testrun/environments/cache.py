@@ -1,7 +1,7 @@
 """Environments that were built, by the digest of what they were built from. Shared by packs, revisions and processes.
 
     <folder>/<digest>.json           says which build is the good one; replaced by rename, so it is there or it is not
-    <folder>/<digest>.lock           held by whoever builds it
+    <folder>/<digest>.lock           held by whoever builds it; removed by a sweep when nothing else of the digest is there
     <folder>/<digest>.<build>/       one build, read-only; its own `.lock` is shared by whoever uses it
 
 A build that was interrupted has no record and is removed by the next sweep; a rebuild leaves running tests the old one.
@@ -23,6 +23,7 @@ from packd.domain.reports import Environment
 from packd.testrun.environments.build import LOCK, Unbuilt, remove_environment
 from packd.testrun.environments.resolved import node_packages, python_packages
 from packd.testrun.interpreters import node_programs
+from packd.testrun.progress import nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from packd.testrun.environments.build import Builder
     from packd.testrun.environments.wanted import Wanted
     from packd.testrun.interpreters import Interpreter
+    from packd.testrun.progress import Tell
 
 _LOOK_AGAIN_S: Final = 0.05  # whether another has built it
 _CACHE: Final = "downloads"  # of the installers
@@ -54,15 +56,25 @@ class Environments:
 
     @contextlib.contextmanager
     def provide(
-        self, wanted: Wanted, interpreter: Interpreter, builder: Builder, cancel: CancelToken, *, rebuild: bool = False
+        self,
+        wanted: Wanted,
+        interpreter: Interpreter,
+        builder: Builder,
+        cancel: CancelToken,
+        *,
+        rebuild: bool = False,
+        tell: Tell = nobody,
     ) -> Iterator[Built | Unbuilt]:
-        """The environment for `wanted`, built now unless it is there. Waits when another is building it."""
+        """The environment for `wanted`, built now unless it is there. Waits when another is building it.
+
+        `tell` gets a few words on what is going on, whenever that is another thing.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         node = node_programs() if wanted.node else None
         key = wanted.digest(python=interpreter.identity if wanted.python else None, node=node.version if node else None)
         with contextlib.ExitStack() as stack:
             taken = None if rebuild else self._taken(key, stack)
-            yield taken or self._made(key, wanted, interpreter, builder, cancel, stack, rebuild=rebuild)
+            yield taken or self._made(key, wanted, interpreter, builder, cancel, stack, rebuild=rebuild, tell=tell)
 
     def sweep(self, unused_for_s: float) -> int:
         """Remove what nobody used for so long, and what is no good; returns how many. What is in use stays."""
@@ -73,7 +85,10 @@ class Environments:
                 with self._locked_or_not(record.stem) as alone:
                     if alone:
                         record.unlink(missing_ok=True)
-        return sum(self._discard(folder) for folder in self._folder.glob("*.*/"))
+        discarded = sum(self._discard(folder) for folder in self._folder.glob("*.*/"))
+        for lock in self._folder.glob("*.lock"):
+            self._tidy(lock.stem)
+        return discarded
 
     # --- taking what is there ----------------------------------------------------------------------------------------
 
@@ -105,17 +120,20 @@ class Environments:
         stack: contextlib.ExitStack,
         *,
         rebuild: bool,
+        tell: Tell,
     ) -> Built | Unbuilt:
         before = time.time_ns()
         with contextlib.ExitStack() as building:
-            if not self._lock(key, cancel, building):
+            if not self._lock(key, cancel, building, tell):
                 return Unbuilt(sentence=cancel.reason or "the run was cancelled", cause="cancelled")
             # Another may have built it in the meantime.
             built = self._taken(key, stack) if not rebuild or self._made_since(key, before) else None
             if built is not None:
                 return built
             folder = self._folder / f"{key}.{secrets.token_hex(4)}"
-            trouble = builder.build(wanted, interpreter, folder, self._folder / _CACHE, cancel, refresh=rebuild)
+            trouble = builder.build(
+                wanted, interpreter, folder, self._folder / _CACHE, cancel, refresh=rebuild, tell=tell
+            )
             if trouble is not None:
                 _remove(folder)
                 return trouble
@@ -141,19 +159,42 @@ class Environments:
 
     # --- locks: the kernel lets go of them however a process ends ------------------------------------------------------
 
-    def _lock(self, key: str, cancel: CancelToken, stack: contextlib.ExitStack) -> bool:
+    def _lock(self, key: str, cancel: CancelToken, stack: contextlib.ExitStack, tell: Tell) -> bool:
         """Hold the right to build it; False when the run is cancelled meanwhile."""
-        descriptor = _opened(self._folder / f"{key}.lock", stack)
-        while not _flocked(descriptor, fcntl.LOCK_EX):
+        waiting = False
+        while not self._locked(key, stack):
             if cancel.reason is not None:
                 return False
+            if not waiting:
+                tell("waiting for another run that installs the same packages")
+                waiting = True
             time.sleep(_LOOK_AGAIN_S)
         return True
 
     @contextlib.contextmanager
     def _locked_or_not(self, key: str) -> Iterator[bool]:
         with contextlib.ExitStack() as stack:
-            yield _flocked(_opened(self._folder / f"{key}.lock", stack), fcntl.LOCK_EX)
+            yield self._locked(key, stack)
+
+    def _locked(self, key: str, stack: contextlib.ExitStack) -> bool:
+        """Hold it until the stack is closed, unless another does; a lock that was removed meanwhile is nobody's."""
+        path = self._folder / f"{key}.lock"
+        with contextlib.ExitStack() as trying:
+            descriptor = _opened(path, trying)
+            if not (_flocked(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, path)):
+                return False
+            stack.push(trying.pop_all())
+        return True
+
+    def _tidy(self, key: str) -> None:
+        """Remove what an interrupted writer left of a record, and the lock when there is nothing to lock any more."""
+        with self._locked_or_not(key) as alone:
+            if not alone:
+                return
+            for unfinished in self._folder.glob(f"{key}.json.*"):
+                unfinished.unlink(missing_ok=True)
+            if not self._record(key).exists() and not any(self._folder.glob(f"{key}.*/")):
+                (self._folder / f"{key}.lock").unlink(missing_ok=True)
 
     def _discard(self, folder: Path) -> bool:
         """Remove a build that no record names and nobody uses or makes."""
@@ -192,6 +233,13 @@ def _opened(path: Path, stack: contextlib.ExitStack, *, make: bool = True) -> in
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     stack.callback(os.close, descriptor)
     return descriptor
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _flocked(descriptor: int, how: int) -> bool:

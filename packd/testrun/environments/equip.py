@@ -14,6 +14,7 @@ from packd.testrun.environment import search_path
 from packd.testrun.environments.build import Unbuilt
 from packd.testrun.environments.wanted import Undeclarable, Wanted, wanted
 from packd.testrun.interpreters import has_module
+from packd.testrun.progress import nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from packd.testrun.environments.build import Builder
     from packd.testrun.environments.cache import Built, Environments
     from packd.testrun.interpreters import Interpreter, Interpreters
+    from packd.testrun.progress import Tell
     from packd.testrun.request import RunRequest
 
 
@@ -63,9 +65,12 @@ class Outfitter:
 
     @contextlib.contextmanager
     def equipped(
-        self, request: RunRequest, cancel: CancelToken
+        self, request: RunRequest, cancel: CancelToken, *, tell: Tell = nobody
     ) -> Iterator[list[tuple[Suite, Equipment | Unequipped]]]:
-        """Every suite with what it runs with, for as long as the block is open. Equal needs are met once."""
+        """Every suite with what it runs with, for as long as the block is open. Equal needs are met once.
+
+        `tell` gets a few words whenever something is built that takes its time.
+        """
         with contextlib.ExitStack() as stack:
             met: dict[str, Equipment | Unequipped] = {}
             answers: list[tuple[Suite, Equipment | Unequipped]] = []
@@ -80,7 +85,7 @@ class Outfitter:
                     continue
                 key = needs.digest()
                 if key not in met:
-                    met[key] = self._meet(needs, interpreter, request, cancel, stack)
+                    met[key] = self._meet(needs, interpreter, request, cancel, stack, tell)
                 answers.append((suite, met[key]))
             yield answers
 
@@ -102,11 +107,13 @@ class Outfitter:
         request: RunRequest,
         cancel: CancelToken,
         stack: contextlib.ExitStack,
+        tell: Tell,
     ) -> Equipment | Unequipped:
         if self.environments is None or not (needs.python or needs.node):
             resolved = Environment(python=interpreter.version)
             return Equipment(python=interpreter.path, resolved=resolved, readable=_homes(interpreter))
-        providing = self.environments.provide(needs, interpreter, self.builder, cancel, rebuild=request.rebuild)
+        rebuild = request.rebuild
+        providing = self.environments.provide(needs, interpreter, self.builder, cancel, rebuild=rebuild, tell=tell)
         try:
             built = stack.enter_context(providing)
         except OSError as error:

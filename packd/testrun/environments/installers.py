@@ -20,6 +20,7 @@ class Step:
     """One program to be run."""
 
     says: str  # what it is called when it fails
+    does: str  # what it is called while it runs
     argv: tuple[str, ...]
     cwd: Path
     env: dict[str, str]  # beside what every step has
@@ -58,7 +59,13 @@ def node_step(site: Site, wanted: Wanted, npm: str, origins: Origins) -> Step:
     quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error")
     env = {**origins.for_npm(), "npm_config_cache": str(site.cache / "npm"), "npm_config_update_notifier": "false"}
     online = ("--prefer-online",) if site.refresh else ()
-    return Step(says=f"npm {verb}", argv=(npm, verb, *quiet, *online), cwd=site.node, env=env)
+    return Step(
+        says=f"npm {verb}",
+        does=f"installing npm packages (npm {verb})",
+        argv=(npm, verb, *quiet, *online),
+        cwd=site.node,
+        env=env,
+    )
 
 
 def uv_program() -> str | None:
@@ -90,8 +97,14 @@ def _by_uv(uv: str, site: Site, named: list[str], base: Path, origins: Origins) 
     # Compiled now: a run can't write to the environment, and would compile everything each time.
     install = (uv, "pip", "install", *_UV_OPTIONS, "--compile-bytecode", "--python", python, *named)
     return [
-        Step(says="uv venv", argv=make, cwd=site.files, env=env),
-        Step(says="uv pip install", argv=install, cwd=site.files, env=env),
+        Step(says="uv venv", does="making an environment (uv venv)", argv=make, cwd=site.files, env=env),
+        Step(
+            says="uv pip install",
+            does="installing Python packages (uv pip install)",
+            argv=install,
+            cwd=site.files,
+            env=env,
+        ),
     ]
 
 
@@ -109,6 +122,8 @@ def _by_pip(site: Site, named: list[str], base: Path, origins: Origins) -> list[
     make = (str(base), "-m", "venv", str(site.python))
     install = (python, "-m", "pip", "install", "--quiet", *named)
     return [
-        Step(says="python -m venv", argv=make, cwd=site.files, env=env),
-        Step(says="pip install", argv=install, cwd=site.files, env=env),
+        Step(says="python -m venv", does="making an environment (python -m venv)", argv=make, cwd=site.files, env=env),
+        Step(
+            says="pip install", does="installing Python packages (pip install)", argv=install, cwd=site.files, env=env
+        ),
     ]
