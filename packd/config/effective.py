@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from packd.config.layers import Place
 
 _HIDDEN: Final = "**********"
-_ADDRESSES: Final = ("database_url", "index_url", "extra_index_urls", "npm_registry", "proxy")  # may hold a password
+_ADDRESSES: Final = (
+    "database_url",
+    "index_url",
+    "extra_index_urls",
+    "npm_registry",
+    "proxy",
+    "url",
+)  # may hold a password
 
 
 class Setting(NamedTuple):
@@ -77,6 +84,8 @@ def _shown(name: str, value: Any) -> Any:
 
 def _without_password(url: str) -> str:
     """A database's address, of which only what is surely no secret is shown."""
+    if "://" not in url:
+        return url
     parts = urlsplit(url)
     user, at, place = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")

@@ -21,12 +21,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from packd.config.values import (
+    Allowed,
     Anchored,
     EndpointName,
     HeaderName,
     HeaderValue,
     HttpUrl,
     IgnoredName,
+    IndexUrl,
     Interpreter,
     ListenAddress,
     Secret,
@@ -174,14 +176,41 @@ class Retention(Section):
     )
 
 
+class PackIndex(Section):
+    """An index of packs."""
+
+    name: EndpointName = Field(description="Its name in messages and in `packd search`; unique.")
+    url: IndexUrl = Field(description="Where it is: an https address, or a path on this machine.")
+    priority: Whole = Field(
+        default=100, description="The lowest is asked first; a pack comes from the first index that has it."
+    )
+
+    def address(self) -> str:
+        """With its password, if it has one."""
+        return self.url.get_secret_value()
+
+
 class Sources(Section):
     """Where packs may be fetched from."""
 
-    allow: tuple[Text, ...] = Field(
+    allow: tuple[Allowed, ...] = Field(
         default=(),
-        description="Folders and URL beginnings that `register` and `install` may read; empty: only the operator's own.",
+        description="Folders and URL beginnings that `register` and `install` may read for others than the daemon's "
+        "own user; URL beginnings may also be fetched from without encryption.",
     )
-    indexes: tuple[Text, ...] = Field(default=(), description="Addresses of pack indexes, the first one preferred.")
+    allow_private: bool = Field(
+        default=False, description="Packs and indexes may be fetched from loopback and private networks."
+    )
+    timeout_s: LongDuration = Field(default=300, description="For fetching one pack, or one index.")
+    indexes: tuple[PackIndex, ...] = Field(default=(), description="The indexes of packs.")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Sources:
+        names = [index.name for index in self.indexes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"has two indexes with the name {twice[0]!r}: each needs its own")
+        return self
 
 
 class Api(Section):

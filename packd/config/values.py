@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, LiteralString
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
 
@@ -132,6 +133,29 @@ def at_key(key: str, message: str) -> tuple[LiteralString, LiteralString, dict[s
     return "at_key", "{message}", {"key": key, "message": message}
 
 
+def index_url(value: Any, info: ValidationInfo) -> Any:
+    """An address, which may hold a password, or the path of a file."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be an https address, or a path")
+    if "://" not in value:
+        return str(anchored(value, info))
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError("must be an https address as in https://packs.example/index.json, or a path")
+    return value
+
+
+def allowed(value: Any, info: ValidationInfo) -> Any:
+    """The beginning of a URL as it stands, or a folder."""
+    if isinstance(value, str) and value and "://" not in value:
+        return str(anchored(value, info))
+    return value
+
+
 def listen_address(value: str) -> str:
     """HOST:PORT, an IPv6 host in brackets."""
     host, _, port = value.rpartition(":")
@@ -161,6 +185,8 @@ def _header_value(value: SecretStr) -> SecretStr:
 Anchored = Annotated[Path, BeforeValidator(anchored, json_schema_input_type=str)]
 Interpreter = Annotated[Path, BeforeValidator(interpreter, json_schema_input_type=str)]
 IgnoredName = Annotated[str, AfterValidator(ignored_name)]
+IndexUrl = Annotated[SecretStr, BeforeValidator(index_url, json_schema_input_type=str)]
+Allowed = Annotated[str, StringConstraints(min_length=1), BeforeValidator(allowed, json_schema_input_type=str)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 ListenAddress = Annotated[str, AfterValidator(listen_address)]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
