@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd import __version__
+from packd.domain.deliveries import Rules
 from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
 from packd.flow.announce import announce
@@ -71,6 +72,7 @@ log = structlog.get_logger(__name__)
 Committed = Callable[[tuple[StoredEvent, ...]], None]
 
 _MIB: Final = 1024 * 1024
+_DAY_S: Final = 86_400.0
 _LANE_THREADS: Final = 32  # most of them wait for a run: `tests.workers` says how many of those there are at once
 
 
@@ -185,7 +187,12 @@ def build(settings: Settings) -> Parts:
     )
     keeper.scan_with(reconciler.request)
     courier = NetworkCourier(Sender(user_agent=f"packd/{__version__}"))
-    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock)
+    rules = Rules(
+        schedule=settings.delivery.schedule_s,
+        jitter=settings.delivery.jitter,
+        disable_after_s=settings.delivery.disable_after_days * _DAY_S,
+    )
+    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock, rules=rules)
     with registry.read() as connection:
         feed = Feed(queries.last_seq(connection))
     # The order of telling: what is on disk first, then the log, then everybody else.
@@ -351,4 +358,7 @@ def _endpoint(webhook: Webhook) -> Endpoint:
         allow_private=webhook.allow_private,
         timeout_s=webhook.timeout_s,
         headers=tuple((name, value.get_secret_value()) for name, value in webhook.headers.items()),
+        format=webhook.format,
+        rate=webhook.rate,
+        tls=webhook.certificates(),
     )
