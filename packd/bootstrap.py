@@ -43,6 +43,7 @@ from packd.flow.settling import Settling
 from packd.flow.status import Status
 from packd.flow.stopwatch import Stopwatch
 from packd.flow.watchkeeping import Watchkeeper
+from packd.flow.webhooks import Webhooks
 from packd.flow.workers import Lanes
 from packd.notify.envelope import webhook_body
 from packd.notify.sender import Sender
@@ -97,6 +98,7 @@ class Parts:
     schedule: Schedule
     courier: NetworkCourier
     dispatcher: Dispatcher
+    webhooks: Webhooks
     feed: Feed
     commands: Commands
     registrar: Registrar
@@ -251,6 +253,7 @@ def build(settings: Settings) -> Parts:
         schedule=Schedule(),
         courier=courier,
         dispatcher=dispatcher,
+        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock),
         feed=feed,
         commands=commands,
         registrar=Registrar(
