@@ -189,12 +189,7 @@ def build(settings: Settings) -> Parts:
     )
     keeper.scan_with(reconciler.request)
     courier = NetworkCourier(Sender(user_agent=f"packd/{__version__}"))
-    rules = Rules(
-        schedule=settings.delivery.schedule_s,
-        jitter=settings.delivery.jitter,
-        disable_after_s=settings.delivery.disable_after_days * _DAY_S,
-    )
-    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock, rules=rules)
+    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock, rules=delivery_rules(settings))
     with registry.read() as connection:
         feed = Feed(queries.last_seq(connection))
     # The order of telling: what is on disk first, then the log, then everybody else.
@@ -278,6 +273,15 @@ def build(settings: Settings) -> Parts:
 def configured_endpoints(settings: Settings) -> list[Endpoint]:
     """The endpoints of the configuration file, as the registry keeps them."""
     return [_endpoint(webhook) for webhook in settings.webhooks]
+
+
+def delivery_rules(settings: Settings) -> Rules:
+    """How often a webhook is tried, and when an endpoint is given up."""
+    return Rules(
+        schedule=settings.delivery.schedule_s,
+        jitter=settings.delivery.jitter,
+        disable_after_s=settings.delivery.disable_after_days * _DAY_S,
+    )
 
 
 def tree_limits(settings: Settings) -> TreeLimits:

@@ -28,6 +28,8 @@ def stored_form(text: str) -> str:
     """
     moment = datetime.fromisoformat(text)
     return rfc3339((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
 def moment_s(text: str, now_s: float) -> float:
     """A moment as people give it, in Unix seconds: `2h`, `30 min`, `7d` before `now_s`, or RFC 3339. Raises ValueError.
 
