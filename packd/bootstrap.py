@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd import __version__
+from packd.domain.deliveries import Rules
 from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
 from packd.flow.announce import announce
@@ -42,6 +43,7 @@ from packd.flow.settling import Settling
 from packd.flow.status import Status
 from packd.flow.stopwatch import Stopwatch
 from packd.flow.watchkeeping import Watchkeeper
+from packd.flow.webhooks import Webhooks
 from packd.flow.workers import Lanes
 from packd.notify.envelope import webhook_body
 from packd.notify.sender import Sender
@@ -71,6 +73,7 @@ log = structlog.get_logger(__name__)
 Committed = Callable[[tuple[StoredEvent, ...]], None]
 
 _MIB: Final = 1024 * 1024
+_DAY_S: Final = 86_400.0
 _LANE_THREADS: Final = 32  # most of them wait for a run: `tests.workers` says how many of those there are at once
 
 
@@ -95,6 +98,7 @@ class Parts:
     schedule: Schedule
     courier: NetworkCourier
     dispatcher: Dispatcher
+    webhooks: Webhooks
     feed: Feed
     commands: Commands
     registrar: Registrar
@@ -185,7 +189,7 @@ def build(settings: Settings) -> Parts:
     )
     keeper.scan_with(reconciler.request)
     courier = NetworkCourier(Sender(user_agent=f"packd/{__version__}"))
-    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock)
+    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock, rules=delivery_rules(settings))
     with registry.read() as connection:
         feed = Feed(queries.last_seq(connection))
     # The order of telling: what is on disk first, then the log, then everybody else.
@@ -244,6 +248,7 @@ def build(settings: Settings) -> Parts:
         schedule=Schedule(),
         courier=courier,
         dispatcher=dispatcher,
+        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock),
         feed=feed,
         commands=commands,
         registrar=Registrar(
@@ -268,6 +273,15 @@ def build(settings: Settings) -> Parts:
 def configured_endpoints(settings: Settings) -> list[Endpoint]:
     """The endpoints of the configuration file, as the registry keeps them."""
     return [_endpoint(webhook) for webhook in settings.webhooks]
+
+
+def delivery_rules(settings: Settings) -> Rules:
+    """How often a webhook is tried, and when an endpoint is given up."""
+    return Rules(
+        schedule=settings.delivery.schedule_s,
+        jitter=settings.delivery.jitter,
+        disable_after_s=settings.delivery.disable_after_days * _DAY_S,
+    )
 
 
 def tree_limits(settings: Settings) -> TreeLimits:
@@ -351,4 +365,7 @@ def _endpoint(webhook: Webhook) -> Endpoint:
         allow_private=webhook.allow_private,
         timeout_s=webhook.timeout_s,
         headers=tuple((name, value.get_secret_value()) for name, value in webhook.headers.items()),
+        format=webhook.format,
+        rate=webhook.rate,
+        tls=webhook.certificates(),
     )

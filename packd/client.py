@@ -45,6 +45,14 @@ class Client:
         """The whole answer to POST `path`. Waits as long as the daemon works on it."""
         return self._ask("POST", _target(path, {}), body or {})
 
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The whole answer to PATCH `path`."""
+        return self._ask("PATCH", _target(path, {}), body)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """The whole answer to DELETE `path`; empty when there is nothing to say."""
+        return self._ask("DELETE", _target(path, {}))
+
     def post_live(
         self, path: str, body: dict[str, Any], *, on_case: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
@@ -176,7 +184,7 @@ class Client:
             connection.close()
         if response.status >= 400:
             raise _failure(response.status, content)
-        return _parsed(content)
+        return _parsed(content) if content else {}
 
     def _send(
         self,

@@ -117,7 +117,7 @@ def _begin(parts: Parts) -> None:
     parts.store.clear_temporaries()
     _close_open_runs(parts)
     parts.jobs.close_open()
-    follow_configuration(parts.registry, configured_endpoints(parts.settings))
+    follow_configuration(parts.registry, configured_endpoints(parts.settings), now_s=parts.clock.now())
     parts.courier.start()
     parts.dispatcher.start()  # what was not told before the last stop leaves now
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
@@ -166,6 +166,7 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
         registrar=parts.registrar,
         availability=parts.availability,
         jobs=parts.jobs,
+        webhooks=parts.webhooks,
         tail=Tail(parts.feed),
         is_ready=ready.is_set,
         packs_dir=parts.settings.packs_dir,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.bootstrap import configured_endpoints, policy_of
+from packd.bootstrap import configured_endpoints, delivery_rules, policy_of
 from packd.config import BadConfig, Settings, changed_keys
 from packd.flow.endpoints import follow_configuration
 from packd.logs import configure
@@ -97,7 +97,9 @@ class Reloader:
 
     def _signature(self) -> Signature:
         files = [self._source.file] if self._source.file else []
-        files += [webhook.secret_file for webhook in self._in_force.webhooks if webhook.secret_file]
+        for webhook in self._in_force.webhooks:
+            named = (webhook.secret_file, webhook.ca_file, webhook.certificate_file, webhook.key_file)
+            files += [file for file in named if file is not None]
         return tuple(_stat(file) for file in files)
 
 
@@ -107,6 +109,10 @@ class Reloader:
 def _webhooks(parts: Parts, settings: Settings) -> None:
     follow_configuration(parts.registry, configured_endpoints(settings))
     parts.dispatcher.wake()
+
+
+def _delivering(parts: Parts, settings: Settings) -> None:
+    parts.dispatcher.follow(delivery_rules(settings))
 
 
 def _policy(parts: Parts, settings: Settings) -> None:
@@ -146,6 +152,7 @@ def _logs(_: Parts, settings: Settings) -> None:
 # Dotted key, or the beginning of one → what applies it. Everything else needs a restart.
 _LIVE: Final[dict[str, Callable[[Parts, Settings], None]]] = {
     "webhooks": _webhooks,
+    "delivery": _delivering,
     "markers": _markers,
     "tests.required": _policy,
     "tests.timeout_s": _policy,

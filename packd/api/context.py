@@ -17,6 +17,7 @@ from packd.flow.explain import Explanation
 from packd.flow.jobs import Jobs
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
+from packd.flow.webhooks import Webhooks
 from packd.registry.registry import Registry
 from packd.registry.rows import Revision, Run
 
@@ -73,6 +74,7 @@ class Context:
     registrar: Registering
     availability: Availing
     jobs: Jobs
+    webhooks: Webhooks
     tail: Tail  # wakes those who wait for events
     is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched

@@ -9,9 +9,11 @@ from fastapi import APIRouter
 
 from packd.api.answer import Answer
 from packd.api.context import Context, InContext
+from packd.api.reading import Reading
 from packd.domain.failures import Code, Failure
 from packd.domain.health import Ailment, is_dying
 from packd.domain.health import is_ready as all_ready
+from packd.flow.webhooks import warnings
 
 router = APIRouter(tags=["health"])
 root_router = APIRouter(tags=["health"])
@@ -36,7 +38,10 @@ def is_alive(context: InContext) -> Answer:
 
 @root_router.get("/readyz")
 def is_ready(context: InContext) -> Answer:
-    """It can do its work; 503 with the reasons before the first comparison is done, while it stops, and when it can't."""
+    """It can do its work; 503 with the reasons before the first comparison is done, while it stops, and when it can't.
+
+    `warnings` say what is not as it should be and keeps nobody from working, such as a disabled endpoint.
+    """
     if context.tail.closing:
         raise _refusal(["packd is stopping"], ())
     ailments = context.ailments()
@@ -45,7 +50,9 @@ def is_ready(context: InContext) -> Answer:
         reasons.append(_COMPARING)
     if reasons:
         raise _refusal(reasons, ailments)
-    return Answer({"data": {"status": "ready"}})
+    with Reading(context.registry) as reading:
+        said = warnings(reading.connection)
+    return Answer({"data": {"status": "ready", "warnings": said}})
 
 
 @root_router.get("/healthz")

@@ -48,6 +48,12 @@ class Reading:
         hint = f"did you mean '{near[0]}'?" if near else "`packd list` shows what there is"
         return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")
 
+    def no_such_endpoint(self, name: str) -> Failure:
+        """What to say of a name that no endpoint has."""
+        near = get_close_matches(name, [one.name for one in queries.all_endpoints(self.connection)], n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "`packd webhook list` shows what there is"
+        return Failure(Code.NOT_FOUND, f"there is no endpoint '{name}'; {hint}")
+
     def standing(self, pack: Pack) -> Standing:
         """All that is said of one pack."""
         latest = queries.latest_revision(self.connection, pack.ref)

@@ -156,7 +156,9 @@ def _clash(section: Place, message: str, origins: Mapping[Place, str]) -> Proble
 
 def _unwise(settings: Settings, path: Path | None, origins: Mapping[Place, str]) -> Iterator[Problem]:
     """Secrets that everybody on the machine can read."""
-    files = [webhook.secret_file for webhook in settings.webhooks if webhook.secret_file is not None]
+    files = [
+        file for webhook in settings.webhooks for file in (webhook.secret_file, webhook.key_file) if file is not None
+    ]
     inline = any(webhook.secret or webhook.headers for webhook in settings.webhooks)
     if path is not None and inline and origins.get(("webhooks", 0, "name"), "").startswith(str(path)):
         files.append(path)

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from packd.config.values import (
     Allowed,
     Anchored,
+    CredentialName,
     EndpointName,
     HeaderName,
     HeaderValue,
@@ -32,10 +33,15 @@ from packd.config.values import (
     Interpreter,
     ListenAddress,
     Secret,
+    Surroundings,
     at_key,
+    credential,
     no_boolean,
+    read_pem,
     read_secret,
 )
+from packd.domain.breaker import DISABLE_AFTER_S
+from packd.domain.deliveries import JITTER, SCHEDULE
 from packd.domain.problems import Problem
 
 # More than anybody means, and what the clocks and counters below still take.
@@ -236,6 +242,20 @@ class Log(Section):
     )
 
 
+class DeliveryRules(Section):
+    """How often a webhook is tried, and when an endpoint is given up."""
+
+    schedule_s: Annotated[tuple[Duration, ...], Field(min_length=1, max_length=100)] = Field(
+        default=SCHEDULE, description="Seconds before each attempt, so that their number is that of the attempts."
+    )
+    jitter: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(no_boolean)] = Field(
+        default=JITTER, description="The part of a wait that is added to it at most, by chance."
+    )
+    disable_after_days: LongDuration = Field(
+        default=DISABLE_AFTER_S / 86_400, description="An endpoint is disabled after so long of nothing but failure."
+    )
+
+
 class Webhook(Section):
     """An endpoint that is told of events."""
 
@@ -247,6 +267,9 @@ class Webhook(Section):
     secret_file: Anchored | None = Field(
         default=None, description="The file that holds the secret, instead of `secret`."
     )
+    secret_credential: CredentialName | None = Field(
+        default=None, description="The systemd credential that holds it: `LoadCredential=NAME:FILE` in the unit."
+    )
     types: tuple[Text, ...] = Field(
         default=(), description="Globs of event types; empty: `pack.*` without `pack.test_started`."
     )
@@ -255,6 +278,12 @@ class Webhook(Section):
         default="pack",
         description="pack: in order for each pack; strict: in order altogether; none: as fast as possible.",
     )
+    format: Literal["standard", "cloudevents"] = Field(
+        default="standard", description="standard: packd's own envelope; cloudevents: the same in structured mode."
+    )
+    rate: LongDuration | None = Field(
+        default=None, description="Deliveries a second, at most; null: as many as it takes."
+    )
     timeout_s: Annotated[LongDuration, Field(le=120)] = Field(
         default=15, description="For a whole attempt, answer included."
     )
@@ -262,23 +291,46 @@ class Webhook(Section):
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="More request headers, e.g. Authorization; shown nowhere."
     )
+    ca_file: Anchored | None = Field(
+        default=None, description="Certificates (PEM) that may vouch for it; null: the system's authorities."
+    )
+    certificate_file: Anchored | None = Field(
+        default=None, description="The certificate (PEM) by which packd shows who it is; needs key_file."
+    )
+    key_file: Anchored | None = Field(default=None, description="The key of that certificate (PEM, not encrypted).")
 
-    _from_file: SecretStr | None = PrivateAttr(default=None)  # what secret_file held
+    _from_file: SecretStr | None = PrivateAttr(default=None)  # what secret_file or secret_credential held
+    _tls: dict[str, str | None] | None = PrivateAttr(default=None)  # what the files of certificates held
 
     @model_validator(mode="after")
     def _one_secret(self, info: ValidationInfo) -> Webhook:
-        if self.secret is not None and self.secret_file is not None:
-            raise PydanticCustomError(*at_key("secret_file", "stands beside a secret: keep one of them"))
-        if self.secret is None and self.secret_file is None:
+        given = [key for key in ("secret", "secret_file", "secret_credential") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise PydanticCustomError(*at_key(given[-1], f"stands beside a {given[0]}: keep one of them"))
+        if not given:
             raise ValueError(
                 "has no secret: put one into a file with `echo whsec_$(openssl rand -base64 32) > FILE` "
                 "and name it in secret_file"
             )
-        if self.secret_file is not None and info.context is not None:
+        if given != ["secret"] and isinstance(info.context, Surroundings):
             try:
-                self._from_file = read_secret(self.secret_file)
+                self._from_file = read_secret(self.secret_file or credential(self.secret_credential, info.context))
             except ValueError as wrong:
-                raise PydanticCustomError(*at_key("secret_file", str(wrong))) from None
+                raise PydanticCustomError(*at_key(given[0], str(wrong))) from None
+        return self
+
+    @model_validator(mode="after")
+    def _certificates(self, info: ValidationInfo) -> Webhook:
+        files = {"ca": self.ca_file, "certificate": self.certificate_file, "key": self.key_file}
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise PydanticCustomError(*at_key("key_file", "belongs to certificate_file: give both or neither"))
+        if any(files.values()) and info.context is not None:
+            self._tls = {}
+            for name, file in files.items():
+                try:
+                    self._tls[name] = None if file is None else read_pem(file)
+                except ValueError as wrong:
+                    raise PydanticCustomError(*at_key(f"{name}_file", str(wrong))) from None
         return self
 
     @model_validator(mode="after")
@@ -290,6 +342,10 @@ class Webhook(Section):
             if unknown:
                 raise ValueError(f"has types that will never come: {'; '.join(str(one) for one in unknown)}")
         return self
+
+    def certificates(self) -> dict[str, str | None] | None:
+        """`ca`, `certificate` and `key` as PEM; None: as the system has it. Complete when `load` made this."""
+        return self._tls
 
     def signing_secret(self) -> str:
         """The `whsec_…` text, wherever it came from. Raises LookupError when `load` did not make this."""
@@ -322,6 +378,7 @@ class Settings(Section):
     sources: Sources = Sources()
     api: Api = Api()
     log: Log = Log()
+    delivery: DeliveryRules = DeliveryRules()
     webhooks: tuple[Webhook, ...] = Field(default=(), description="The endpoints that are told of events.")
 
     _origins: dict[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)  # where each set value was set

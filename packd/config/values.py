@@ -25,6 +25,7 @@ PRIVATE_KEY_PREFIX: Final = "whsk_"
 _SECRET_BYTES: Final = range(24, 65)
 _PRIVATE_KEY_BYTES: Final = (32, 64)
 _SECRET_FILE_BYTES: Final = 4096  # much more than a secret takes
+_PEM_BYTES: Final = 512 * 1024  # more than a bundle of all authorities takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +129,26 @@ def read_secret(path: Path) -> SecretStr:
     return SecretStr(text)
 
 
+def credential(name: str | None, here: Surroundings) -> Path:
+    """Where systemd put a credential of the unit (systemd.exec(5), "Credentials"). Raises ValueError outside a unit."""
+    folder = here.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder or not name:
+        raise ValueError("systemd gave no credentials: add LoadCredential= to the unit, or use secret_file")
+    return Path(folder) / name
+
+
+def read_pem(path: Path) -> str:
+    """The text of certificates or of a key. Raises ValueError, without repeating it."""
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_PEM_BYTES).decode("ascii", "replace")
+    except OSError as failure:
+        raise ValueError(f"{path} can't be read: {failure.strerror}") from None
+    if "-----BEGIN " not in text:
+        raise ValueError(f"{path} holds no PEM: it must have a line -----BEGIN …-----")
+    return text
+
+
 def at_key(key: str, message: str) -> tuple[LiteralString, LiteralString, dict[str, Any]]:
     """What PydanticCustomError needs so that a problem found by the whole model points at one of its keys."""
     return "at_key", "{message}", {"key": key, "message": message}
@@ -190,6 +211,7 @@ Allowed = Annotated[str, StringConstraints(min_length=1), BeforeValidator(allowe
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 ListenAddress = Annotated[str, AfterValidator(listen_address)]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]

@@ -86,6 +86,10 @@ class Dispatcher:
     def start(self) -> None:
         self._thread.start()
 
+    def follow(self, rules: Rules) -> None:
+        """What is decided from now on follows these; what is planned stays planned."""
+        self._rules = rules
+
     def committed(self, _events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events: there may be something to send."""
         self.wake()

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from packd.domain.lifecycle import Trigger, after
 from packd.domain.moments import rfc3339
-from packd.registry import outbox, queries
+from packd.registry import outbox, queries, redelivery
 from packd.registry.prepared import Prepared
 from packd.registry.rows import Drop, Pack, Revision, Run, StoredEvent
 from packd.registry.tables import activations, components, drops, facts, packs, revisions, runs
@@ -79,6 +79,10 @@ class Writer:
         )
         self.emitted.append(event)
         return event
+
+    def tell_again(self, name: str, *, since: str) -> int:
+        """Everything since that moment (RFC 3339) leaves again for this endpoint; returns how many deliveries that are."""
+        return redelivery.send_all(self.connection, self._outbox, name, since=since)
 
     # --- drops and packs -------------------------------------------------------------------------------------------
 

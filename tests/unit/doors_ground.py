@@ -19,6 +19,7 @@ from packd.api.context import Context
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.client import Client
+from packd.domain.deliveries import Outcome
 from packd.domain.event_data import PackRegistered, PackTestFailed
 from packd.domain.event_parts import Counts, PackInfo
 from packd.domain.failures import Code, Failure
@@ -29,17 +30,19 @@ from packd.domain.problems import Problem
 from packd.domain.reports import Case, Report, SuiteReport
 from packd.flow.availability import TakenOut
 from packd.flow.clock import Clock
+from packd.flow.dispatch import Dispatcher
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
 from packd.flow.jobs import Jobs
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
+from packd.flow.webhooks import Webhooks
 from packd.notify.envelope import webhook_body
 from packd.registry import queries
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
-from packd.registry.rows import Drop, Revision, Run
+from packd.registry.rows import Delivery, Drop, Endpoint, Revision, Run
 
 NOW_S = 1_769_850_900.0
 DIGESTS = {number: "sha256:" + f"{number:x}" * 64 for number in range(1, 10)}
@@ -164,6 +167,18 @@ class Asked:
 
 
 @dataclass
+class Postman:
+    """Stands for the courier: every attempt comes back at once, as `answer` says."""
+
+    answer: Outcome = field(default_factory=lambda: Outcome(status=204))
+    carried: list[Delivery] = field(default_factory=list)
+
+    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Any) -> None:
+        self.carried.append(delivery)
+        done(delivery, self.answer)
+
+
+@dataclass
 class Ground:
     """What a test of the doors stands on."""
 
@@ -171,6 +186,9 @@ class Ground:
     registry: Registry
     feed: Feed
     asked: Asked
+    postman: Postman
+    dispatcher: Dispatcher
+    webhooks: Webhooks
     ready: threading.Event
     server: Server
     socket: Path
@@ -277,6 +295,11 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
         "registrar": asked,
         "availability": asked,
         "jobs": Jobs(registry=registry, clock=Clock()),
+        "webhooks": Webhooks(
+            registry=registry,
+            dispatcher=Dispatcher(registry=registry, courier=Postman(), clock=Clock()),
+            clock=Clock(),
+        ),
         "tail": Tail(feed),
         "is_ready": lambda: True,
         "packs_dir": Path("/srv/packs"),
@@ -325,13 +348,19 @@ def made_ground() -> Iterator[Ground]:
     feed, asked, ready = Feed(0), Asked(registry), threading.Event()
     ready.set()
     registry.on_commit(feed.committed)
-    context = a_context(registry, asked, feed, is_ready=ready.is_set)
+    postman = Postman()
+    dispatcher = Dispatcher(registry=registry, courier=postman, clock=Clock())
+    registry.on_commit(dispatcher.committed)
+    dispatcher.start()
+    webhooks = Webhooks(registry=registry, dispatcher=dispatcher, clock=Clock())
+    context = a_context(registry, asked, feed, webhooks=webhooks, is_ready=ready.is_set)
     server = Server(create_app(context), folder / "packd.sock", grace_s=1.0)
     server.start()
     try:
-        yield Ground(folder, registry, feed, asked, ready, server, folder / "packd.sock")
+        yield Ground(folder, registry, feed, asked, postman, dispatcher, webhooks, ready, server, folder / "packd.sock")
     finally:
         server.stop()
+        dispatcher.stop(5.0)
         database.close()
         structlog.configure(**logging)
         shutil.rmtree(folder)
