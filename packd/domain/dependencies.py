@@ -57,10 +57,11 @@ def standing(ref: str, *, active: Mapping[str, Party], candidates: Mapping[str, 
     able = _able(active, candidates)
     group = _tied(ref, active, candidates, able) if ref in able else frozenset({ref})
     members = [candidates[member] for member in sorted(group)]
+    afterwards = {**active, **{member.ref: member for member in members}}
     broken = [(dependent, need, member) for member in members for dependent, need in _broken_by(member, active)]
     return Standing(
         missing=(
-            *(need for member in members for need in _missing(member, active, candidates, group)),
+            *(need for member in members for need in member.needs if not _met_by(need, afterwards)),
             *(
                 Need(ref=dependent.ref, range=f">={candidates[dependent.ref].version}")
                 for dependent, _, member in broken
@@ -94,13 +95,6 @@ def who_matters(
             if found is not None:
                 todo.append(found)
     return {ref: found for ref, found in asked.items() if found is not None}
-
-
-def _missing(
-    party: Party, active: Mapping[str, Party], candidates: Mapping[str, Party], group: frozenset[str]
-) -> Iterable[Need]:
-    """The needs of one member that nothing active meets and nobody who goes with it."""
-    return (need for need in party.needs if not _met(need, active, candidates, group))
 
 
 def _able(active: Mapping[str, Party], candidates: Mapping[str, Party]) -> frozenset[str]:

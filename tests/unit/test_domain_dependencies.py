@@ -81,3 +81,11 @@ def test_a_pre_release_meets_an_open_range_but_not_its_own_upper_bound() -> None
     """SemVer ranks 2.0.0-rc1 below 2.0.0, and nobody who asks for <2 wants it."""
     assert meets("2.0.0-rc1", Need(ref="core", range=">=1"))
     assert not meets("2.0.0-rc1", Need(ref="core", range="<2"))
+
+
+def test_next_versions_that_exclude_each_other_wait() -> None:
+    """What is active now does not count where it would be replaced in the same step."""
+    active = world(party("a", "1.0.0", d="^1.0"), party("d", "1.0.0"))
+    candidates = world(party("a", "2.0.0", d=">=2"), party("d", "2.0.0", a="^1.0"))
+    for ref in candidates:
+        assert ask(ref, candidates, active).missing == (Need(ref="a", range="^1.0"),)
