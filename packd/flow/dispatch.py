@@ -139,6 +139,8 @@ class Dispatcher:
                 looking = not self._stopping
                 self._look, self._busy, self._moved_at = False, True, self._clock.monotonic()
             try:
+                if looking:
+                    self._send_following(back)
                 self._settle(back)
                 if looking:
                     self._send_ready()
@@ -169,6 +171,27 @@ class Dispatcher:
             elif rooms[delivery.endpoint] > 0 and self._reserve(delivery):
                 rooms[delivery.endpoint] -= 1
                 self._leave(self._endpoints[delivery.endpoint], delivery, now)
+
+    def _send_following(self, back: list[tuple[Delivery, Outcome]]) -> None:
+        """What stands behind a delivery that arrived leaves at once: that one is written down meanwhile.
+
+        Only for endpoints that are well and set no pace. A daemon that dies in between sends the first once more, and
+        then what stood behind it: nobody hears of anything out of order for the first time.
+        """
+        arrived = [delivery for delivery, outcome in back if outcome.arrived and outcome.directive is None]
+        if not arrived:
+            return
+        now = self._clock.now()
+        with self._registry.read() as connection:
+            endpoints = {one.name: one for one in queries.all_endpoints(connection) if _is_free(one, now)}
+            known = [delivery for delivery in arrived if delivery.endpoint in endpoints]
+            following = [queries.delivery_behind(connection, delivery) for delivery in known]
+        for delivery in following:
+            if delivery is None or (delivery.next_attempt_at_s or 0.0) > now:
+                continue
+            with self._wake:
+                self._in_flight[delivery.endpoint, delivery.lane] = delivery.id
+            self._courier.carry(endpoints[delivery.endpoint], delivery, self._came_back)
 
     def _room(self, endpoint: Endpoint, now: float) -> int:
         """How many deliveries may leave for it now; if none for a while, we look again then."""
@@ -244,7 +267,9 @@ class Dispatcher:
         finally:
             with self._wake:
                 for delivery, _ in back:
-                    self._in_flight.pop((delivery.endpoint, delivery.lane), None)
+                    key = (delivery.endpoint, delivery.lane)
+                    if self._in_flight.get(key) == delivery.id:  # otherwise the one behind it is under way already
+                        del self._in_flight[key]
                 self._settled += len(back)
                 self._wake.notify_all()
 
@@ -314,3 +339,9 @@ class Dispatcher:
             correlation_id=delivery.event_id,
             causation_id=delivery.event_id,
         )
+
+
+def _is_free(endpoint: Endpoint, now: float) -> bool:
+    """May a delivery leave for it without any further thought?"""
+    is_calm = endpoint.health == WELL and (endpoint.paused_until_s or 0.0) <= now
+    return endpoint.state == "enabled" and endpoint.ordering != "none" and endpoint.rate is None and is_calm

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _ENDPOINTS = Prepared(select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name))
+_BEHIND = Prepared(
+    select(deliveries)
+    .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
+    .where(deliveries.c.lane == bindparam("lane"), deliveries.c.id != bindparam("ahead"))
+    .order_by(deliveries.c.endpoint_seq)
+    .limit(1)
+)
 _DUE = Prepared(
     select(deliveries)
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
@@ -85,6 +92,11 @@ def _lane_heads(endpoints: int) -> Prepared:
     )
     is_head = (deliveries.c.endpoint == heads.c.endpoint) & (deliveries.c.endpoint_seq == heads.c.endpoint_seq)
     return Prepared(select(deliveries).join(heads, is_head).order_by(deliveries.c.id))
+
+
+def delivery_behind(connection: Connection, ahead: Delivery) -> Delivery | None:
+    """The one that will be the first waiting of its lane when `ahead` is written down as delivered."""
+    return one(connection, Delivery, _BEHIND, name=ahead.endpoint, lane=ahead.lane, ahead=ahead.id)
 
 
 def due_deliveries(connection: Connection, name: str, *, now: float, most: int) -> list[Delivery]:
