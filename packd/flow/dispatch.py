@@ -19,6 +19,7 @@ from packd.domain.breaker import WELL, room, state
 from packd.domain.deliveries import Outcome, Rules, decide, failed
 from packd.domain.health import Pulse
 from packd.domain.moments import rfc3339
+from packd.domain.subscriptions import subscribes
 from packd.flow import endpoint_health
 from packd.registry import outbox, queries
 
@@ -80,6 +81,7 @@ class Dispatcher:
         self._back: list[tuple[Delivery, Outcome]] = []
         self._busy = False  # looking for what may leave, or writing down what came back
         self._moved_at = clock.monotonic()  # when that last began
+        self._is_crowded = False  # more could have left than there was room for
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
@@ -90,11 +92,16 @@ class Dispatcher:
         """What is decided from now on follows these; what is planned stays planned."""
         self._rules = rules
 
-    def committed(self, _events: tuple[StoredEvent, ...]) -> None:
+    def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events: there may be something to send."""
-        self.wake()
+        with self._wake:
+            # Endpoints are only known as they were last looked at: while they are looked at, every event counts.
+            if self._look or self._busy or any(self._is_wanted(event) for event in events):
+                self._look = True
+                self._wake.notify()
 
     def wake(self) -> None:
+        """An endpoint was changed, or a delivery by somebody's wish: look at both again."""
         with self._wake:
             self._look = True
             self._wake.notify()
@@ -136,11 +143,12 @@ class Dispatcher:
                 if self._stopping and not self._in_flight and not self._back:
                     return
                 back, self._back = self._back, []
-                looking = not self._stopping
+                asked, sending = self._look, not self._stopping
                 self._look, self._busy, self._moved_at = False, True, self._clock.monotonic()
             try:
+                goes_on = sending and self._send_following(back)
                 self._settle(back)
-                if looking:
+                if sending and (asked or self._is_crowded or not goes_on):
                     self._send_ready()
             except Exception:
                 log.exception("dispatch.failed")  # the rows still say what is to be sent
@@ -155,7 +163,8 @@ class Dispatcher:
     # --- leaving -----------------------------------------------------------------------------------------------------
 
     def _send_ready(self) -> None:
-        if self._all_busy():
+        self._is_crowded = self._all_busy()
+        if self._is_crowded:
             return  # whatever waits, none of it could leave; what comes back makes us look again
         now = self._clock.now()
         self._next_due_s = None
@@ -169,6 +178,42 @@ class Dispatcher:
             elif rooms[delivery.endpoint] > 0 and self._reserve(delivery):
                 rooms[delivery.endpoint] -= 1
                 self._leave(self._endpoints[delivery.endpoint], delivery, now)
+            elif not self._is_on_its_way(delivery):
+                self._is_crowded = True
+
+    def _send_following(self, back: list[tuple[Delivery, Outcome]]) -> bool:
+        """What stands behind a delivery that arrived leaves at once: that one is written down meanwhile.
+
+        Only for endpoints that are well and set no pace. A daemon that dies in between sends the first once more, and
+        then what stood behind it: nobody hears of anything out of order for the first time. False: there may be more
+        to send, or to wait for.
+        """
+        arrived = [delivery for delivery, outcome in back if outcome.arrived and outcome.directive is None]
+        if not arrived:
+            return False
+        now = self._clock.now()
+        with self._registry.read() as connection:
+            endpoints = {one.name: one for one in queries.all_endpoints(connection) if _is_free(one, now)}
+            ahead = [delivery for delivery in arrived if delivery.endpoint in endpoints]
+            behind = [queries.delivery_behind(connection, delivery) for delivery in ahead]
+        following = [delivery for delivery in behind if delivery is not None]
+        ready = [delivery for delivery in following if (delivery.next_attempt_at_s or 0.0) <= now]
+        for delivery in ready:
+            with self._wake:
+                self._in_flight[delivery.endpoint, delivery.lane] = delivery.id
+            self._courier.carry(endpoints[delivery.endpoint], delivery, self._came_back)
+        return len(ahead) == len(back) and len(ready) == len(following)
+
+    def _is_wanted(self, event: StoredEvent) -> bool:
+        """May somebody be told of it? What is not about a pack can be about a new endpoint, or a changed one."""
+        return not event.subject.startswith("packs/") or any(
+            subscribes(one.types, one.packs, event.type, event.subject, endpoint=one.name)
+            for one in self._endpoints.values()
+        )
+
+    def _is_on_its_way(self, delivery: Delivery) -> bool:
+        with self._wake:
+            return (delivery.endpoint, delivery.lane) in self._in_flight
 
     def _room(self, endpoint: Endpoint, now: float) -> int:
         """How many deliveries may leave for it now; if none for a while, we look again then."""
@@ -244,7 +289,9 @@ class Dispatcher:
         finally:
             with self._wake:
                 for delivery, _ in back:
-                    self._in_flight.pop((delivery.endpoint, delivery.lane), None)
+                    key = (delivery.endpoint, delivery.lane)
+                    if self._in_flight.get(key) == delivery.id:  # otherwise the one behind it is under way already
+                        del self._in_flight[key]
                 self._settled += len(back)
                 self._wake.notify_all()
 
@@ -314,3 +361,9 @@ class Dispatcher:
             correlation_id=delivery.event_id,
             causation_id=delivery.event_id,
         )
+
+
+def _is_free(endpoint: Endpoint, now: float) -> bool:
+    """May a delivery leave for it without any further thought?"""
+    is_calm = endpoint.health == WELL and (endpoint.paused_until_s or 0.0) <= now
+    return endpoint.state == "enabled" and endpoint.ordering != "none" and endpoint.rate is None and is_calm

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from packd.domain.clipping import sayable
 
 STARS: Final = "***"
+_NAMES: Final = 1024  # keys whose answer is kept: there are a few dozen, again and again
 _DEEPEST: Final = 8  # containers inside containers that are shown
 
 _SECRET_KEY: Final = re.compile(
@@ -27,13 +29,23 @@ _IN_TEXT: Final = (
 
 def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The same with secrets starred out and with every value made JSON-able."""
-    return {_text(str(key)): _value(str(key), value, 0) for key, value in entry.items()}
+    return {_name(str(key)): _value(str(key), value, 0) for key, value in entry.items()}
+
+
+@lru_cache(_NAMES)
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEY.fullmatch(key) is not None
+
+
+@lru_cache(_NAMES)
+def _name(key: str) -> str:
+    return _text(key)
 
 
 def _value(key: str, value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if _SECRET_KEY.fullmatch(key):
+    if _is_secret(key):
         return STARS
     if isinstance(value, str):
         return _text(value)
@@ -48,7 +60,7 @@ def _container(key: str, value: Any, depth: int) -> Any:
     if depth >= _DEEPEST:
         return "…"
     if isinstance(value, Mapping):
-        return {_text(str(name)): _value(str(name), item, depth + 1) for name, item in value.items()}
+        return {_name(str(name)): _value(str(name), item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_value(key, item, depth + 1) for item in value]
     return _text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else _said(value))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
+from packd.registry.prepared import transaction
 from packd.registry.tables import SCHEMA_VERSION, metadata
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
+_BEGIN_WRITE: Final = "BEGIN IMMEDIATE"  # takes its lock at once: one that upgrades from reading loses updates silently
 _BUSY_TIMEOUT_S: Final = 15
 _AGAIN_S: Final = 0.01
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
@@ -74,7 +76,7 @@ class Database:
             with self._reading.connect() as connection, connection.begin():
                 yield connection
             return
-        with self._kept() as connection, connection.begin():
+        with self._kept() as connection, transaction(connection, "BEGIN"):
             yield connection
 
     @contextmanager
@@ -89,7 +91,7 @@ class Database:
                     yield connection
                 return
             connection = self._writer = self._writer or self._writing.connect()
-            with connection.begin():
+            with transaction(connection, _BEGIN_WRITE):
                 yield connection
 
     @contextmanager
@@ -265,8 +267,10 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A write takes its lock at once: one that upgrades from reading loses updates without a word."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if _is_write(connection) else "BEGIN")
+    """Nothing to do where `transaction` has begun already."""
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        connection.exec_driver_sql(_BEGIN_WRITE if _is_write(connection) else "BEGIN")
 
 
 def _begin_postgresql(connection: Connection) -> None:

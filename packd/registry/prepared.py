@@ -8,13 +8,14 @@ so the two ways mix freely. On other databases, where the network costs more tha
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Executable
 
@@ -112,6 +113,35 @@ class Prepared:
             writing=tuple((name, convert) for name, convert in writing.items() if convert is not None),
             reading=tuple((place, convert) for place, convert in enumerate(reading) if convert is not None),
         )
+
+
+@contextmanager
+def transaction(connection: Connection, begin: str) -> Iterator[None]:
+    """One transaction of SQLite, begun with this statement: committed on leaving, rolled back on an exception.
+
+    The driver is told, not SQLAlchemy, whose own way costs several times the transaction. SQLAlchemy begins one of its
+    own, inside of this one, when it is asked something; then it must be told of the end, too.
+    """
+    driver: Any = connection.connection.driver_connection
+    with _telling(connection, begin):
+        driver.execute(begin)
+    try:
+        yield
+    except BaseException:
+        with _telling(connection, "ROLLBACK"):
+            (connection if connection.in_transaction() else driver).rollback()
+        raise
+    with _telling(connection, "COMMIT"):
+        (connection if connection.in_transaction() else driver).commit()
+
+
+@contextmanager
+def _telling(connection: Connection, sql: str) -> Iterator[None]:
+    """The driver's errors become SQLAlchemy's."""
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as failure:
+        raise _as_told(failure, sql, None, connection.dialect) from failure
 
 
 def _as_told(failure: Exception, sql: str, parameters: Any, dialect: Dialect) -> BaseException:

@@ -8,6 +8,7 @@ import itertools
 import os
 import select
 import signal
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _CROWD: Final = 16  # processes left of a run that can make killing them a race
 _WATCHED: Final = 64  # killed processes whose end is waited for at once
 _LOOK_AGAIN_MS: Final = 50
+_PAGE: Final = 65_536  # bytes of a list that are read at once
 _PATIENCE_S: Final = 10.0  # for killed processes to be gone; only one that hangs in the kernel takes longer
 
 
@@ -56,7 +58,7 @@ class Family:
     def members(self) -> Iterator[int]:
         """Process ids, each once, parents before children; ended but not yet waited for included."""
         heads = [] if self.first is None else [self.first]
-        others = children(os.getpid()) if self.adopting else everyone()
+        others = _own_children() if self.adopting else everyone()
         return _with_descendants(itertools.chain(heads, (pid for pid in others if self._is_ours(pid))))
 
     def _is_ours(self, pid: int) -> bool:
@@ -168,11 +170,35 @@ def children(pid: int) -> list[int]:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return []
-    found: list[int] = []
-    for thread in threads:
-        with contextlib.suppress(OSError):
-            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
-    return found
+    return [child for thread in threads for child in _children_of_thread(pid, thread)]
+
+
+def _own_children() -> list[int]:
+    """What this thread has started, and what this process has adopted.
+
+    An orphan is given to the first living thread of the process that adopts it (exit.c, find_alive_thread), which is
+    its main thread: the dozens of others need not be looked at after every suite.
+    """
+    process, thread = os.getpid(), threading.get_native_id()
+    adopted = _children_of_thread(process, process)
+    return adopted if thread == process else adopted + _children_of_thread(process, thread)
+
+
+def _children_of_thread(pid: int, thread: int | str) -> list[int]:
+    """By proc_pid_children(5); empty when it is gone."""
+    try:
+        opened = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        listed = b""
+        while data := os.read(opened, _PAGE):
+            listed += data
+    except OSError:
+        return []
+    finally:
+        os.close(opened)
+    return [int(child) for child in listed.split()]
 
 
 def everyone() -> Iterator[int]:

@@ -24,6 +24,8 @@ def upgrade(connection: Connection, *, to: str) -> None:
 
     Raises UnknownRevision when the version found is not in the migrations.
     """
+    if not connection.in_transaction():
+        connection.begin()  # SQLAlchemy's part of a transaction that is under way: alembic asks for it
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     config.attributes["connection"] = connection

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, or_, select, text
 
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
@@ -17,17 +18,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _ENDPOINTS = Prepared(select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name))
-_OF_THESE: Final = deliveries.c.endpoint.in_(bindparam("names", expanding=True))
-_HEADS = (
-    select(deliveries.c.endpoint, deliveries.c.lane, func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
-    .where(text(f"deliveries.{IS_PENDING}"), _OF_THESE)
-    .group_by(deliveries.c.endpoint, deliveries.c.lane)
-    .subquery()
-)
-_LANE_HEADS = (
+_BEHIND = Prepared(
     select(deliveries)
-    .join(_HEADS, (deliveries.c.endpoint == _HEADS.c.endpoint) & (deliveries.c.endpoint_seq == _HEADS.c.endpoint_seq))
-    .order_by(deliveries.c.id)
+    .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
+    .where(deliveries.c.lane == bindparam("lane"), deliveries.c.id != bindparam("ahead"))
+    .order_by(deliveries.c.endpoint_seq)
+    .limit(1)
 )
 _DUE = Prepared(
     select(deliveries)
@@ -79,7 +75,28 @@ def endpoint(connection: Connection, name: str) -> Endpoint | None:
 
 def lane_heads(connection: Connection, names: Sequence[str]) -> list[Delivery]:
     """The first waiting delivery of every lane of these endpoints: what may leave next."""
-    return many(connection, Delivery, _LANE_HEADS, names=names) if names else []
+    if not names:
+        return []
+    return many(connection, Delivery, _lane_heads(len(names)), **{f"name_{n}": name for n, name in enumerate(names)})
+
+
+@cache
+def _lane_heads(endpoints: int) -> Prepared:
+    """For so many endpoints, called name_0, name_1 and so on: asked several times for each revision."""
+    mine = or_(*(deliveries.c.endpoint == bindparam(f"name_{n}") for n in range(endpoints)))
+    heads = (
+        select(deliveries.c.endpoint, deliveries.c.lane, func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
+        .where(text(f"deliveries.{IS_PENDING}"), mine)
+        .group_by(deliveries.c.endpoint, deliveries.c.lane)
+        .subquery()
+    )
+    is_head = (deliveries.c.endpoint == heads.c.endpoint) & (deliveries.c.endpoint_seq == heads.c.endpoint_seq)
+    return Prepared(select(deliveries).join(heads, is_head).order_by(deliveries.c.id))
+
+
+def delivery_behind(connection: Connection, ahead: Delivery) -> Delivery | None:
+    """The one that will be the first waiting of its lane when `ahead` is written down as delivered."""
+    return one(connection, Delivery, _BEHIND, name=ahead.endpoint, lane=ahead.lane, ahead=ahead.id)
 
 
 def due_deliveries(connection: Connection, name: str, *, now: float, most: int) -> list[Delivery]:
