@@ -6,12 +6,15 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
+from anyio import CancelScope
 from anyio.to_thread import run_sync
 
 from packd.api.problems import refusal
 from packd.domain.failures import Code, Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from packd.flow.once import Once
@@ -49,11 +52,13 @@ class Repeats:
         if given is not None:
             await _replay(given, send)
             return
-        answer = _Noted(send)
+        answer = _Noted(send, keep=lambda noted: self._keep(actor, key, noted))
         try:
             await self._app(scope, receive, answer.send)
         finally:
-            await run_sync(self._keep, actor, key, answer)
+            if not answer.ended:
+                with CancelScope(shield=True):
+                    await run_sync(self._once.forget, actor, key)
 
     def _keep(self, actor: str, key: str, answer: _Noted) -> None:
         if answer.is_final:
@@ -63,20 +68,21 @@ class Repeats:
 
 
 class _Noted:
-    """Passes the answer on, and keeps it."""
+    """Passes the answer on, and keeps it, before the caller has all of it: who has the answer may ask again."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, keep: Callable[[_Noted], None]) -> None:
         self._send = send
+        self._keep = keep
         self.status = 0
         self.headers: tuple[tuple[str, str], ...] = ()
         self.body = bytearray()
-        self._ended = False
+        self.ended = False
 
     @property
     def is_final(self) -> bool:
-        """It is complete, is no stream, and would be the same the next time."""
+        """It is no stream, and would be the same the next time."""
         streamed = any(value.startswith("text/event-stream") for name, value in self.headers if name == "content-type")
-        return self._ended and not streamed and self.status < 500 and self.status not in _NOT_FINAL
+        return not streamed and self.status < 500 and self.status not in _NOT_FINAL
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -86,7 +92,9 @@ class _Noted:
             )
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
-            self._ended = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                await run_sync(self._keep, self)
+                self.ended = True
         await self._send(message)
 
 
