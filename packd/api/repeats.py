@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from anyio import CancelScope
 from anyio.to_thread import run_sync
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from packd.flow.once import Once
     from packd.registry.rows import Kept
+
+log = structlog.get_logger(__name__)
 
 _HEADER: Final = b"idempotency-key"
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -93,7 +96,10 @@ class _Noted:
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
             if not message.get("more_body", False):
-                await run_sync(self._keep, self)
+                try:
+                    await run_sync(self._keep, self)
+                except Exception:  # the caller gets the answer all the same; who asks again asks anew
+                    log.exception("api.answer_not_kept")
                 self.ended = True
         await self._send(message)
 
