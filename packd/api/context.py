@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from packd.api.callers import Gate, InCaller
 from packd.api.guard import Access
+from packd.api.remembered import Remembered
 from packd.api.tail import Tail
 from packd.domain.health import Ailment
 from packd.flow.availability import TakenOut
@@ -85,6 +86,7 @@ class Context:
     packs_dir: Path  # what is watched
     ailments: Callable[[], tuple[Ailment, ...]] = tuple  # what is wrong now
     access: Access = field(default_factory=Access)  # who is let in
+    remembered: Remembered = field(default_factory=Remembered)
     gate: Gate = field(default_factory=Gate)  # whose files may be read for whom
 
 

@@ -47,6 +47,13 @@ from packd.registry.queries.packs import (
     waiting_candidates,
     was_ever_active,
 )
+from packd.registry.queries.pages import (
+    Stretch,
+    present_count,
+    present_page,
+    refused_drops,
+    stretch,
+)
 from packd.registry.queries.reading import many
 from packd.registry.queries.requests import (
     all_tokens,
@@ -76,6 +83,7 @@ from packd.registry.queries.runs import (
 __all__ = [
     "DeliveryChoice",
     "RunFilter",
+    "Stretch",
     "activation_history",
     "active_digests",
     "active_revision",
@@ -123,7 +131,10 @@ __all__ = [
     "pack",
     "pack_of_drop",
     "packs_left_behind",
+    "present_count",
     "present_packs",
+    "present_page",
+    "refused_drops",
     "report_before",
     "reports_of_content",
     "retrying",
@@ -135,6 +146,7 @@ __all__ = [
     "run_page",
     "running_jobs",
     "soonest_attempt",
+    "stretch",
     "token",
     "token_of_digest",
     "unfinished_runs",
