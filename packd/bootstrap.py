@@ -28,6 +28,7 @@ from packd.flow.intake import Intake
 from packd.flow.jobs import Jobs
 from packd.flow.links import Links
 from packd.flow.markers import Markers
+from packd.flow.once import Once
 from packd.flow.packs_folder import PacksFolder
 from packd.flow.pipeline import Pipeline
 from packd.flow.policy import Policy
@@ -42,6 +43,7 @@ from packd.flow.second_chances import SecondChances
 from packd.flow.settling import Settling
 from packd.flow.status import Status
 from packd.flow.stopwatch import Stopwatch
+from packd.flow.tokens import Tokens
 from packd.flow.watchkeeping import Watchkeeper
 from packd.flow.webhooks import Webhooks
 from packd.flow.workers import Lanes
@@ -104,6 +106,8 @@ class Parts:
     registrar: Registrar
     availability: Availability
     jobs: Jobs
+    once: Once
+    tokens: Tokens
     second_chances: SecondChances
     environments: Environments
     interpreters: Interpreters
@@ -258,6 +262,8 @@ def build(settings: Settings) -> Parts:
             registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, clock=clock
         ),
         jobs=Jobs(registry=registry, clock=clock),
+        once=Once(registry=registry, clock=clock),
+        tokens=Tokens(registry=registry, clock=clock),
         second_chances=SecondChances(registry=registry, commands=commands, lanes=lanes, clock=clock),
         environments=environments,
         interpreters=interpreters,

@@ -7,19 +7,23 @@ import fcntl
 import os
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from packd import __version__
 from packd.api.app import create_app
+from packd.api.callers import Gate
 from packd.api.context import Context
+from packd.api.guard import Access, names
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
 from packd.bootstrap import build, configured_endpoints
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
+from packd.domain.rates import Rate
 from packd.flow.endpoints import follow_configuration
 from packd.flow.reconcile import LANE
 from packd.registry import queries
@@ -30,7 +34,6 @@ from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from packd.bootstrap import Parts
     from packd.config import Settings
@@ -160,6 +163,7 @@ def _close_open_runs(parts: Parts) -> None:
 
 
 def _serving(parts: Parts, ready: threading.Event) -> Server:
+    api = parts.settings.api
     context = Context(
         registry=parts.registry,
         commands=parts.commands,
@@ -167,12 +171,21 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
         availability=parts.availability,
         jobs=parts.jobs,
         webhooks=parts.webhooks,
+        once=parts.once,
+        tokens=parts.tokens,
         tail=Tail(parts.feed),
         is_ready=ready.is_set,
         packs_dir=parts.settings.packs_dir,
         ailments=parts.health.ailments,
+        access=Access(
+            check_token=parts.tokens.check,
+            hosts=names(api.listen, api.hosts),
+            most_body=api.body_kb * 1024,
+            rate=Rate(quota=api.requests_per_minute, window_s=60.0),
+        ),
+        gate=Gate(roots=tuple(Path(place) for place in parts.settings.sources.allow if place.startswith("/"))),
     )
-    return Server(create_app(context), parts.settings.socket_path, inherited=inherited(os.environ))
+    return Server(create_app(context), parts.settings.socket_path, listen=api.listen, inherited=inherited(os.environ))
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------

@@ -7,9 +7,23 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from packd import __version__
-from packd.api import event_types, events, health, history, jobs, packs, problems, registration, runs, webhooks
+from packd.api import (
+    event_types,
+    events,
+    health,
+    history,
+    jobs,
+    packs,
+    problems,
+    registration,
+    runs,
+    tokens,
+    webhooks,
+)
 from packd.api.audit import Audit
 from packd.api.context import Context
+from packd.api.guard import Guard
+from packd.api.repeats import Repeats
 
 PREFIX: Final = "/api/v1"
 
@@ -19,10 +33,23 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="packd", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.context = context
     problems.install(app)
+    app.add_middleware(Repeats, once=context.once)  # the last one added is asked first
+    app.add_middleware(Guard, access=context.access)
     app.add_middleware(Audit)
     versioned = APIRouter(prefix=PREFIX)
     # `history` first: its /packs/tests must not be taken for a pack that is called so.
-    for room in (history, registration, packs, runs, events, event_types, webhooks, jobs, health):
+    for room in (
+        history,
+        registration,
+        packs,
+        runs,
+        events,
+        event_types,
+        webhooks,
+        jobs,
+        tokens,
+        health,
+    ):
         versioned.include_router(room.router)
     app.include_router(versioned)
     app.include_router(health.root_router)

@@ -60,11 +60,11 @@ class _Answer:
 
 
 def _about(scope: Scope, request_id: str) -> dict[str, Any]:
-    client = scope.get("client")
+    client, caller = scope.get("client"), scope["state"].get("caller")
     return {
         "method": scope["method"],
         "path": scope["path"],
-        "actor": client[0] if client else "unknown",
+        "actor": caller.name if caller is not None else client[0] if client else "unknown",
         "request_id": request_id,
     }
 

@@ -23,9 +23,6 @@ class Caller:
     uid: int | None = None  # of a socket's peer
     scopes: frozenset[str] | None = None  # of a token; None: everything
 
-    def may(self, scope: str) -> bool:
-        return self.scopes is None or scope in self.scopes or "admin" in self.scopes
-
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:

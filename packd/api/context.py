@@ -10,13 +10,17 @@ from typing import Annotated, Any, Literal, Protocol
 from fastapi import Depends, Request
 
 from packd.api.callers import Gate, InCaller
+from packd.api.guard import Access
+from packd.api.remembered import Remembered
 from packd.api.tail import Tail
 from packd.domain.health import Ailment
 from packd.flow.availability import TakenOut
 from packd.flow.explain import Explanation
 from packd.flow.jobs import Jobs
+from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
+from packd.flow.tokens import Tokens
 from packd.flow.webhooks import Webhooks
 from packd.registry.registry import Registry
 from packd.registry.rows import Revision, Run
@@ -75,10 +79,14 @@ class Context:
     availability: Availing
     jobs: Jobs
     webhooks: Webhooks
+    once: Once
+    tokens: Tokens
     tail: Tail  # wakes those who wait for events
     is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched
     ailments: Callable[[], tuple[Ailment, ...]] = tuple  # what is wrong now
+    access: Access = field(default_factory=Access)  # who is let in
+    remembered: Remembered = field(default_factory=Remembered)
     gate: Gate = field(default_factory=Gate)  # whose files may be read for whom
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fastapi import APIRouter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.comparing import FlakyCases
-from packd.api.context import Actor, InContext
-from packd.api.paging import InPage
+from packd.api.context import Actor, Context, InContext
+from packd.api.paging import InPage, Page
 from packd.api.reading import Reading
 from packd.api.views import (
     View,
@@ -39,10 +40,14 @@ class RollBackRequest(BaseModel):
 
 
 @router.get("")
-def list_packs(context: InContext, page: InPage, status: str | None = None, q: str | None = None) -> Answer:
+async def list_packs(context: InContext, page: InPage, status: str | None = None, q: str | None = None) -> Response:
     """Every pack and every refused drop, by name."""
-    with Reading(context.registry) as reading:
-        return Answer(reading.pack_page(page, status=status, words=q, packs_dir=context.packs_dir))
+    asked, commits = (page, status, q), context.registry.commits
+    known = context.remembered.get(asked, commits)
+    if known is None:
+        known = await run_sync(_page_of_packs, context, page, status, q)
+        context.remembered.keep(asked, commits, known)
+    return Response(known, media_type="application/json")
 
 
 @router.get("/{ref}")
@@ -162,3 +167,8 @@ def _of_drop(ref: str, out: TakenOut) -> str:
 
 def _needed(out: TakenOut) -> str:
     return f". These packs in use need it: {', '.join(out.needed_by)}" if out.needed_by else ""
+
+
+def _page_of_packs(context: Context, page: Page, status: str | None, words: str | None) -> bytes:
+    with Reading(context.registry) as reading:
+        return bytes(Answer(reading.pack_page(page, status=status, words=words, packs_dir=context.packs_dir)).body)

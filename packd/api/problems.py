@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from packd.api.answer import Answer
-from packd.domain.failures import HTTP_STATUS, Failure
+from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.domain.problems import Problem
 
 if TYPE_CHECKING:
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-# What only the framework says; every other status has its word in the one table of failures.
-_FRAMEWORK_CODES: Final = {
-    405: "METHOD_NOT_ALLOWED",
-    406: "NOT_ACCEPTABLE",
-    413: "CONTENT_TOO_LARGE",
-    415: "UNSUPPORTED_MEDIA_TYPE",
-    422: "UNPROCESSABLE_ENTITY",
-}
-_CODES: Final = {status: str(code) for code, status in HTTP_STATUS.items()} | _FRAMEWORK_CODES
+_CODES: Final = {status: str(code) for code, status in HTTP_STATUS.items()}
 
 
 def install(app: FastAPI) -> None:
@@ -83,11 +75,22 @@ def details(
 
 
 async def _failed(request: Request, failure: Failure) -> Answer:
+    return refusal(failure, instance=request.url.path, request_id=request.state.request_id)
+
+
+def refusal(failure: Failure, *, instance: str, request_id: str) -> Answer:
+    """The answer to a request that was refused, with the headers that its status asks for (RFC 9110, 11.6.1 and 10.2.3)."""
+    headers = {}
+    if failure.code == Code.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="packd"'
+    if "retry_after" in failure.members:
+        headers["Retry-After"] = str(failure.members["retry_after"])
     return problem(
         HTTP_STATUS[failure.code],
         failure.sentence,
-        instance=request.url.path,
-        request_id=request.state.request_id,
+        headers=headers,
+        instance=instance,
+        request_id=request_id,
         code=failure.code,
         problems=failure.problems,
         members=failure.members,

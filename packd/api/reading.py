@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from packd.api.views import Standing, View, drop_view, pack_view
 from packd.domain.failures import Code, Failure
@@ -76,18 +76,30 @@ class Reading:
 
     def pack_page(self, page: Page, *, status: str | None, words: str | None, packs_dir: Path) -> View:
         """Packs and refused drops by name; only those with this status and all of these words."""
-        packs = queries.present_packs(self.connection)
-        owned = {pack.drop_name: pack for pack in packs}
-        refused = [drop for drop in queries.all_drops(self.connection) if _is_refused(drop, owned.get(drop.name))]
-        entries: list[Pack | Drop] = sorted([*packs, *refused], key=_name)
+        refused = queries.refused_drops(self.connection)
         if status or words:
+            entries: list[Pack | Drop] = sorted([*queries.present_packs(self.connection), *refused], key=_name)
             views = self._bare_views(entries, packs_dir)
             entries = [entry for entry, view in zip(entries, views, strict=True) if _wanted(view, status, words or "")]
-        items = [
-            drop_view(entry, packs_dir) if isinstance(entry, Drop) else pack_view(self.standing(entry))
-            for entry in page.of(entries)
+            return page.answer(self._whole_views(page.of(entries), packs_dir), len(entries))
+        # What is on the page lies in this stretch of packs, wherever the refused drops come between them.
+        before = max(0, page.first - len(refused))
+        packs = queries.present_page(self.connection, first=before, size=page.first + page.size - before)
+        near: list[Pack | Drop] = sorted([*packs, *refused], key=_name)
+        on_page = near[page.first - before :][: page.size]
+        total = queries.present_count(self.connection) + len(refused)
+        return page.answer(self._whole_views(on_page, packs_dir), total)
+
+    def _whole_views(self, entries: Sequence[Pack | Drop], packs_dir: Path) -> list[View]:
+        """In this order, which is that of their names."""
+        refs = [entry.ref for entry in entries if isinstance(entry, Pack)]
+        said = queries.stretch(self.connection, refs[0], refs[-1]) if refs else None
+        return [
+            pack_view(_of(entry, said))
+            if isinstance(entry, Pack) and said
+            else drop_view(cast("Drop", entry), packs_dir)
+            for entry in entries
         ]
-        return page.answer(items, len(entries))
 
     def _bare_views(self, entries: Sequence[Pack | Drop], packs_dir: Path) -> Iterator[View]:
         """What choosing needs, by a few questions for all entries together instead of a few for each."""
@@ -108,6 +120,20 @@ class Reading:
                         drop=drops.get(entry.drop_name or ""),
                     )
                 )
+
+
+def _of(pack: Pack, said: queries.Stretch) -> Standing:
+    latest, active = said.latest.get(pack.ref), said.active.get(pack.ref)
+    shown = active or latest
+    return Standing(
+        pack=pack,
+        latest=latest,
+        active=active,
+        candidate=said.candidates.get(pack.ref),
+        run=said.runs.get(pack.ref),
+        components=said.components.get((shown.ref, shown.number), {}) if shown else {},
+        drop=said.drops.get(pack.drop_name or ""),
+    )
 
 
 def _is_refused(drop: Drop, owned: Pack | None) -> bool:

@@ -43,11 +43,17 @@ class Server:
         app: FastAPI,
         socket_path: Path,
         *,
+        listen: str | None = None,
         grace_s: float = 2.0,
         inherited: Sequence[socket.socket] = (),
     ) -> None:
-        """`inherited`: sockets that listen already, as systemd hands them over; then none is made at `socket_path`."""
+        """`listen` is HOST:PORT for TCP as well; port 0 takes a free one, see `address`.
+
+        `inherited`: sockets that listen already, as systemd hands them over; then none is made at `socket_path`.
+        """
         self._path = socket_path
+        self._listen = listen
+        self.address: tuple[str, int] | None = None  # on TCP, once it has started
         self._inherited = list(inherited)
         self._tail: Tail = app.state.context.tail
         self._serving = _Serving(app, self._tail, grace_s)
@@ -60,9 +66,16 @@ class Server:
 
         Raises Failure when the socket can't be made; the message says why and what to do.
         """
-        sockets = self._inherited or [_bind(self._path)]
+        doors = self._inherited or [_bind(self._path)]
         self._identity = None if self._inherited else _identity(self._path)
-        self._thread = threading.Thread(target=self._run, args=(sockets,), name="api", daemon=True)
+        try:
+            doors = [*doors, *self._tcp()]
+        except Failure:
+            for door in doors:
+                door.close()
+            self._remove_file()
+            raise
+        self._thread = threading.Thread(target=self._run, args=(doors,), name="api", daemon=True)
         self._thread.start()
         if not self._serving.accepting.wait(_START_S) or self._failure is not None:
             self._remove_file()
@@ -82,9 +95,19 @@ class Server:
         alive = self._thread is not None and self._thread.is_alive()
         return Pulse(part="api", alive=alive, waiting_s=time.monotonic() - self._serving.ticked_at)
 
-    def _run(self, sockets: list[socket.socket]) -> None:
+    def _tcp(self) -> list[socket.socket]:
+        if self._listen is None:
+            return []
+        bound = bind_tcp(self._listen)
+        self.address = bound.getsockname()[:2]
+        log.info("api.listening", host=self.address[0], port=self.address[1])
+        if not self.address[0].startswith("127.") and self.address[0] != "::1":
+            log.warning("api.unencrypted", advice="tokens cross the network in the clear: put a TLS proxy in front")
+        return [bound]
+
+    def _run(self, doors: list[socket.socket]) -> None:
         try:
-            asyncio.run(self._serving.serve(sockets=sockets))
+            asyncio.run(self._serving.serve(sockets=doors))
         except BaseException as failure:  # uvicorn leaves by SystemExit when it can't start
             self._failure = failure
             if self._serving.accepting.is_set():  # nobody waits for this any more, so the log has to say it
@@ -160,6 +183,21 @@ def _bind(path: Path) -> socket.socket:
         raise Failure(
             Code.BAD_REQUEST, f"can't make the socket {path}: {failure.strerror}; choose another with --socket"
         ) from failure
+    return bound
+
+
+def bind_tcp(listen: str) -> socket.socket:
+    """A socket at HOST:PORT that nobody can connect to yet. Raises Failure; the message says why and what to do."""
+    host, _, port = listen.rpartition(":")
+    name = host.removeprefix("[").removesuffix("]")
+    bound = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((name, int(port)))
+    except OSError as failure:
+        bound.close()
+        sentence = f"can't listen on {listen}: {failure.strerror or failure}; choose another address with --listen"
+        raise Failure(Code.BAD_REQUEST, sentence) from failure
     return bound
 
 

@@ -18,6 +18,7 @@ from packd.domain.failures import Code, Failure
 # The exit status of a refusal: 1 the answer is no, 2 bad input, 3 nobody can be asked.
 _EXIT_STATUS: Final = {
     Code.BAD_REQUEST: 2,
+    Code.UNPROCESSABLE_ENTITY: 2,
     Code.UNREACHABLE: 3,
     Code.UNAVAILABLE: 3,
 }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--socket", type=A_PATH, metavar="PATH", help="Where it answers (default: packd.sock in the state directory)."
 )
+@click.option("--listen", metavar="HOST:PORT", help="Answer on TCP as well; callers there need a token.")
 @click.option("--once", is_flag=True, help="Carry every pack to its end, then exit: 0 if all are active, else 1.")
 @click.pass_context
 def command(
@@ -37,6 +38,7 @@ def command(
     config: Path | None,
     state_dir: Path | None,
     socket: Path | None,
+    listen: str | None,
     once: bool,
 ) -> None:
     """Watch PACKS_DIR (default: ./packs), test what is dropped there and make the good ones active.
@@ -47,6 +49,7 @@ def command(
     Examples:
       packd run packs
       packd run /srv/packs --state-dir /var/lib/packd
+      packd run packs --listen 127.0.0.1:8420
       packd run packs --once       as a check in CI
     """
     from packd.config import load
@@ -57,10 +60,9 @@ def command(
         "packs_dir": packs_dir,
         "state_dir": state_dir or state_before,
         "api.socket": socket or socket_before,
+        "api.listen": listen,
     }
     settings = load(config, os.environ, flags)
-    if settings.api.listen:
-        raise Failure(Code.BAD_REQUEST, "api.listen: this packd answers on its socket only; take the setting out")
     for warning in settings.warnings:
         note(f"warning: {clean(str(warning))}")
     if sys.stderr.isatty() and not once:

@@ -229,6 +229,8 @@ class Api(Section):
         default=None, description="HOST:PORT to answer on TCP as well, with tokens; null: only the socket."
     )
     hosts: tuple[Text, ...] = Field(default=(), description="Host names by which clients on TCP may call it.")
+    requests_per_minute: Positive = Field(default=600, description="Of each caller on TCP.")
+    body_kb: Positive = Field(default=1024, description="The largest request that is read, in KiB.")
 
 
 class Log(Section):

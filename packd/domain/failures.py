@@ -16,10 +16,19 @@ class Code(StrEnum):
     """What kind of "no" it is; the words are those of the HTTP `code` member."""
 
     BAD_REQUEST = "BAD_REQUEST"  # the request, or what it points at, is wrong; asking again changes nothing
+    UNAUTHORIZED = "UNAUTHORIZED"  # nobody knows who asks
     FORBIDDEN = "FORBIDDEN"  # this caller may not
     NOT_FOUND = "NOT_FOUND"  # there is no such thing
     CONFLICT = "CONFLICT"  # the thing is in a state that does not allow it
     GONE = "GONE"  # it was there once and is not kept any more
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"  # it is not any more what the caller thinks it is
+    UNPROCESSABLE_ENTITY = "UNPROCESSABLE_ENTITY"  # understood as a form, not as a request
+    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"  # this caller asks too often
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"  # not in this way
+    NOT_ACCEPTABLE = "NOT_ACCEPTABLE"  # not in the form that was asked for
+    CONTENT_TOO_LARGE = "CONTENT_TOO_LARGE"  # the request is too large
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"  # the request is in another form than JSON
+    MISDIRECTED_REQUEST = "MISDIRECTED_REQUEST"  # sent to a name that is not ours
     UNAVAILABLE = "UNAVAILABLE"  # not now; try again later
     UNREACHABLE = "UNREACHABLE"  # no daemon answers
     INTERNAL = "INTERNAL"  # packd's own fault
@@ -29,10 +38,19 @@ class Code(StrEnum):
 HTTP_STATUS: Final[Mapping[Code, int]] = MappingProxyType(
     {
         Code.BAD_REQUEST: 400,
+        Code.UNAUTHORIZED: 401,
         Code.FORBIDDEN: 403,
         Code.NOT_FOUND: 404,
+        Code.METHOD_NOT_ALLOWED: 405,
+        Code.NOT_ACCEPTABLE: 406,
         Code.CONFLICT: 409,
         Code.GONE: 410,
+        Code.PRECONDITION_FAILED: 412,
+        Code.CONTENT_TOO_LARGE: 413,
+        Code.UNSUPPORTED_MEDIA_TYPE: 415,
+        Code.MISDIRECTED_REQUEST: 421,
+        Code.UNPROCESSABLE_ENTITY: 422,
+        Code.TOO_MANY_REQUESTS: 429,
         Code.INTERNAL: 500,
         Code.UNREACHABLE: 502,  # only ever said by whoever stands between client and daemon
         Code.UNAVAILABLE: 503,

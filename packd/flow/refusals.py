@@ -1,18 +1,44 @@
-"""The answer to whoever registered content that was refused: what failed, what is in use now, and the way out."""
+"""The answers to whoever registers content that is refused: what failed, what is in use now, and the way out."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.domain.problems import Problem, errors
+from packd.domain.refs import archive_suffix
 
 if TYPE_CHECKING:
     from packd.registry.rows import Revision, Run
 
 _NAMED: Final = 10  # failing cases in the sentence; the report has them all
 _UNTESTED: Final = frozenset({"testing.missing", "testing.disabled"})
+
+
+def readable(path: Path) -> Path:
+    """Where the content really is. Raises Failure."""
+    if not path.is_absolute():
+        raise Failure(Code.BAD_REQUEST, f"path must be absolute: {path}")
+    try:
+        real = Path(os.path.realpath(path))
+        if real.is_dir():
+            if not (real / "pack.yaml").exists():
+                raise Failure(Code.BAD_REQUEST, f"pack.yaml not found in directory: {path}")
+            return real
+        if real.is_file() and archive_suffix(real.name):
+            return real
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        pass
+    raise Failure(Code.BAD_REQUEST, f"Pack directory does not exist: {path}")
+
+
+def invalid(what: str, problems: tuple[Problem, ...]) -> Failure:
+    said = "; ".join(str(problem) for problem in problems[:3])
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return Failure(Code.BAD_REQUEST, f"{what}: {said}{more}", problems=problems)
 
 
 def refused(revision: Revision, run: Run | None, active: Revision | None) -> Failure:

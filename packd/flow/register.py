@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import REFUSED, UNFINISHED, Phase, Trigger
-from packd.domain.problems import Problem, errors
-from packd.domain.refs import archive_suffix
+from packd.domain.problems import errors
 from packd.flow import owners
 from packd.flow.intake import lane as lane_of_drop
 from packd.flow.pipeline import lane
 from packd.flow.recording import Arrival, record
-from packd.flow.refusals import refused
+from packd.flow.refusals import invalid, readable, refused
 from packd.registry import queries
 from packd.registry.rows import Drop, Revision, Run
 from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS: Final = 5  # to read content that is being written
 _PAUSE_S: Final = 0.3
+_REMEMBERED: Final = 10_000  # paths
 
 OnRevision = Callable[[Revision], None]
 
@@ -94,6 +94,7 @@ class Registrar:
         self._runs = runs
         self._lanes = lanes
         self._clock = clock
+        self._seen: dict[Path, tuple[str, str, str]] = {}  # by path: fingerprint, ref, digest when it was last read
 
     def register(
         self, wish: Registration, *, on_case: OnCase | None = None, on_revision: OnRevision | None = None
@@ -104,8 +105,11 @@ class Registrar:
         thread. Raises Failure: BAD_REQUEST for what can't be read, what validation refuses and what fails its tests
         (then it was rolled back), CONFLICT when the pack exists, UNAVAILABLE when packd is stopping.
         """
-        path = _readable(wish.path)
+        path = readable(wish.path)
         drop = path.name if path.parent == Path(os.path.realpath(self._folder.path)) else None
+        unchanged = self._unchanged(wish, path, drop)
+        if unchanged is not None:
+            return unchanged
         one_at_a_time = lane_of_drop(drop) if drop else f"register:{path}"
         taken = self._lanes.call(one_at_a_time, lambda: self._take(wish, path, drop))
         revision = taken.revision
@@ -130,15 +134,37 @@ class Registrar:
 
     # --- taking the content ------------------------------------------------------------------------------------------
 
+    def _unchanged(self, wish: Registration, path: Path, drop: str | None) -> Registered | None:
+        """A stat for every file, not a read, where this path was registered before and what it had then is in use."""
+        known = self._seen.get(path)
+        if known is None or wish.force or not wish.replace:
+            return None
+        fingerprint, ref, digest = known
+        if self._folder.look(str(path)).fingerprint(int(self._clock.now() * 1e9)) != fingerprint:
+            return None
+        with self._registry.read() as connection:
+            pack, latest = queries.pack(connection, ref), queries.latest_revision(connection, ref)
+            if latest is None or not _is_in_use(pack, latest, digest, drop):
+                return None
+            return Registered(revision=latest, run=queries.latest_run(connection, ref, latest.number), unchanged=True)
+
+    def _remember(self, path: Path, ref: str, snapshot: Snapshot) -> None:
+        if snapshot.fingerprint is None:  # too fresh to be trusted
+            return
+        self._seen[path] = snapshot.fingerprint, ref, snapshot.digest
+        if len(self._seen) > _REMEMBERED:
+            self._seen.pop(next(iter(self._seen)), None)
+
     def _take(self, wish: Registration, path: Path, drop: str | None) -> Registered:
         began_s = self._clock.now()
         snapshot = self._snapshot(path)
         findings = self._pipeline.examine(snapshot.digest, path.name)
         ref = findings.ref
         if ref is None:
-            raise _invalid(f"What lies in {path} is no pack", errors(findings.problems))
+            raise invalid(f"What lies in {path} is no pack", errors(findings.problems))
         if wish.ref is not None and wish.ref != ref:
             raise Failure(Code.BAD_REQUEST, f"what lies in {path} is the pack '{ref}', not '{wish.ref}'")
+        self._remember(path, ref, snapshot)
         with self._registry.write() as tx:
             return self._write_down(tx, wish, path, drop, snapshot, findings, ref, began_s)
 
@@ -156,7 +182,7 @@ class Registrar:
         pack, latest = queries.pack(tx.connection, ref), queries.latest_revision(tx.connection, ref)
         self._refuse_existing(tx, wish, pack, findings, snapshot)
         took_over = pack.drop_name if pack is not None and pack.drop_name not in (None, drop) else None
-        if _is_in_use(pack, latest, snapshot, drop) and not wish.force and latest is not None:
+        if _is_in_use(pack, latest, snapshot.digest, drop) and not wish.force and latest is not None:
             return Registered(
                 revision=latest, run=queries.latest_run(tx.connection, ref, latest.number), unchanged=True
             )
@@ -198,7 +224,7 @@ class Registrar:
         if candidate is not None and active is None and candidate.digest == snapshot.digest:
             return  # its drop was faster; both mean the same
         if errors(findings.problems):
-            raise _invalid(f"What is to be registered as '{pack.ref}' is no pack", errors(findings.problems))
+            raise invalid(f"What is to be registered as '{pack.ref}' is no pack", errors(findings.problems))
         raise Failure(
             Code.CONFLICT,
             f"Pack '{pack.ref}' already exists. Use force=true to reinstall. "
@@ -228,7 +254,7 @@ class Registrar:
             if isinstance(taken, Snapshot):
                 return taken
             if isinstance(taken, Refused):
-                raise _invalid(f"What lies in {path} can't be taken", taken.problems)
+                raise invalid(f"What lies in {path} can't be taken", taken.problems)
             why = taken.problem.message
             threading.Event().wait(_PAUSE_S)
         raise Failure(
@@ -255,31 +281,8 @@ class Registrar:
         return replace(taken, revision=revision, run=None if revision.tests_skipped else run)
 
 
-def _is_in_use(pack: Pack | None, latest: Revision | None, snapshot: Snapshot, drop: str | None) -> bool:
+def _is_in_use(pack: Pack | None, latest: Revision | None, digest: str, drop: str | None) -> bool:
     """Exactly this content is active, and from the same kind of place."""
     if pack is None or latest is None or pack.drop_name != drop:
         return False
-    return latest.phase == Phase.ACTIVE and latest.digest == snapshot.digest
-
-
-def _readable(path: Path) -> Path:
-    """Where the content really is. Raises Failure."""
-    if not path.is_absolute():
-        raise Failure(Code.BAD_REQUEST, f"path must be absolute: {path}")
-    try:
-        real = Path(os.path.realpath(path))
-        if real.is_dir():
-            if not (real / "pack.yaml").exists():
-                raise Failure(Code.BAD_REQUEST, f"pack.yaml not found in directory: {path}")
-            return real
-        if real.is_file() and archive_suffix(real.name):
-            return real
-    except (OSError, ValueError):  # a name too long, or with a NUL in it
-        pass
-    raise Failure(Code.BAD_REQUEST, f"Pack directory does not exist: {path}")
-
-
-def _invalid(what: str, problems: tuple[Problem, ...]) -> Failure:
-    said = "; ".join(str(problem) for problem in problems[:3])
-    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return Failure(Code.BAD_REQUEST, f"{what}: {said}{more}", problems=problems)
+    return latest.phase == Phase.ACTIVE and latest.digest == digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cache
@@ -35,6 +36,8 @@ class Registry:
         self._outbox = outbox_of
         self._now = now
         self._listeners: list[Callable[[tuple[StoredEvent, ...]], None]] = []
+        self._commits = itertools.count(1)
+        self.commits = 0  # another number after every commit; what was read while it stayed the same is still true
 
     def on_commit(self, listener: Callable[[tuple[StoredEvent, ...]], None]) -> None:
         """`listener` gets the events of every transaction after it is durable; it must be quick and must not raise."""
@@ -52,6 +55,7 @@ class Registry:
         with self._database.write() as connection:
             writer = Writer(connection, outbox_of=self._outbox, at_s=self._now())
             yield writer
+        self.commits = next(self._commits)
         if writer.emitted:
             for listener in self._listeners:
                 listener(tuple(writer.emitted))

@@ -52,6 +52,8 @@ def _one_of(column: str, words: object) -> str:
 IS_ACTIVE: Final = "phase = 'active'"
 IS_ACTIVE_WITH_NEEDS: Final = "phase = 'active' AND json_array_length(needs) > 0"
 IS_CANDIDATE: Final = _one_of("phase", UNFINISHED)
+IS_REFUSED: Final = "json_array_length(problems) > 0 AND gone_at_s IS NULL"
+IS_PRESENT: Final = "unregistered_at IS NULL"
 IS_PENDING: Final = "state = 'pending'"
 
 # One value a name: the event counter, how the daemon last stopped.
@@ -74,6 +76,8 @@ drops = Table(
     Column("problems", JSON, nullable=False),  # why no revision was made of it; empty when one was
     Column("gone_at_s", Float),  # when it was found missing; NULL while it is there
     Column("held", Boolean, nullable=False),  # an operator removed its pack: left alone until its content changes
+    # Few drops are refused; a list of packs shows them, and must not look at every drop for that.
+    Index("ix_drops_refused", "name", sqlite_where=text(IS_REFUSED), postgresql_where=text(IS_REFUSED)),
 )
 
 packs = Table(
@@ -88,6 +92,7 @@ packs = Table(
     Column("disabled_at", AnyText),  # NULL while it is enabled
     CheckConstraint(_one_of("origin", ("dropped", "registered")), name="origin"),
     Index("ix_packs_path", "path"),
+    Index("ix_packs_present", "ref", sqlite_where=text(IS_PRESENT), postgresql_where=text(IS_PRESENT)),
 )
 
 revisions = Table(

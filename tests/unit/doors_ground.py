@@ -34,8 +34,10 @@ from packd.flow.dispatch import Dispatcher
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
 from packd.flow.jobs import Jobs
+from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
+from packd.flow.tokens import Tokens
 from packd.flow.webhooks import Webhooks
 from packd.notify.envelope import webhook_body
 from packd.registry import queries
@@ -300,6 +302,8 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
             dispatcher=Dispatcher(registry=registry, courier=Postman(), clock=Clock()),
             clock=Clock(),
         ),
+        "once": Once(registry=registry, clock=Clock()),
+        "tokens": Tokens(registry=registry, clock=Clock()),
         "tail": Tail(feed),
         "is_ready": lambda: True,
         "packs_dir": Path("/srv/packs"),

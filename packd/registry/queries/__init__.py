@@ -48,6 +48,13 @@ from packd.registry.queries.packs import (
     waiting_candidates,
     was_ever_active,
 )
+from packd.registry.queries.pages import (
+    Stretch,
+    present_count,
+    present_page,
+    refused_drops,
+    stretch,
+)
 from packd.registry.queries.reading import many
 from packd.registry.queries.requests import (
     all_tokens,
@@ -77,6 +84,7 @@ from packd.registry.queries.runs import (
 __all__ = [
     "DeliveryChoice",
     "RunFilter",
+    "Stretch",
     "activation_history",
     "active_digests",
     "active_revision",
@@ -125,7 +133,10 @@ __all__ = [
     "pack",
     "pack_of_drop",
     "packs_left_behind",
+    "present_count",
     "present_packs",
+    "present_page",
+    "refused_drops",
     "report_before",
     "reports_of_content",
     "retrying",
@@ -137,6 +148,7 @@ __all__ = [
     "run_page",
     "running_jobs",
     "soonest_attempt",
+    "stretch",
     "token",
     "token_of_digest",
     "unfinished_runs",

@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 _CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(("problems", "needs", "waits_for", "types", "packs", "scopes"), tuple),
     "phase": Phase,
-    "headers": lambda pairs: tuple((name, value) for name, value in pairs),
+    "headers": lambda pairs: pairs if pairs is None else tuple((name, value) for name, value in pairs),
 }
 
 

@@ -38,6 +38,8 @@ def _facts_and_drops() -> None:
         sa.Column("held", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_drops")),
     )
+    refused = sa.text("json_array_length(problems) > 0 AND gone_at_s IS NULL")
+    op.create_index("ix_drops_refused", "drops", ["name"], sqlite_where=refused, postgresql_where=refused)
 
 
 def _packs() -> None:
@@ -55,6 +57,8 @@ def _packs() -> None:
         sa.CheckConstraint("origin IN ('dropped', 'registered')", name=op.f("ck_packs_origin")),
     )
     op.create_index("ix_packs_path", "packs", ["path"])
+    present = sa.text("unregistered_at IS NULL")
+    op.create_index("ix_packs_present", "packs", ["ref"], sqlite_where=present, postgresql_where=present)
 
 
 def _revisions() -> None:
