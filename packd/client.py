@@ -75,10 +75,6 @@ class Client:
             connection.close()
         raise _broken_off(self._path, None)
 
-    def delete(self, path: str) -> dict[str, Any]:
-        """The whole answer to DELETE `path`. Waits as long as the daemon works on it."""
-        return self._ask("DELETE", _target(path, {}))
-
     def post_followed(
         self, path: str, body: dict[str, Any], *, on_message: Callable[[str, dict[str, Any]], None]
     ) -> dict[str, Any]:
