@@ -13,11 +13,12 @@ import structlog
 
 from packd import __version__
 from packd.api.app import create_app
+from packd.api.callers import Gate
 from packd.api.context import Context
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
-from packd.bootstrap import build, configured_endpoints
+from packd.bootstrap import build, configured_endpoints, readable_roots
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.flow.endpoints import follow_configuration
@@ -166,6 +167,8 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
         registrar=parts.registrar,
         availability=parts.availability,
         jobs=parts.jobs,
+        installer=parts.installer,
+        gate=Gate(roots=readable_roots(parts.settings)),
         webhooks=parts.webhooks,
         tail=Tail(parts.feed),
         is_ready=ready.is_set,
@@ -188,6 +191,7 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     if server is not None:
         parts.watcher.stop()  # nothing new comes in
     parts.settling.stop()
+    parts.installer.close()
     notifier.status("Draining: ending the suites that run")
     notifier.extend(parts.settings.tests.grace_s + _SUITES_END_S)
     parts.executor.close(parts.settings.tests.grace_s)  # running suites end, and are tested again at the next start

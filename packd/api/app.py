@@ -7,7 +7,20 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from packd import __version__
-from packd.api import event_types, events, health, history, jobs, packs, problems, registration, runs, webhooks
+from packd.api import (
+    event_types,
+    events,
+    health,
+    history,
+    indexes,
+    installation,
+    jobs,
+    packs,
+    problems,
+    registration,
+    runs,
+    webhooks,
+)
 from packd.api.audit import Audit
 from packd.api.context import Context
 
@@ -22,7 +35,19 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(Audit)
     versioned = APIRouter(prefix=PREFIX)
     # `history` first: its /packs/tests must not be taken for a pack that is called so.
-    for room in (history, registration, packs, runs, events, event_types, webhooks, jobs, health):
+    for room in (
+        history,
+        registration,
+        installation,
+        packs,
+        runs,
+        events,
+        event_types,
+        webhooks,
+        indexes,
+        jobs,
+        health,
+    ):
         versioned.include_router(room.router)
     app.include_router(versioned)
     app.include_router(health.root_router)
