@@ -112,15 +112,21 @@ def _who(context: Context, caller: Caller, source: RunSource) -> dict[str, Any]:
 def _answer(context: Context, done: Installed) -> tuple[int, dict[str, Any]]:
     """Like that of `register`, with the plan and everything that was registered with it."""
     if done.asked is None:
-        planned = "this is what would be done; nothing was" if done.plan.changes else "nothing is to be done"
-        unchanged = not done.plan.changes
-        return 200, {"data": {**_data(context, done), "unchanged": unchanged}, "message": planned}
+        nothing = {"test_result": None, "tests_skipped": False, "forced": False, "unchanged": not done.plan.changes}
+        return 200, {"data": {**_data(context, done), **nothing}, "message": _planned(done)}
     body = answer_of(context, done.asked)
     others = [one.revision.name for one in done.registered if one is not done.asked]
     more = f"; with it: {', '.join(others)}" if others else ""
     body["data"] |= _data(context, done)
     body["message"] += more
     return (202 if done.asked.waits else 201), body
+
+
+def _planned(done: Installed) -> str:
+    if done.plan.changes:
+        return f"this would be installed: {', '.join(f'{step.ref} {step.version}' for step in done.plan.changes)}"
+    asked = ", ".join(f"'{step.ref}' {step.version}" for step in done.plan.steps if step.asked)
+    return f"Pack {asked} is in use already, and no index has a better one: nothing was done"
 
 
 def _data(context: Context, done: Installed) -> dict[str, Any]:

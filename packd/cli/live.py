@@ -52,6 +52,11 @@ class Progress:
             self._shown = True
             _write(f"{_ERASE}{spinner} {fit(self.text(), _columns() - 3)}")
 
+    def at(self, subject: str) -> None:
+        """Something else is done now."""
+        with self._lock:
+            self._subject = subject
+
     def on_case(self, name: str, status: str) -> None:
         with self._lock:
             self._counts["failed" if status == "error" else status] += 1
@@ -61,9 +66,9 @@ class Progress:
         """E.g. `testing core · 12 passed · 1.34 s · test_greets`."""
         with self._lock:
             counts = [f"{count} {name}" for name, count in self._counts.items() if count]
-            latest = self._latest
+            latest, subject = self._latest, self._subject
         took = duration((time.monotonic() - self._began) * 1000)
-        return one_line(" · ".join(part for part in (self._subject, *counts, took, latest) if part))
+        return one_line(" · ".join(part for part in (subject, *counts, took, latest) if part))
 
 
 @contextmanager

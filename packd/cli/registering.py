@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.live import Progress, progress
+from packd.cli.plan_tree import tree
 from packd.cli.report import print_case, print_report
 from packd.cli.screen import note, say_json
 from packd.cli.text import clean
@@ -28,7 +29,7 @@ def carry_out(client: Client, path: str, wish: dict[str, Any], *, doing: str, as
     anything was tried.
     """
     try:
-        answer = _followed(client, path, wish, doing, quiet=as_json)
+        answer = followed(client, path, wish, doing, quiet=as_json)
     except Failure as failure:
         if not failure.members.get("rolled_back"):
             raise Failure(
@@ -51,7 +52,8 @@ def in_options(sentence: str) -> str:
     return sentence
 
 
-def _followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, quiet: bool) -> dict[str, Any]:
+def followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, quiet: bool) -> dict[str, Any]:
+    """The answer to POST `path`. What happens meanwhile is told, and interrupted, the work is cancelled."""
     job: list[str] = []
     with progress(doing) as line:
 
@@ -60,6 +62,12 @@ def _followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, qu
                 job.append(said["id"])
             elif name == "case":
                 _case(line, said, quiet=quiet)
+            elif name == "fetch":
+                line.at(" · ".join(filter(None, (said["doing"], said["text"]))))
+            elif name == "revision":
+                line.at(f"testing {said['ref']}#{said['number']}")
+            elif name == "plan" and not quiet:
+                line.aside(lambda: _plan(said))
 
         try:
             return client.post_followed(path, wish, on_message=hear)
@@ -69,6 +77,15 @@ def _followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, qu
                     client.delete(f"/jobs/{part(one)}")
                     line.aside(lambda: note("cancelled: nothing of it becomes active"))
             raise
+
+
+def _plan(plan: dict[str, Any]) -> None:
+    """What is about to happen, when it is more than what was asked for."""
+    for one in plan["notes"]:
+        note(clean(one))
+    if sum(step["action"] != "keep" for step in plan["steps"]) > 1:
+        for one in tree(plan["steps"]):
+            note(one)
 
 
 def _case(line: Progress, case: dict[str, Any], *, quiet: bool) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _EVERY_S: Final = 0.2
+_SOON_S: Final = 45.0  # for those who only ask what there is
 _OTHERS: Final = 600.0  # seconds that an installation waits for the one before it
 
 
@@ -120,7 +121,8 @@ class Installer:
         """What the indexes offer now. Raises Failure."""
         cancelled = threading.Event()
         progress.on_cancel(cancelled.set)
-        return self._indexes.read(self._fetcher.errand(_telling(progress, "reading the indexes"), cancelled))
+        errand = self._fetcher.errand(_telling(progress, "reading the indexes"), cancelled)
+        return self._indexes.read(replace(errand, timeout_s=min(errand.timeout_s, _SOON_S)))
 
     def close(self) -> None:
         """End what is being fetched; packd is stopping."""

@@ -274,6 +274,44 @@ def test_progress_is_followed(running: Daemon, shelf: Shelf) -> None:
     assert {"fetch", "plan", "revision", "case"} <= set(heard)
 
 
+def test_by_the_command_line(running: Daemon, shelf: Shelf) -> None:
+    """Dry run as a tree, install, search, outdated and upgrade, with their exit statuses."""
+    shelf.offer("l_base", "1.0.0", description="The base of all lists")
+    shelf.offer("l_net", "1.0.0", "l_base")
+    shelf.offer("l_bad", "1.0.0", "l_base", test=FAILING)
+    planned = running.cli("install", "l_net@^1", "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert planned.stdout.splitlines() == [
+        f"l_net 1.0.0 (new, index main) from {shelf.web.url}/l_net-1.0.0.tar.gz",
+        f"└── l_base 1.0.0 (new, index main) from {shelf.web.url}/l_base-1.0.0.tar.gz",
+    ]
+    failed = running.cli("install", "l_bad")
+    assert failed.returncode == 1
+    assert "l_base 1.0.0 was removed again" in failed.stderr
+    done = running.cli("install", "l_net")
+    assert (done.returncode, "l_net#1" in done.stdout) == (0, True), done
+    again = running.cli("install", "l_net")
+    assert again.returncode == 1
+    assert "--replace" in again.stderr
+    assert running.cli("install", "l_net", "--replace").returncode == 0
+    for wrong in (("l_net", "--ref", "v1"), ("ext::sh",), ("l_net@x",)):
+        assert running.cli("install", *wrong).returncode == 2, wrong
+    assert running.cli("install", "./nothing-here").returncode == 1
+
+    found = running.cli("search", "lists", "BASE")
+    assert found.returncode == 0
+    assert "l_base  1.0.0    1.0.0   main   The base of all lists" in found.stdout
+    assert running.cli("search", "nothing-like-this").returncode == 1
+    shelf.offer("l_base", "1.1.0")
+    late = running.cli("outdated", "--json")
+    assert late.returncode == 1
+    assert [one["fits"] for one in json.loads(late.stdout) if one["ref"] == "l_base"] == ["1.1.0"]
+    assert "l_base 1.1.0 (instead of 1.0.0" in running.cli("upgrade", "l_base", "--dry-run").stdout
+    upgraded = running.cli("upgrade", "l_base")
+    assert upgraded.stdout.endswith("upgraded: l_base 1.0.0 → 1.1.0\n"), upgraded
+    assert running.cli("upgrade", "l_nothing").returncode == 1
+
+
 def test_private_addresses_are_refused_by_default(tmp_path: Path, shelf: Shelf) -> None:
     """Without the setting nothing on loopback is fetched, and a rescan leaves what was installed alone."""
     daemon = Daemon(tmp_path)
