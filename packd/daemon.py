@@ -121,6 +121,7 @@ def _begin(parts: Parts) -> None:
     follow_configuration(parts.registry, configured_endpoints(parts.settings), now_s=parts.clock.now())
     parts.courier.start()
     parts.dispatcher.start()  # what was not told before the last stop leaves now
+    parts.installer.recover()
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
 
 

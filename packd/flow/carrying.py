@@ -1,10 +1,14 @@
-"""Registering several packs that belong together: all of them, or as if nothing had happened."""
+"""Registering several packs that belong together: all of them, or as if nothing had happened.
+
+What was before is written down first, so that a crash in the middle is taken back at the next start.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -25,18 +29,24 @@ if TYPE_CHECKING:
     from packd.flow.register import Registered, Registrar, Registration
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
-    from packd.registry.rows import Pack, Revision
+    from packd.registry.rows import Revision
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Done:
-    """One of them, and what was before."""
+_JOURNAL: Final = "installation"  # the fact that holds what is to be taken back; "" when there is nothing
 
-    registered: Registered
-    pack: Pack | None  # as it was
-    active: Revision | None  # what was in use
+
+@dataclass(frozen=True, kw_only=True)
+class _Before:
+    """One pack as it was."""
+
+    ref: str
+    latest: int  # number of its newest revision; 0: it was never here
+    active: int | None  # number of the one in use
+    version: str | None  # of the one in use
+    drop_name: str | None
+    path: str
 
 
 class Carrying:
@@ -62,41 +72,62 @@ class Carrying:
     def register_all(
         self, wishes: Sequence[Registration], progress: Progress, cancelled: threading.Event
     ) -> tuple[Registered, ...]:
-        """Raises what `Registrar.register` raises, after everything that came before was taken back."""
-        done: list[_Done] = []
+        """Each wish names its `ref`. One call at a time.
+
+        Raises what `Registrar.register` raises, after everything that came before was taken back.
+        """
+        if len(wishes) < 2:  # the pipeline itself is all or nothing
+            return tuple(self._register(wish, progress) for wish in wishes)
+        before = [self._before(str(wish.ref)) for wish in wishes]
+        self._write_journal(wishes[0].actor, before)
         try:
-            for wish in wishes:
-                if cancelled.is_set():
-                    raise Failure(Code.UNAVAILABLE, "cancelled, or packd is stopping")
-                done.append(self._register(wish, progress))
-            waiting = [one.registered.revision.ref for one in done if one.registered.waits and len(done) > 1]
-            for ref in (*waiting, *waiting):  # twice: whoever waits for another's tests sees their end
-                self._lanes.call(lane(ref), partial(self._pipeline.carry, ref))
-            return tuple(self._settled(one, alone=len(wishes) == 1) for one in done)
-        except Failure as failure:
-            undone = self._take_back(done, wishes[0].actor) if wishes else []
-            if len(wishes) == 1:
-                raise
-            said = f"{failure.sentence}; nothing was installed"
-            more = f": {', '.join(undone)}" if undone else ""
-            raise Failure(failure.code, said + more, problems=failure.problems, members=failure.members) from failure
+            done = [self._next(wish, progress, cancelled) for wish in wishes]
+            settled = self._all_settled(done)
+        except BaseException as failure:
+            undone, complete = self._take_back(before, wishes[0].actor)
+            if complete:
+                self._clear_journal()
+            if isinstance(failure, Failure):
+                raise _nothing_installed(failure, undone) from failure
+            raise
+        self._clear_journal()
+        return settled
 
-    def _register(self, wish: Registration, progress: Progress) -> _Done:
+    def recover(self) -> None:
+        """At start, before anything else goes on: take back what a crash interrupted."""
         with self._registry.read() as connection:
-            pack = queries.pack(connection, str(wish.ref))
-            active = queries.active_revision(connection, str(wish.ref))
+            journal = json.loads(queries.fact(connection, _JOURNAL) or "null")
+        if journal is None:
+            return
+        undone, complete = self._take_back([_Before(**one) for one in journal["before"]], journal["actor"])
+        if complete:
+            self._clear_journal()
+        log.warning("install.taken_back", undone=undone, complete=complete)
 
+    # --- registering -------------------------------------------------------------------------------------------------
+
+    def _next(self, wish: Registration, progress: Progress, cancelled: threading.Event) -> Registered:
+        if cancelled.is_set():
+            raise Failure(Code.UNAVAILABLE, "cancelled, or packd is stopping")
+        return self._register(wish, progress)
+
+    def _register(self, wish: Registration, progress: Progress) -> Registered:
         def on_revision(revision: Revision) -> None:
             progress.revision(revision)
             progress.on_cancel(lambda: self._registrar.cancel(revision, why=f"{progress.job_id} was cancelled"))
 
-        registered = self._registrar.register(wish, on_case=progress.case, on_revision=on_revision)
-        return _Done(registered=registered, pack=pack, active=active)
+        return self._registrar.register(wish, on_case=progress.case, on_revision=on_revision)
 
-    def _settled(self, done: _Done, *, alone: bool) -> Registered:
-        """What waited for another one of them has gone on meanwhile. Raises Failure when it did not make it."""
-        registered = done.registered
-        if not registered.waits or alone:  # alone it waits for what nobody offers to bring
+    def _all_settled(self, done: Sequence[Registered]) -> tuple[Registered, ...]:
+        """What waited for another one of them goes on; twice, as whoever waits for another's tests sees their end."""
+        waiting = [one.revision.ref for one in done if one.waits]
+        for ref in (*waiting, *waiting):
+            self._lanes.call(lane(ref), partial(self._pipeline.carry, ref))
+        return tuple(self._settled(one) for one in done)
+
+    def _settled(self, registered: Registered) -> Registered:
+        """Raises Failure when what waited did not make it."""
+        if not registered.waits:
             return registered
         ref, number = registered.revision.ref, registered.revision.number
         with self._registry.read() as connection:
@@ -109,37 +140,68 @@ class Carrying:
             raise Failure(Code.CONFLICT, f"{revision.name} still waits for other packs; see `packd why {ref}`")
         return replace(registered, revision=revision, run=None if revision.tests_skipped else run)
 
-    def _take_back(self, done: Sequence[_Done], actor: str) -> list[str]:
-        """The last one first; returns in words what is as it was again."""
-        said = []
-        for one in reversed(done):
-            ref = one.registered.revision.ref
+    # --- taking back -------------------------------------------------------------------------------------------------
+
+    def _before(self, ref: str) -> _Before:
+        with self._registry.read() as connection:
+            pack = queries.pack(connection, ref)
+            latest = queries.latest_revision(connection, ref)
+            active = queries.active_revision(connection, ref)
+        return _Before(
+            ref=ref,
+            latest=latest.number if latest else 0,
+            active=active.number if active else None,
+            version=active.version if active else None,
+            drop_name=pack.drop_name if pack else None,
+            path=pack.path if pack else "",
+        )
+
+    def _take_back(self, before: Sequence[_Before], actor: str) -> tuple[list[str], bool]:
+        """The last one first. In words, what is as it was again; and whether that is everything."""
+        said: list[str] = []
+        complete = True
+        for one in reversed(before):
             try:
                 said += self._take_one_back(one, actor)
             except Failure as failure:
-                log.error("install.not_taken_back", pack=ref, why=failure.sentence)
-                said.append(f"'{ref}' could not be taken back ({failure.sentence})")
-        return said
+                log.error("install.not_taken_back", pack=one.ref, why=failure.sentence)
+                said.append(f"'{one.ref}' could not be taken back yet ({failure.sentence})")
+                complete = False
+        return said, complete
 
-    def _take_one_back(self, one: _Done, actor: str) -> list[str]:
-        mine = one.registered.revision
-        if one.registered.unchanged:
-            return []
-        if self._registrar.cancel(mine, why="another pack of the same installation was refused"):
-            return []
+    def _take_one_back(self, before: _Before, actor: str) -> list[str]:
         with self._registry.read() as connection:
-            active = queries.active_revision(connection, mine.ref)
-        if active is None or active.number != mine.number:
+            candidate = queries.candidate(connection, before.ref)
+        if candidate is not None and _is_ours(candidate, before):
+            self._registrar.cancel(candidate, why="another pack of the same installation was refused")
+        with self._registry.read() as connection:
+            active = queries.active_revision(connection, before.ref)
+        if active is None or not _is_ours(active, before):
             return []
-        if one.active is None:
-            self._availability.remove(mine.ref, actor=actor)
-            return [f"{mine.ref} {mine.version} was removed again"]
-        self._commands.rollback(mine.ref, to=one.active.number, force=True, actor=actor)
-        self._give_back(one.pack)
-        return [f"{mine.ref} {mine.version} was rolled back to {one.active.version}"]
-
-    def _give_back(self, pack: Pack | None) -> None:
-        """To the drop that owned it before."""
-        if pack is not None and pack.drop_name is not None:
+        if before.active is None:
+            self._availability.remove(before.ref, actor=actor)
+            return [f"{active.ref} {active.version} was removed again"]
+        self._commands.rollback(before.ref, to=before.active, force=True, actor=actor)
+        if before.drop_name is not None:  # it belongs to its drop again
             with self._registry.write() as tx:
-                tx.claim_pack(pack.ref, drop_name=pack.drop_name, path=pack.path)
+                tx.claim_pack(before.ref, drop_name=before.drop_name, path=before.path)
+        return [f"{active.ref} {active.version} was rolled back to {before.version}"]
+
+    def _write_journal(self, actor: str, before: Sequence[_Before]) -> None:
+        with self._registry.write() as tx:
+            tx.set_fact(_JOURNAL, json.dumps({"actor": actor, "before": [asdict(one) for one in before]}))
+
+    def _clear_journal(self) -> None:
+        with self._registry.write() as tx:
+            tx.set_fact(_JOURNAL, "")
+
+
+def _is_ours(revision: Revision, before: _Before) -> bool:
+    """It came by this installation: newer than what was here, and not by a drop."""
+    return revision.number > before.latest and revision.origin == "registered"
+
+
+def _nothing_installed(failure: Failure, undone: Sequence[str]) -> Failure:
+    more = f": {', '.join(undone)}" if undone else ""
+    said = f"{failure.sentence}; nothing was installed{more}"
+    return Failure(failure.code, said, problems=failure.problems, members=failure.members)

@@ -124,6 +124,10 @@ class Installer:
         errand = self._fetcher.errand(_telling(progress, "reading the indexes"), cancelled)
         return self._indexes.read(replace(errand, timeout_s=min(errand.timeout_s, _SOON_S)))
 
+    def recover(self) -> None:
+        """At start: take back an installation that a crash interrupted."""
+        self._carrying.recover()
+
     def close(self) -> None:
         """End what is being fetched; packd is stopping."""
         self._closed = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import shutil
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -310,6 +312,54 @@ def test_by_the_command_line(running: Daemon, shelf: Shelf) -> None:
     upgraded = running.cli("upgrade", "l_base")
     assert upgraded.stdout.endswith("upgraded: l_base 1.0.0 → 1.1.0\n"), upgraded
     assert running.cli("upgrade", "l_nothing").returncode == 1
+
+
+def test_a_crash_in_the_middle_is_taken_back(tmp_path: Path, shelf: Shelf) -> None:
+    """What was installed before the crash is as it was at the next start; a second start has nothing to do."""
+    site = {"name": "main", "url": f"{shelf.web.url}/index.json"}
+    daemon = Daemon(tmp_path, sources={"allow_private": True, "indexes": [site]})
+    daemon.start()
+    try:
+        shelf.offer("k_old", "1.0.0")
+        install(daemon, "k_old")
+        shelf.offer("k_old", "2.0.0")
+        shelf.offer("k_new", "1.0.0")
+        shelf.offer("k_top", "1.0.0", "k_old@>=2", "k_new", test="sleep 100")
+        follower = threading.Thread(target=_follow, args=(daemon, "k_top", jobs := []), daemon=True)
+        follower.start()
+        daemon.wait_until(lambda: in_use(daemon, "k_old") == "2.0.0", "what it needs")
+        daemon.wait_until(lambda: _phase(daemon, "k_top") == "validated", "its tests to run")
+        daemon.kill()
+        daemon.start()
+        assert [in_use(daemon, ref) for ref in ("k_old", "k_new", "k_top")] == ["1.0.0", None, None]
+        assert Client(daemon.socket).get(f"/jobs/{jobs[0]}")["data"]["state"] == "failed"
+        assert [line["undone"] for line in daemon.logged() if line["event"] == "install.taken_back"] == [
+            ["k_old 2.0.0 was rolled back to 1.0.0", "k_new 1.0.0 was removed again"]
+        ]
+        assert daemon.stop() == 0
+        daemon.start()
+        assert in_use(daemon, "k_old") == "1.0.0"
+    finally:
+        daemon.kill()
+
+
+def _follow(daemon: Daemon, source: str, jobs: list[str]) -> None:
+    """Until the daemon is gone."""
+
+    def hear(name: str, said: dict[str, Any]) -> None:
+        if name == "job":
+            jobs.append(said["id"])
+
+    with contextlib.suppress(Failure):
+        Client(daemon.socket).post_followed("/packs/install", {"source": source}, on_message=hear)
+
+
+def _phase(daemon: Daemon, ref: str) -> str | None:
+    try:
+        candidate = Client(daemon.socket).get(f"/packs/{ref}")["data"]["candidate"]
+    except Failure:
+        return None
+    return candidate["phase"] if candidate else None
 
 
 def test_private_addresses_are_refused_by_default(tmp_path: Path, shelf: Shelf) -> None:
