@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,13 +18,16 @@ from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
 from packd.flow.announce import announce
 from packd.flow.availability import Availability
+from packd.flow.carrying import Carrying
 from packd.flow.clock import Clock
 from packd.flow.commands import Commands
 from packd.flow.configuration import Configuration
 from packd.flow.courier import NetworkCourier
 from packd.flow.dispatch import Dispatcher
 from packd.flow.feed import Feed
+from packd.flow.fetching import Fetcher, FetchTerms
 from packd.flow.health import Health
+from packd.flow.install import Installer
 from packd.flow.intake import Intake
 from packd.flow.jobs import Jobs
 from packd.flow.links import Links
@@ -56,6 +60,7 @@ from packd.registry.registry import Registry
 from packd.registry.rows import Endpoint, StoredEvent
 from packd.snapshot.store import Store
 from packd.snapshot.tree import Limits as TreeLimits
+from packd.sources.catalogue import Indexes, IndexSite
 from packd.testrun.environments.cache import Environments
 from packd.testrun.environments.origins import Origins
 from packd.testrun.executor import LocalExecutor
@@ -66,8 +71,6 @@ from packd.watch.settle import Settler
 from packd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from packd.config import Settings, Webhook
 
 log = structlog.get_logger(__name__)
@@ -106,6 +109,7 @@ class Parts:
     registrar: Registrar
     availability: Availability
     jobs: Jobs
+    installer: Installer
     once: Once
     tokens: Tokens
     second_chances: SecondChances
@@ -234,6 +238,20 @@ def build(settings: Settings) -> Parts:
     commands = Commands(
         registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, status=status, clock=clock
     )
+    registrar = Registrar(
+        folder=folder, registry=registry, store=store, pipeline=pipeline, runs=runs, lanes=lanes, clock=clock
+    )
+    availability = Availability(
+        registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, clock=clock
+    )
+    carrying = Carrying(
+        registrar=registrar,
+        commands=commands,
+        availability=availability,
+        pipeline=pipeline,
+        lanes=lanes,
+        registry=registry,
+    )
     return Parts(
         settings=settings,
         database=database,
@@ -255,11 +273,14 @@ def build(settings: Settings) -> Parts:
         webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock),
         feed=feed,
         commands=commands,
-        registrar=Registrar(
-            folder=folder, registry=registry, store=store, pipeline=pipeline, runs=runs, lanes=lanes, clock=clock
-        ),
-        availability=Availability(
-            registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, clock=clock
+        registrar=registrar,
+        availability=availability,
+        installer=Installer(
+            fetcher=Fetcher(settings.state_dir / "fetch", fetch_terms(settings)),
+            indexes=pack_indexes(settings),
+            registrar=registrar,
+            carrying=carrying,
+            registry=registry,
         ),
         jobs=Jobs(registry=registry, clock=clock),
         once=Once(registry=registry, clock=clock),
@@ -288,6 +309,30 @@ def delivery_rules(settings: Settings) -> Rules:
         jitter=settings.delivery.jitter,
         disable_after_s=settings.delivery.disable_after_days * _DAY_S,
     )
+
+
+def fetch_terms(settings: Settings) -> FetchTerms:
+    """What fetching packs and indexes keeps to."""
+    return FetchTerms(
+        timeout_s=settings.sources.timeout_s,
+        max_bytes=settings.limits.bytes_mb * _MIB,
+        max_files=settings.limits.files,
+        allow_private=settings.sources.allow_private,
+        allow=tuple(one for one in settings.sources.allow if "://" in one),
+    )
+
+
+def pack_indexes(settings: Settings) -> Indexes:
+    """The configured indexes, with the copies of them that are kept."""
+    sites = [
+        IndexSite(name=index.name, url=index.address(), priority=index.priority) for index in settings.sources.indexes
+    ]
+    return Indexes(sites, cache=settings.state_dir / "indexes")
+
+
+def readable_roots(settings: Settings) -> tuple[Path, ...]:
+    """The folders of which everybody who may register may have content read."""
+    return tuple(Path(one) for one in settings.sources.allow if "://" not in one)
 
 
 def tree_limits(settings: Settings) -> TreeLimits:

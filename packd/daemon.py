@@ -20,7 +20,7 @@ from packd.api.guard import Access, names
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
-from packd.bootstrap import build, configured_endpoints
+from packd.bootstrap import build, configured_endpoints, readable_roots
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.domain.rates import Rate
@@ -123,6 +123,7 @@ def _begin(parts: Parts) -> None:
     follow_configuration(parts.registry, configured_endpoints(parts.settings), now_s=parts.clock.now())
     parts.courier.start()
     parts.dispatcher.start()  # what was not told before the last stop leaves now
+    parts.installer.recover()
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
 
 
@@ -170,6 +171,8 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
         registrar=parts.registrar,
         availability=parts.availability,
         jobs=parts.jobs,
+        installer=parts.installer,
+        gate=Gate(roots=readable_roots(parts.settings)),
         webhooks=parts.webhooks,
         once=parts.once,
         tokens=parts.tokens,
@@ -183,7 +186,6 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
             most_body=api.body_kb * 1024,
             rate=Rate(quota=api.requests_per_minute, window_s=60.0),
         ),
-        gate=Gate(roots=tuple(Path(place) for place in parts.settings.sources.allow if place.startswith("/"))),
     )
     return Server(create_app(context), parts.settings.socket_path, listen=api.listen, inherited=inherited(os.environ))
 
@@ -201,6 +203,7 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     if server is not None:
         parts.watcher.stop()  # nothing new comes in
     parts.settling.stop()
+    parts.installer.close()
     notifier.status("Draining: ending the suites that run")
     notifier.extend(parts.settings.tests.grace_s + _SUITES_END_S)
     parts.executor.close(parts.settings.tests.grace_s)  # running suites end, and are tested again at the next start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -16,7 +16,8 @@ from packd.api.tail import Tail
 from packd.domain.health import Ailment
 from packd.flow.availability import TakenOut
 from packd.flow.explain import Explanation
-from packd.flow.jobs import Jobs
+from packd.flow.install import Installed, InstallWish
+from packd.flow.jobs import Jobs, Progress
 from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
@@ -24,6 +25,7 @@ from packd.flow.tokens import Tokens
 from packd.flow.webhooks import Webhooks
 from packd.registry.registry import Registry
 from packd.registry.rows import Revision, Run
+from packd.sources.catalogue import Catalogue
 
 
 class Commands(Protocol):
@@ -69,6 +71,16 @@ class Availing(Protocol):
     def enable(self, ref: str, *, actor: str) -> Revision | None: ...
 
 
+class Installing(Protocol):
+    """Packs from git, archives and indexes. Each raises `Failure` when the answer is no, and blocks."""
+
+    def install(self, wish: InstallWish, progress: Progress) -> Installed: ...
+
+    def upgrade(self, refs: Sequence[str], wish: InstallWish, progress: Progress) -> Installed: ...
+
+    def catalogue(self, progress: Progress) -> Catalogue: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The daemon's parts, as far as this door needs them."""
@@ -78,6 +90,7 @@ class Context:
     registrar: Registering
     availability: Availing
     jobs: Jobs
+    installer: Installing
     webhooks: Webhooks
     once: Once
     tokens: Tokens

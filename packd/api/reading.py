@@ -41,6 +41,9 @@ class Reading:
             raise self.no_such(ref)
         return pack
 
+    def pack_or_none(self, ref: str) -> Pack | None:
+        return queries.pack(self.connection, ref)
+
     def no_such(self, name: str) -> Failure:
         """What to say of a name that is neither a pack nor a drop."""
         packs = [pack.ref for pack in queries.present_packs(self.connection)]

@@ -56,9 +56,22 @@ def _facts(pack: dict[str, Any]) -> list[tuple[str, list[Cell | str]]]:
         ),
         ("flaky", _flaky(pack["flaky"])),
         ("components", [cell(", ".join(counted(count, kinds) for kinds, count in parts.items()))] if parts else []),
-        ("from", [cell(pack["path"])]),
+        ("from", [cell(pack["path"]), *_provenance(pack)]),
         ("but", [seen, f": packd why {shlex.quote(one_line(pack['ref']))}"] if seen.text else []),
     ]
+
+
+def _provenance(pack: dict[str, Any]) -> list[Cell | str]:
+    """Which commit, which archive, which index; nothing for what was dropped."""
+    known = pack["provenance"]
+    words = [
+        f"commit {known['commit'][:12]}" if "commit" in known else "",
+        known.get("ref", "").removeprefix("refs/heads/").removeprefix("refs/tags/") if "commit" in known else "",
+        known.get("checksum", "")[:19],
+        f"index {known['index']}" if "index" in known else "",
+    ]
+    said = " · ".join(one for one in words if one and one not in ("HEAD", known.get("commit")))
+    return [" · ", cell(said, faint=True)] if said else []
 
 
 def _flaky(cases: list[dict[str, Any]]) -> list[Cell | str]:

@@ -95,15 +95,19 @@ class Fetcher:
 
     def fetch(self, source: Fetchable, room: Path, errand: Errand) -> FetchedPack:
         """Raises SourceFailure, Failure."""
-        into = Path(tempfile.mkdtemp(dir=room))
         known = look(source) if isinstance(source, PathSource) else source
-        match known:
-            case GitSource():
-                return _from_git(known, into, errand)
-            case ArchiveSource():
-                return _from_archive(known, into, errand)
-            case FolderSource(path=path):
-                return FetchedPack(path=Path(path), shown=path, provenance={"kind": "folder", "source": path})
+        try:
+            into = Path(tempfile.mkdtemp(dir=room))
+            match known:
+                case GitSource():
+                    return _from_git(known, into, errand)
+                case ArchiveSource():
+                    return _from_archive(known, into, errand)
+                case FolderSource(path=path):
+                    return FetchedPack(path=Path(path), shown=path, provenance={"kind": "folder", "source": path})
+        except OSError as failure:
+            said = f"what is fetched can't be written to {self._folder}: {failure.strerror}"
+            raise Failure(Code.UNAVAILABLE, said) from failure
 
     def fetch_offer(self, offer: Offer, room: Path, begin: Callable[[str], Errand]) -> FetchedPack:
         """From the first of its sources that can be reached. `begin` gets where it is fetched from.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packd.domain.failures import Code, Failure
 from packd.domain.problems import Problem
 from packd.registry import queries
 
@@ -22,6 +23,16 @@ def exists(connection: Connection, pack: Pack | None) -> bool:
     if pack.disabled_at is not None:
         return True
     return bool(queries.active_revision(connection, pack.ref) or queries.candidate(connection, pack.ref))
+
+
+def already_exists(ref: str) -> Failure:
+    """The answer to whoever would add a pack that is there, and did not ask to replace it."""
+    return Failure(
+        Code.CONFLICT,
+        f"Pack '{ref}' already exists. Use force=true to reinstall. "
+        "With replace=true it is updated only if the new content passes its tests.",
+        members={"ref": ref},
+    )
 
 
 def rival(tx: Writer, pack: Pack | None, name: str, folder: PacksFolder) -> Problem | None:

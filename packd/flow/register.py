@@ -25,6 +25,7 @@ from packd.registry.rows import Drop, Revision, Run
 from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable
 
 if TYPE_CHECKING:
+    from packd.domain.manifest import Manifest
     from packd.domain.reports import RunSource
     from packd.flow.clock import Clock
     from packd.flow.packs_folder import PacksFolder
@@ -73,8 +74,16 @@ class Registered:
         return self.revision.phase in UNFINISHED
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inspected:
+    """What some content says of itself."""
+
+    digest: str
+    manifest: Manifest
+
+
 class Registrar:
-    """One method; it blocks, so it is called in a thread of its own."""
+    """Its methods block, so they are called in threads of their own."""
 
     def __init__(
         self,
@@ -121,6 +130,14 @@ class Registrar:
         with self._runs.followed(revision, on_case):
             self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
         return self._outcome(wish, taken)
+
+    def inspect(self, path: Path) -> Inspected:
+        """What lies there, without registering it. Raises Failure when it can't be taken, or is no pack."""
+        snapshot = self._snapshot(readable(path))
+        findings = self._pipeline.examine(snapshot.digest, path.name)
+        if findings.manifest is None:
+            raise invalid(f"What lies in {path} is no pack", errors(findings.problems))
+        return Inspected(digest=snapshot.digest, manifest=findings.manifest)
 
     def cancel(self, revision: Revision, *, why: str) -> bool:
         """Take a candidate out of the pipeline; False when it has come to its end already."""
@@ -225,12 +242,7 @@ class Registrar:
             return  # its drop was faster; both mean the same
         if errors(findings.problems):
             raise invalid(f"What is to be registered as '{pack.ref}' is no pack", errors(findings.problems))
-        raise Failure(
-            Code.CONFLICT,
-            f"Pack '{pack.ref}' already exists. Use force=true to reinstall. "
-            "With replace=true it is updated only if the new content passes its tests.",
-            members={"ref": pack.ref},
-        )
+        raise owners.already_exists(pack.ref)
 
     def _claim(
         self, tx: Writer, pack: Pack | None, ref: str, wish: Registration, path: Path, drop: str | None, snap: Snapshot

@@ -101,6 +101,8 @@ class Indexes:
                 complaints += [*listing.complaints, *stale]
         if last is not None and not listings:
             raise last
+        if not self._sites:
+            complaints.append("no index is configured: name some under sources.indexes")
         return Catalogue(listings=tuple(listings), complaints=tuple(complaints))
 
     def _listing(self, site: IndexSite, errand: Errand) -> tuple[Listing, list[str]]:

@@ -58,7 +58,7 @@ class Errand:
     allow: tuple[str, ...] = ()  # URL beginnings that may be asked without encryption
     on_progress: Callable[[str], None] = _silent  # gets a short text, often; from the fetching thread
     cancelled: Callable[[], bool] = _never
-    _began: float = field(default_factory=time.monotonic)
+    _began: float = field(default_factory=time.monotonic, init=False)
 
     def remaining_s(self, what: str) -> float:
         """Seconds that are left, more than 0. Raises SourceFailure when there are none, or nobody waits any more."""

@@ -59,14 +59,16 @@ def resolve(
     active: Mapping[str, Party],
     fetched: Party | None = None,
     renew: Iterable[str] = (),
+    anew: str | None = None,
 ) -> Resolved:
     """Find versions for `asked` and everything they need.
 
     `active` is what is in use, by ref. `fetched` is a pack that is here already, to be one of the outcome whatever the
-    indexes offer. For the refs in `renew` the newest is preferred to what is in use. Raises SourceFailure that names
+    indexes offer. For the refs in `renew` the newest is preferred to what is in use; what is in use of `anew` is not
+    good enough at all. Raises SourceFailure that names
     who asks for what when there is no answer.
     """
-    provider = _Provider(catalogue, active, fetched, frozenset(renew))
+    provider = _Provider(catalogue, active, fetched, frozenset(renew), anew)
     roots = [Wanted(need, "") for need in asked]
     if fetched is not None:
         roots.insert(0, Wanted(Need(ref=fetched.ref), ""))
@@ -83,12 +85,18 @@ class _Provider(AbstractProvider[Wanted, Choice, str]):
     """What resolvelib wants to know."""
 
     def __init__(
-        self, catalogue: Catalogue, active: Mapping[str, Party], fetched: Party | None, renew: frozenset[str]
+        self,
+        catalogue: Catalogue,
+        active: Mapping[str, Party],
+        fetched: Party | None,
+        renew: frozenset[str],
+        anew: str | None,
     ) -> None:
         self._catalogue = catalogue
         self._active = active
         self._fetched = fetched
         self._renew = renew
+        self._anew = anew
 
     def identify(self, requirement_or_candidate: Wanted | Choice) -> str:
         if isinstance(requirement_or_candidate, Wanted):
@@ -129,9 +137,9 @@ class _Provider(AbstractProvider[Wanted, Choice, str]):
     def get_dependencies(self, candidate: Choice) -> list[Wanted]:
         """What it needs; and who is in use and needs it must go on fitting."""
         by = f"{candidate.ref} {candidate.version}"
-        needed = [Wanted(need, by, candidate.in_use) for need in candidate.needs]
-        if candidate.in_use:
-            return needed
+        if candidate.in_use:  # what it misses already is not for this installation to repair
+            return [Wanted(need, by, True) for need in candidate.needs if self._is_met(need)]
+        needed = [Wanted(need, by) for need in candidate.needs]
         return [*needed, *(Wanted(Need(ref=ref), by, stays=True) for ref in self._dependents(candidate.ref))]
 
     def choices(self, ref: str) -> list[Choice]:
@@ -143,12 +151,18 @@ class _Provider(AbstractProvider[Wanted, Choice, str]):
         offered = [
             Choice(ref, offer.version, offer.needs, offer, in_use=False)
             for offer in self._catalogue.offers(ref)
-            if party is None or offer.version != party.version
+            if party is None or offer.version != party.version or ref == self._anew
         ]
+        if ref == self._anew:
+            return offered
         if ref in self._renew and party is not None:
             newer = [choice for choice in offered if _is_newer(choice.version, party.version)]
-            return [*newer, *there]
+            return [*newer, *there, *(choice for choice in offered if choice not in newer)]
         return [*there, *offered]
+
+    def _is_met(self, need: Need) -> bool:
+        party = self._active.get(need.ref)
+        return party is not None and meets(party.version, need)
 
     def _dependents(self, ref: str) -> list[str]:
         return sorted(

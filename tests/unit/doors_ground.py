@@ -297,6 +297,7 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
         "registrar": asked,
         "availability": asked,
         "jobs": Jobs(registry=registry, clock=Clock()),
+        "installer": asked,
         "webhooks": Webhooks(
             registry=registry,
             dispatcher=Dispatcher(registry=registry, courier=Postman(), clock=Clock()),
