@@ -14,7 +14,7 @@ import click
 from packd.cli.text import duration, fit, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _EVERY_S: Final = 0.1
@@ -30,6 +30,27 @@ class Progress:
         self._lock = threading.Lock()
         self._counts = {"passed": 0, "failed": 0, "skipped": 0}
         self._latest = ""
+        self._screen = threading.Lock()  # one writes at a time: the line, or what stands above it
+        self._shown = False
+
+    @property
+    def told(self) -> int:
+        """Cases so far."""
+        with self._lock:
+            return sum(self._counts.values())
+
+    def aside(self, tell: Callable[[], None]) -> None:
+        """Print something above the line; `tell` does the printing."""
+        with self._screen:
+            if self._shown:
+                _write(_ERASE)
+            tell()
+
+    def draw(self, spinner: str) -> None:
+        """Show the line as it is now."""
+        with self._screen:
+            self._shown = True
+            _write(f"{_ERASE}{spinner} {fit(self.text(), _columns() - 3)}")
 
     def on_case(self, name: str, status: str) -> None:
         with self._lock:
@@ -65,8 +86,7 @@ def progress(subject: str) -> Iterator[Progress]:
 def _draw(shown: Progress, stop: threading.Event) -> None:
     frame = 0
     while not stop.wait(_EVERY_S):
-        spinner = click.style(_FRAMES[frame % len(_FRAMES)], fg="cyan")
-        _write(f"{_ERASE}{spinner} {fit(shown.text(), _columns() - 3)}")
+        shown.draw(click.style(_FRAMES[frame % len(_FRAMES)], fg="cyan"))
         frame += 1
     _write(_ERASE)
 

@@ -14,9 +14,10 @@ from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import note, say_json
 from packd.domain.failures import Code, Failure
 from packd.domain.refs import archive_suffix
+from packd.domain.reports import Case
 
 if TYPE_CHECKING:
-    from packd.domain.reports import Case
+    from collections.abc import Callable
 
 
 @click.command("test")
@@ -79,7 +80,8 @@ def _here(
 
     conditions = terms(config)
     with progress(f"testing {path}") as line:
-        tried = run_path(path, terms=conditions, runner=runner, rebuild=rebuild, on_case=_telling(line))
+        on_case = _telling(line, aloud=verbose and not as_json)
+        tried = run_path(path, terms=conditions, runner=runner, rebuild=rebuild, on_case=on_case)
     report = tried.report.to_dict() if tried.report else None
     outcome = {
         **view(tried.checked),
@@ -93,13 +95,19 @@ def _here(
     print_problems(tried.checked)
     if report is None:
         click.secho("nothing was run: packd would refuse it", fg="red")
-    _print(outcome, verbose=verbose)
+    _print(outcome, verbose=verbose and line.told < _cases(outcome["report"]))
     return outcome
 
 
-def _telling(line: Progress) -> Any:
-    def on_case(_suite: str, case: Case) -> None:
+def _telling(line: Progress, *, aloud: bool) -> Callable[[str, Case], None]:
+    """Each case as soon as it has ended: on the line, and with `aloud` on one of its own that stays."""
+
+    def on_case(suite: str, case: Case) -> None:
         line.on_case(case.name, case.status)
+        if aloud:
+            line.aside(lambda: print_case(f"{suite}: {case.name}", case.status, case.duration_ms))
+
+    from packd.cli.report import print_case
 
     return on_case
 
@@ -120,8 +128,11 @@ def _by_daemon(
     try:
         wish = {"runner": runner, "rebuild": rebuild}
         with progress(f"testing {ref}") as line:
+            tell = _telling(line, aloud=verbose and not as_json)
             said = client.post_live(
-                f"/packs/{part(ref)}/test", wish, on_case=lambda case: line.on_case(case["name"], case["status"])
+                f"/packs/{part(ref)}/test",
+                wish,
+                on_case=lambda case: tell(case["suite"], Case(**{key: case[key] for key in case if key != "suite"})),
             )
         run: dict[str, Any] = said["data"]
     except Failure as failure:
@@ -132,8 +143,13 @@ def _by_daemon(
         say_json(run)
     else:
         note(f"{ref}#{run['revision']} · {run['id']}")
-        _print(run, verbose=verbose)
+        _print(run, verbose=verbose and line.told < _cases(run["report"]))
     return run
+
+
+def _cases(report: dict[str, Any] | None) -> int:
+    """Those that were told as they ended need not be told again; some formats are read only at the end."""
+    return sum(len(suite["test_cases"]) for suite in report["test_suites"]) if report else 0
 
 
 def _print(outcome: dict[str, Any], *, verbose: bool) -> None:

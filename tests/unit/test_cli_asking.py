@@ -200,7 +200,9 @@ def test_a_failing_run_reads_like_pytest(packd: Packd) -> None:
                   " 1 failed, 2 passed, 1 skipped in 17 ms ", "not accepted: 1 of 3 tests failed"):  # fmt: skip
         assert piece in text, piece
     assert "✓" not in text
-    assert "✓ test_there" in packd("test", "core", "--verbose").stdout
+    verbose = packd("test", "core", "--verbose").stdout
+    assert verbose.count("test_there") == 1
+    assert "✓ python: test_there" in verbose
 
 
 def test_asking_for_one_suite(ground: Ground, packd: Packd) -> None:

@@ -1,0 +1,36 @@
+"""`packd disable`: take a pack out of use until it is enabled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import say_json
+from packd.cli.text import clean
+from packd.client import part
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+
+@click.command("disable")
+@click.argument("ref")
+@as_json
+@asks_daemon
+def command(client: Client, ref: str, as_json: bool) -> None:
+    """Take a pack out of use until `packd enable`. What is dropped for it meanwhile waits and is not tested.
+
+    \b
+    Examples:
+      packd disable core
+
+    \b
+    Exit status: 0 done, 1 there is no such pack or it is disabled already, 3 no daemon answers.
+    """
+    answer = client.post(f"/packs/{part(ref)}/disable")
+    if as_json:
+        say_json(answer["data"])
+    else:
+        click.secho(clean(answer["message"]), fg="yellow" if answer["data"]["needed_by"] else "green")

@@ -1,0 +1,36 @@
+"""`packd enable`: put a disabled pack back in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from packd.cli.options import as_json, asks_daemon
+from packd.cli.screen import say_json
+from packd.cli.text import clean
+from packd.client import part
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+
+@click.command("enable")
+@click.argument("ref")
+@as_json
+@asks_daemon
+def command(client: Client, ref: str, as_json: bool) -> None:
+    """Put a disabled pack back in use; what was dropped for it meanwhile is tested now.
+
+    \b
+    Examples:
+      packd enable core
+
+    \b
+    Exit status: 0 done, 1 there is no such pack or it is not disabled, 3 no daemon answers.
+    """
+    answer = client.post(f"/packs/{part(ref)}/enable")
+    if as_json:
+        say_json(answer["data"])
+    else:
+        click.secho(clean(answer["message"]), fg="green")

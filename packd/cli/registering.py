@@ -1,0 +1,89 @@
+"""What `register` and `install` have in common: the work is followed as it goes on, and what came of it is printed."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from packd.cli.live import Progress, progress
+from packd.cli.report import print_case, print_report
+from packd.cli.screen import note, say_json
+from packd.cli.text import clean
+from packd.client import part
+from packd.domain.failures import Failure
+
+if TYPE_CHECKING:
+    from packd.client import Client
+
+# The daemon speaks of the API's fields; at a terminal these are options.
+_OPTIONS: Final = {"force=true": "--force", "replace=true": "--replace", "skip_tests=true": "--skip-tests"}
+
+
+def carry_out(client: Client, path: str, wish: dict[str, Any], *, doing: str, as_json: bool) -> int:
+    """POST `wish` and follow it; returns the exit status.
+
+    Cases are printed as they end. Interrupted, the work is cancelled. Raises Failure for what is refused before
+    anything was tried.
+    """
+    try:
+        answer = _followed(client, path, wish, doing, quiet=as_json)
+    except Failure as failure:
+        if not failure.members.get("rolled_back"):
+            raise Failure(
+                failure.code, in_options(failure.sentence), problems=failure.problems, members=failure.members
+            ) from failure
+        _refused(failure, as_json=as_json)
+        return 1
+    if as_json:
+        say_json(answer["data"])
+    else:
+        waits = answer["data"]["pack"]["status"] == "waiting"
+        click.secho(in_options(clean(answer["message"])), fg="yellow" if waits or answer["data"]["forced"] else "green")
+    return 1 if answer["data"]["pack"]["status"] == "waiting" else 0
+
+
+def in_options(sentence: str) -> str:
+    """The daemon's sentence with options in the place of fields."""
+    for field, option in _OPTIONS.items():
+        sentence = sentence.replace(field, option)
+    return sentence
+
+
+def _followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, quiet: bool) -> dict[str, Any]:
+    job: list[str] = []
+    with progress(doing) as line:
+
+        def hear(name: str, said: dict[str, Any]) -> None:
+            if name == "job":
+                job.append(said["id"])
+            elif name == "case":
+                _case(line, said, quiet=quiet)
+
+        try:
+            return client.post_followed(path, wish, on_message=hear)
+        except KeyboardInterrupt:
+            with contextlib.suppress(Failure):
+                for one in job:
+                    client.delete(f"/jobs/{part(one)}")
+                    line.aside(lambda: note("cancelled: nothing of it becomes active"))
+            raise
+
+
+def _case(line: Progress, case: dict[str, Any], *, quiet: bool) -> None:
+    line.on_case(case["name"], case["status"])
+    if not quiet:
+        line.aside(lambda: print_case(f"{case['suite']}: {case['name']}", case["status"], case["duration_ms"]))
+
+
+def _refused(failure: Failure, *, as_json: bool) -> None:
+    """It was tried, and rolled back: the report says why."""
+    if as_json:
+        problems = [problem.to_dict() for problem in failure.problems]
+        say_json({"error": failure.sentence, "code": str(failure.code), "problems": problems, **failure.members})
+        return
+    report = failure.members.get("test_result")
+    if report is not None:
+        print_report(report, verdict=None, accepted=False)
+    click.secho(in_options(clean(failure.sentence)), fg="red", err=True)
