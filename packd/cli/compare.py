@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.completing import complete_revisions
+from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import Cell, cell, heading, note, say, say_json, word
 from packd.cli.text import ago, clean, duration, one_line, plural
 from packd.client import part
@@ -28,9 +29,9 @@ _BAD: Final = ("failed", "error", "not_run")
 
 
 @click.command("compare")
-@click.argument("ref")
-@click.argument("older", metavar="[A", required=False)
-@click.argument("newer", metavar="B]", required=False)
+@ref_argument
+@click.argument("older", metavar="[A", required=False, shell_complete=complete_revisions)
+@click.argument("newer", metavar="B]", required=False, shell_complete=complete_revisions)
 @as_json
 @asks_daemon
 @click.pass_context

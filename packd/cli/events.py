@@ -71,7 +71,7 @@ def command(
         _print_past(past, as_json=as_json)
         return
     with suppress(KeyboardInterrupt):  # that is how one stops following, so it is no failure
-        _follow(client, past, list(types), list(packs), say_json_line if as_json else _print)
+        _follow(client, past, list(types), list(packs), say_json_line if as_json else print_event)
 
 
 def _follow(
@@ -89,7 +89,7 @@ def _print_past(past: Past, *, as_json: bool) -> None:
         say_json(list(past))
         return
     for event in past:
-        _print(event)
+        print_event(event)
 
 
 class Past:
@@ -122,7 +122,8 @@ class Past:
                 return
 
 
-def _print(event: dict[str, Any]) -> None:
+def print_event(event: dict[str, Any]) -> None:
+    """One on a line."""
     kind, _, name = event["subject"].partition("/")
     verb = event["type"].partition(".")[2]
     details = one_line(" · ".join(_details(event["data"])))

@@ -7,17 +7,18 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from packd.cli.text import fit, one_line, width
+from packd.cli.text import fit, folded, one_line, width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _GAP: Final = "  "
 _NARROWEST: Final = 6  # columns that a shrunk column keeps
+_READABLE: Final = 20  # columns in which long text still says something
 
 _COLOURS: Final = {
     "active": "green",
@@ -77,6 +78,13 @@ def say(*pieces: Cell | str) -> None:
     click.echo("".join(piece if isinstance(piece, str) else piece.shown() for piece in pieces))
 
 
+def paragraph(text: str, *, indent: str = "", hanging: str | None = None, err: bool = False, **style: Any) -> None:
+    """Text that is broken between words where a terminal is narrower; `hanging` begins the lines after the first."""
+    columns = terminal_columns(sys.stderr if err else sys.stdout)
+    for line in folded(text, columns, indent=indent, hanging=indent if hanging is None else hanging):
+        click.secho(line, err=err, **style)
+
+
 def note(text: str) -> None:
     """Something beside the data: on stderr."""
     click.secho(text, err=True, dim=True)
@@ -93,11 +101,25 @@ def say_json_line(value: Any) -> None:
     sys.stdout.flush()
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], *, columns: int | None = None) -> None:
-    """Rows under a header. On a terminal the widest columns give way until a row is one line."""
-    titled = [[Cell(text=title, faint=True) for title in header], *rows]
-    widths = [max(width(row[n].text) for row in titled) for n in range(len(header))]
-    widths = _shrunk(widths, columns or terminal_columns())
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    columns: int | None = None,
+    spare: Sequence[str] = (),
+) -> None:
+    """Rows under a header, if there is one.
+
+    On a terminal that is too narrow the columns in `spare` are left out, one after the other, and then the widest give
+    way until a row is one line.
+    """
+    columns = columns or terminal_columns()
+    titled = [*([[Cell(text=title, faint=True) for title in header]] if header else []), *rows]
+    for title in spare:
+        if columns is not None and _comfortable(titled) > columns:
+            place = [cell.text for cell in titled[0]].index(title)
+            titled = [[*row[:place], *row[place + 1 :]] for row in titled]
+    widths = _shrunk(_widths(titled), columns)
     for row in titled:
         filled = _without_empty_end(row)
         shown = [_padded(one, room) for one, room in zip(filled[:-1], widths, strict=False)]
@@ -116,9 +138,9 @@ def heading(text: str) -> None:
     click.secho(text, bold=True)
 
 
-def terminal_columns() -> int | None:
+def terminal_columns(stream: TextIO | None = None) -> int | None:
     """None where nobody looks: in a pipe nothing is cut off."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
 
 
 def wants_colour() -> bool:
@@ -137,6 +159,16 @@ def _without_empty_end(row: Sequence[Cell]) -> Sequence[Cell]:
     while filled and not row[filled - 1].text:
         filled -= 1
     return row[:filled]
+
+
+def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
+    return [max(width(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _comfortable(rows: Sequence[Sequence[Cell]]) -> int:
+    """Columns that the rows need so that one can still read them: what is long may be cut off."""
+    widths = _widths(rows)
+    return sum(min(one, _READABLE) for one in widths) + len(_GAP) * (len(widths) - 1)
 
 
 def _shrunk(widths: list[int], columns: int | None) -> list[int]:

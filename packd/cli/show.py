@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from packd.cli.list import remark, tests
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.runs import flaky_case
 from packd.cli.screen import Cell, cell, facts, heading, say, say_json, table, word
 from packd.cli.text import ago, clean, counted, one_line
@@ -22,7 +22,7 @@ _KNOWN = frozenset({"ref", "name", "label", "description", "version", "testing",
 
 
 @click.command("show")
-@click.argument("ref")
+@ref_argument
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
@@ -91,7 +91,7 @@ def _components(components: list[dict[str, Any]]) -> None:
         rows = [
             [cell(one["kind"]), cell(one["ref"]), cell(one["runner_type"]), cell(one["label"])] for one in components
         ]
-        table(("KIND", "REF", "RUNNER", "LABEL"), rows)
+        table(("KIND", "REF", "RUNNER", "LABEL"), rows, spare=("LABEL", "RUNNER"))
 
 
 def _fields(fields: dict[str, Any]) -> None:
