@@ -32,7 +32,7 @@ def complete_revisions(ctx: click.Context, param: click.Parameter, incomplete: s
     """The numbers of the pack's revisions that was named before."""
     from packd.client import part
 
-    ref = ctx.params.get("ref")
+    ref = ctx.params.get("ref") or next(iter(ctx.args), None)  # not parsed yet where an option waits for its value
 
     def ask(client: Client) -> list[CompletionItem]:
         found = client.get(f"/packs/{part(str(ref))}/revisions", page_size=_MOST)["items"]

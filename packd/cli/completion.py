@@ -32,7 +32,6 @@ def command(shell: str | None) -> None:
       packd completion zsh > ~/.zfunc/_packd
       packd completion fish > ~/.config/fish/completions/packd.fish
 
-    \b
     Exit status: 0, or 2 for a shell that is not known.
     """
     chosen = shell or PurePath(os.environ.get("SHELL", "")).name

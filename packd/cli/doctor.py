@@ -55,7 +55,6 @@ def command(
       packd doctor /srv/packs --config /etc/packd/packd.yaml
       sudo -u packd packd doctor          as the daemon's user
 
-    \b
     Exit status: 0 nothing is wrong (there may be warnings), 1 something is.
     """
     socket_before, state_before = said_before()

@@ -26,7 +26,6 @@ def command(client: Client, ref: str, as_json: bool) -> None:
     Examples:
       packd enable core
 
-    \b
     Exit status: 0 done, 1 there is no such pack or it is not disabled, 3 no daemon answers.
     """
     answer = client.post(f"/packs/{part(ref)}/enable")

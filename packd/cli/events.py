@@ -64,6 +64,9 @@ def command(
     Examples:
       packd events --follow --pack core
       packd events --type 'pack.test_*' --last 5
+
+    Exit status: 0 fine (interrupting --follow is), 1 what comes after SEQ is not kept any more, 2 there are no such
+    types, 3 no daemon answers.
     """
     keep = last if last is not None or after is not None else 20
     past = Past(client, after, list(types), list(packs), keep)

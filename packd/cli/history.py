@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
-    """Every content that a pack had, newest first, and which of them was in use when."""
+    """Every content that a pack had, newest first, and which of them was in use when.
+
+    \b
+    Examples:
+      packd history core
+
+    Exit status: 0 fine, 1 there is no such pack, 3 no daemon answers.
+    """
     revisions = list(client.items(f"/packs/{part(ref)}/revisions"))
     activations = list(client.items(f"/packs/{part(ref)}/activations"))
     if as_json:

@@ -30,6 +30,8 @@ def command(client: Client, words: tuple[str, ...], status: str | None, as_json:
       packd list
       packd list --status failed
       packd list backup s3
+
+    Exit status: 0 fine, also when none fits, 3 no daemon answers.
     """
     packs = list(client.items("/packs", status=status, q=" ".join(words) or None))
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from packd import __version__
 from packd.cli.list import remark
 from packd.cli.options import client_at
-from packd.cli.screen import Cell, cell, heading, say, table
+from packd.cli.screen import Cell, cell, flow, heading, table
 from packd.cli.status import counted, watched
 from packd.cli.text import one_line, since
 from packd.domain.failures import Failure
@@ -33,13 +33,13 @@ def print_overview(socket: Path | None, state_dir: Path | None) -> None:
         status = client.get("/status")["data"]
         packs = _worth_a_look(client, status)
     except Failure as failure:
-        say(cell(f"packd {__version__}", bold=True), f" · {one_line(failure.sentence.partition(':')[0])}")
+        flow(cell(f"packd {__version__}", bold=True), f" · {one_line(failure.sentence.partition(':')[0])}")
         _hints(_BEGIN)
         return
     up = f"pid {status['pid']}, up {since(status['started_at'])}"
-    say(cell(f"packd {status['version']}", bold=True), f" · the daemon runs ({up})")
-    say("  watches ", *watched(status))
-    say("  ", *counted(status["packs"]))
+    flow(cell(f"packd {status['version']}", bold=True), f" · the daemon runs ({up})")
+    flow("  watches ", *watched(status), hanging="    ")
+    flow("  ", *counted(status["packs"]), hanging="    ")
     _look(packs)
     _hints(_GO_ON if status["packs"]["total"] else _DROP_ONE)
 

@@ -29,7 +29,6 @@ def command(client: Client, ref: str, as_json: bool) -> None:
     Examples:
       packd remove core
 
-    \b
     Exit status: 0 done, 1 there is no such pack, 3 no daemon answers.
     """
     answer = client.delete(f"/packs/{part(ref)}")

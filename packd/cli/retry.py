@@ -24,7 +24,11 @@ def command(client: Client, ref: str, as_json: bool) -> None:
     """Carry refused content through validation and tests once more. REF is a pack, or the name of what was dropped.
 
     \b
-    Exit status: 0 it is being tried, 1 there is nothing to try again.
+    Examples:
+      packd retry core
+      packd retry 'My Pack'
+
+    Exit status: 0 it is being tried, 1 there is nothing to try again, 3 no daemon answers.
     """
     answer = client.post(f"/packs/{part(ref)}/retry")
     if as_json:

@@ -39,7 +39,6 @@ def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool
       packd rollback core
       packd rollback core --to 6
 
-    \b
     Exit status: 0 done, 1 there is nothing to go back to or it would break another pack, 3 no daemon answers.
     """
     answer = client.post(f"/packs/{part(ref)}/rollback", {"to": to, "force": force})

@@ -55,7 +55,6 @@ def command(
       packd test hello.tar.gz --verbose
       packd test hello --runner shell
 
-    \b
     Exit status: 0 the tests are good enough, 1 they are not, 2 there is nothing to test, 3 no daemon answers.
     """
     if _is_path(target):

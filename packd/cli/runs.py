@@ -50,7 +50,6 @@ def command(
       packd tests core --run latest
       packd tests --status failed --since 2d
 
-    \b
     Exit status: 0 fine, 1 there is no such pack or run, 3 no daemon answers.
     """
     if run_id is not None:

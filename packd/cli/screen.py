@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ import click
 from packd.cli.text import fit, folded, one_line, width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _GAP: Final = "  "
+_BLANKS_OR_NOT: Final = re.compile(r"\s+|\S+")
 _NARROWEST: Final = 6  # columns that a shrunk column keeps
 _READABLE: Final = 20  # columns in which long text still says something
 
@@ -78,6 +80,37 @@ def say(*pieces: Cell | str) -> None:
     click.echo("".join(piece if isinstance(piece, str) else piece.shown() for piece in pieces))
 
 
+def flow(*pieces: Cell | str, hanging: str = "") -> None:
+    """One line of pieces; where a terminal is narrower it is broken between words, and goes on behind `hanging`."""
+    cells = [Cell(text=piece) if isinstance(piece, str) else piece for piece in pieces]
+    columns = terminal_columns()
+    if columns is None or width("".join(one.text for one in cells)) <= columns:
+        say(*cells)
+        return
+    line, used = "", 0
+    for word, room in _words(cells):
+        if used + room > columns and used > len(hanging):
+            click.echo(line.rstrip())
+            line, used, word, room = hanging, len(hanging), word.lstrip(), room - (len(word) - len(word.lstrip()))  # noqa: PLW2901
+        line, used = line + word, used + room
+    click.echo(line.rstrip())
+
+
+def _words(cells: Sequence[Cell]) -> Iterator[tuple[str, int]]:
+    """(text in its style, columns) of each word with the blanks before it; a word may run over several cells."""
+    word, room, ended = "", 0, False
+    for one in cells:
+        for part in _BLANKS_OR_NOT.findall(one.text):
+            blank = part.isspace()
+            if blank and ended:
+                yield word, room
+                word, room = "", 0
+            ended = not blank
+            word, room = word + (part if blank else one.shown(part)), room + width(part)
+    if word:
+        yield word, room
+
+
 def paragraph(text: str, *, indent: str = "", hanging: str | None = None, err: bool = False, **style: Any) -> None:
     """Text that is broken between words where a terminal is narrower; `hanging` begins the lines after the first."""
     columns = terminal_columns(sys.stderr if err else sys.stdout)
@@ -130,7 +163,9 @@ def facts(pairs: Sequence[tuple[str, Sequence[Cell | str]]]) -> None:
     """Names on the left, what they are on the right."""
     room = max((width(name) for name, _ in pairs), default=0)
     for name, pieces in pairs:
-        say(cell(name, faint=True), " " * (room - width(name)), _GAP, *pieces)
+        margin = " " * (room - width(name)) + _GAP
+        hanging = " " * (room + len(_GAP))
+        flow(cell(name, faint=True), margin, *pieces, hanging=hanging if room < _READABLE else _GAP)
 
 
 def heading(text: str) -> None:

@@ -26,7 +26,15 @@ _KNOWN = frozenset({"ref", "name", "label", "description", "version", "testing",
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
-    """A pack whole: what is in use, what is newest, its components, its problems and what its pack.yaml says."""
+    """A pack whole: what is in use, what is newest, its components, its problems and what its pack.yaml says.
+
+    \b
+    Examples:
+      packd show core
+      packd show core --json
+
+    Exit status: 0 fine, 1 there is no such pack, 3 no daemon answers.
+    """
     pack = client.get(f"/packs/{part(ref)}")["data"]
     if as_json:
         say_json(pack)

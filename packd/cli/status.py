@@ -12,7 +12,7 @@ import click
 from packd.cli.events import print_event
 from packd.cli.live import full_screen
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, facts, heading, say, say_json, say_json_line, table, word
+from packd.cli.screen import Cell, cell, facts, flow, heading, say, say_json, say_json_line, table, word
 from packd.cli.text import plural, since
 from packd.domain.failures import Code, Failure
 
@@ -40,7 +40,6 @@ def command(client: Client, watch: bool, as_json: bool) -> None:
       packd status
       packd status --watch
 
-    \b
     Exit status: 0 fine, 3 no daemon answers.
     """
     if watch:
@@ -56,7 +55,7 @@ def command(client: Client, watch: bool, as_json: bool) -> None:
 
 def print_status(status: dict[str, Any]) -> None:
     """For people."""
-    say(cell(f"packd {status['version']}", bold=True), f" · pid {status['pid']} · up {since(status['started_at'])}")
+    flow(cell(f"packd {status['version']}", bold=True), f" · pid {status['pid']} · up {since(status['started_at'])}")
     facts(
         [
             ("packs", counted(status["packs"])),

@@ -24,7 +24,11 @@ def command(ctx: click.Context, client: Client, ref: str, as_json: bool) -> None
     """In words, why a pack is or isn't active. REF is a pack, or the name of what was dropped.
 
     \b
-    Exit status: 0 if its newest content is active, else 1.
+    Examples:
+      packd why core
+      packd why 'My Pack'
+
+    Exit status: 0 its newest content is active, 1 it is not or there is no such pack, 3 no daemon answers.
     """
     said = client.get(f"/packs/{part(ref)}/why")["data"]
     if as_json:
