@@ -6,16 +6,17 @@ import sys
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
-
 from packd import __version__
 from packd.cli.commands import COMMANDS, SECTIONS
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP
 from packd.cli.screen import wants_colour
 from packd.domain.failures import Code, Failure
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # The exit status of a refusal: 1 the answer is no, 2 bad input, 3 nobody can be asked.
 _EXIT_STATUS: Final = {
@@ -58,6 +59,8 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands from the table, without importing what it names; and options."""
+        from click.shell_completion import CompletionItem
+
         found = [
             CompletionItem(name, help=entry.line) for name, entry in COMMANDS.items() if name.startswith(incomplete)
         ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
-
 from packd.domain.failures import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
 
     from packd.client import Client
 
@@ -20,6 +20,7 @@ _MOST: Final = 100
 
 def complete_refs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Packs and refused drops."""
+    from click.shell_completion import CompletionItem
 
     def ask(client: Client) -> list[CompletionItem]:
         packs = client.get("/packs", page_size=_MOST, q=incomplete or None)["items"]
@@ -30,6 +31,8 @@ def complete_refs(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 def complete_revisions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The numbers of the pack's revisions that was named before."""
+    from click.shell_completion import CompletionItem
+
     from packd.client import part
 
     ref = ctx.params.get("ref") or next(iter(ctx.args), None)  # not parsed yet where an option waits for its value
