@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+
 from packd import __version__
 from packd.cli.commands import COMMANDS, SECTIONS
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP

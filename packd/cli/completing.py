@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+
 from packd.domain.failures import Failure
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, note, say, say_json, say_json_line
+from packd.cli.screen import Cell, cell, flow, note, say_json, say_json_line
 from packd.cli.text import clock, duration, one_line, plural, width
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 500
 _TYPE_COLUMNS: Final = 24
 _NAME_COLUMNS: Final = 14
+_HANGING: Final = 17  # below the type
 
 _COLOURS: Final = {
     "registered": "green",
@@ -126,18 +127,19 @@ class Past:
 
 
 def print_event(event: dict[str, Any]) -> None:
-    """One on a line."""
+    """One on a line; where a terminal is narrower, its details below it."""
     kind, _, name = event["subject"].partition("/")
     verb = event["type"].partition(".")[2]
     details = one_line(" · ".join(_details(event["data"])))
     room = " " * max(2, _NAME_COLUMNS - width(name or kind)) if details else ""
-    say(
+    flow(
         Cell(text=f"{event['seq']:>5}  {clock(event['timestamp'])}  ", faint=True),
         cell(event["type"], colour=_COLOURS.get(verb)),
         " " * max(2, _TYPE_COLUMNS - len(event["type"])),
         cell(name or kind, bold=True),
         room,
         details,
+        hanging=" " * _HANGING,
     )
 
 

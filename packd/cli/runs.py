@@ -72,7 +72,12 @@ def command(
 
 def _print(runs: list[dict[str, Any]], *, of_all: bool) -> None:
     header = ["RUN", *(["PACK"] if of_all else []), "REVISION", "RESULT", "TESTS", "TOOK", "WHEN", "WHY", "BY", ""]
-    table(header, [_row(run, of_all=of_all) for run in runs], spare=("BY", "WHY", "TOOK", "REVISION", "WHEN"))
+    table(
+        header,
+        [_row(run, of_all=of_all) for run in runs],
+        spare=("BY", "WHY", "TOOK", "REVISION", "WHEN", "TESTS"),
+        whole=("RUN",),
+    )
 
 
 def _one(client: Client, ref: str, run_id: str, *, as_json: bool) -> None:

@@ -140,19 +140,22 @@ def table(
     *,
     columns: int | None = None,
     spare: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
     """Rows under a header, if there is one.
 
     On a terminal that is too narrow the columns in `spare` are left out, one after the other, and then the widest give
-    way until a row is one line.
+    way until a row is one line; those in `whole` are of no use when anything of them is missing.
     """
     columns = columns or terminal_columns()
     titled = [*([[Cell(text=title, faint=True) for title in header]] if header else []), *rows]
+    if not titled:
+        return
     for title in spare:
-        if columns is not None and _comfortable(titled) > columns:
+        if columns is not None and _comfortable(titled, whole) > columns:
             place = [cell.text for cell in titled[0]].index(title)
             titled = [[*row[:place], *row[place + 1 :]] for row in titled]
-    widths = _shrunk(_widths(titled), columns)
+    widths = _shrunk(_widths(titled), columns, whole=[cell.text in whole for cell in titled[0]])
     for row in titled:
         filled = _without_empty_end(row)
         shown = [_padded(one, room) for one, room in zip(filled[:-1], widths, strict=False)]
@@ -200,19 +203,22 @@ def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
     return [max(width(cell.text) for cell in column) for column in zip(*rows, strict=True)]
 
 
-def _comfortable(rows: Sequence[Sequence[Cell]]) -> int:
+def _comfortable(rows: Sequence[Sequence[Cell]], whole: Sequence[str]) -> int:
     """Columns that the rows need so that one can still read them: what is long may be cut off."""
-    widths = _widths(rows)
-    return sum(min(one, _READABLE) for one in widths) + len(_GAP) * (len(widths) - 1)
+    titled = zip(_widths(rows), rows[0], strict=True)
+    needed = [room if title.text in whole else min(room, _READABLE) for room, title in titled]
+    return sum(needed) + len(_GAP) * (len(needed) - 1)
 
 
-def _shrunk(widths: list[int], columns: int | None) -> list[int]:
+def _shrunk(widths: list[int], columns: int | None, *, whole: Sequence[bool]) -> list[int]:
     """Take from the widest until the whole fits, or nothing more can be taken."""
     if columns is None:
         return widths
     room = columns - len(_GAP) * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
-        widest = widths.index(max(widths))
+    while sum(widths) > room:
+        most, widest = max((0 if kept else one, n) for n, (one, kept) in enumerate(zip(widths, whole, strict=True)))
+        if most <= _NARROWEST:
+            break
         widths[widest] -= 1
     return widths
 
