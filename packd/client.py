@@ -34,8 +34,10 @@ Query = dict[str, str | int | float | list[str] | None]
 class Client:
     """Every method raises Failure: UNREACHABLE when nobody answers, else what the daemon said, with its own code."""
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, *, patience_s: float | None = None) -> None:
+        """`patience_s`: how long to wait for a connection and for each answer; None: as long as is usual."""
         self._path = socket_path
+        self._patience_s = patience_s
 
     def get(self, path: str, **query: str | int | float | list[str] | None) -> dict[str, Any]:
         """The whole answer to GET `path`, below `/api/v1`; None in the query is left out."""
@@ -170,7 +172,10 @@ class Client:
     def _ask(
         self, method: str, target: str, body: dict[str, Any] | None = None, *, prefer: str | None = None
     ) -> dict[str, Any]:
-        connection = _Connection(self._path, timeout=_ANSWER_S if method == "GET" else None)
+        usual = _ANSWER_S if method == "GET" else None
+        connection = _Connection(
+            self._path, timeout=self._patience_s or usual, connect_s=self._patience_s or _CONNECT_S
+        )
         try:
             response = self._send(connection, method, target, body, prefer=prefer)
             content = response.read()
@@ -206,13 +211,14 @@ class Client:
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket. Connecting is quick or fails; an answer may take its time."""
 
-    def __init__(self, path: Path, *, timeout: float | None) -> None:
+    def __init__(self, path: Path, *, timeout: float | None, connect_s: float = _CONNECT_S) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
+        self._connect_s = connect_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_CONNECT_S)
+        self.sock.settimeout(self._connect_s)
         self.sock.connect(os.fspath(self._path))
         self.sock.settimeout(self.timeout)
 

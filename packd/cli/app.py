@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +15,9 @@ from packd.cli.commands import COMMANDS, SECTIONS
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP
 from packd.cli.screen import wants_colour
 from packd.domain.failures import Code, Failure
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # The exit status of a refusal: 1 the answer is no, 2 bad input, 3 nobody can be asked.
 _EXIT_STATUS: Final = {
@@ -55,6 +59,15 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"there is no command '{args[0]}'; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands from the table, without importing what it names; and options."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=entry.line) for name, entry in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without importing what it names."""
         room = max(map(len, COMMANDS))
@@ -67,7 +80,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except Failure as failure:
-            click.echo(f"{click.style('packd:', fg='red', bold=True)} {_safe(failure.sentence)}", err=True)
+            _complain(failure.sentence)
             ctx.exit(_EXIT_STATUS.get(failure.code, 1))
         except KeyboardInterrupt:
             click.echo(err=True)  # the terminal's ^C stands on a line of its own
@@ -89,10 +102,17 @@ def cli(ctx: click.Context, socket: Path | None, state_dir: Path | None) -> None
     if not wants_colour():
         ctx.color = False
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        from packd.cli.overview import print_overview
+
+        print_overview(socket, state_dir)
 
 
-def _safe(sentence: str) -> str:
-    from packd.cli.text import clean
+def _complain(sentence: str) -> None:
+    from packd.cli.screen import terminal_columns
+    from packd.cli.text import clean, folded
 
-    return clean(sentence)
+    prefix = "packd: "
+    for line in folded(clean(sentence), terminal_columns(sys.stderr), indent=prefix, hanging=" " * len(prefix)):
+        shown = line.removeprefix(prefix)
+        styled = click.style(prefix.rstrip(), fg="red", bold=True) + " " if shown is not line else ""
+        click.echo(f"{styled}{shown}", err=True)

@@ -27,6 +27,10 @@ def command(ctx: click.Context, path: Path, config: Path | None, as_json: bool) 
     """Say everything that is wrong with the pack in PATH (default: here), a folder or an archive. Needs no daemon.
 
     \b
+    Examples:
+      packd check ./hello
+      packd check hello.tar.gz --json
+
     Exit status: 0 nothing, 1 a daemon would refuse it, 2 there is no such folder or archive.
     """
     from packd.cli.terms import terms

@@ -21,6 +21,7 @@ SECTIONS: Final = ("Begin", "Look", "Change", "Set up")
 COMMANDS: Final[dict[str, Entry]] = {
     "check": Entry("check", "Begin", "Say what is wrong with a pack's files; needs no daemon."),
     "compare": Entry("compare", "Look", "What changed between two runs of a pack's tests."),
+    "completion": Entry("completion", "Set up", "The script with which a shell completes packd's commands and packs."),
     "config": Entry("config", "Set up", "Show, check and describe the configuration."),
     "db": Entry("db", "Set up", "Back up, restore, check and upgrade the database."),
     "disable": Entry("disable", "Change", "Take a pack out of use until it is enabled."),

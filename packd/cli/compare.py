@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, heading, note, say, say_json, word
+from packd.cli.completing import complete_revisions
+from packd.cli.options import as_json, asks_daemon, ref_argument
+from packd.cli.screen import Cell, cell, flow, heading, note, say_json, word
 from packd.cli.text import ago, clean, duration, one_line, plural
 from packd.client import part
 
@@ -28,9 +29,9 @@ _BAD: Final = ("failed", "error", "not_run")
 
 
 @click.command("compare")
-@click.argument("ref")
-@click.argument("older", metavar="[A", required=False)
-@click.argument("newer", metavar="B]", required=False)
+@ref_argument
+@click.argument("older", metavar="[A", required=False, shell_complete=complete_revisions)
+@click.argument("newer", metavar="B]", required=False, shell_complete=complete_revisions)
 @as_json
 @asks_daemon
 @click.pass_context
@@ -46,7 +47,6 @@ def command(ctx: click.Context, client: Client, ref: str, older: str | None, new
       packd compare core 6         since revision 6
       packd compare core 6 7
 
-    \b
     Exit status: 0 nothing fails that did not fail before, 1 something does, or there is nothing to compare,
     3 no daemon answers.
     """
@@ -61,7 +61,7 @@ def command(ctx: click.Context, client: Client, ref: str, older: str | None, new
 
 def _print(said: dict[str, Any]) -> None:
     for name in ("from", "to"):
-        say(cell(name, faint=True), " " * (5 - len(name)), *_run(said["ref"], said[name]))
+        flow(cell(name, faint=True), " " * (5 - len(name)), *_run(said["ref"], said[name]), hanging="     ")
     if said["same_content"]:
         note("both ran the same content: what differs is up to the tests, or to the machine")
     for kind, (title, colour, mark) in _KINDS.items():
@@ -86,11 +86,11 @@ def _run(ref: str, run: dict[str, Any]) -> list[Cell | str]:
 def _change(kind: str, change: dict[str, Any], colour: str, mark: str) -> None:
     bad = change["to"] in _BAD
     shown = "red" if kind == "added" and bad else colour
-    say("  ", cell(mark, colour=shown), f" {_name(change)}", *_remark(kind, change))
+    flow("  ", cell(mark, colour=shown), f" {_name(change)}", *_remark(kind, change), hanging="    ")
     if change["error_message"]:
         lines = [line.strip() for line in clean(change["error_message"]).splitlines() if line.strip()]
         if lines:
-            say("      ", one_line(lines[-1]))
+            flow("      ", one_line(lines[-1]), hanging="      ")
 
 
 def _remark(kind: str, change: dict[str, Any]) -> list[Cell | str]:

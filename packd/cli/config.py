@@ -34,7 +34,15 @@ def command() -> None:
 @click.option("--all", "all_of_it", is_flag=True, help="The defaults as well.")
 @as_json_option
 def show(config: Path | None, all_of_it: bool, as_json: bool) -> None:
-    """Every value that was set, and where; secrets are starred out."""
+    """Every value that was set, and where; secrets are starred out.
+
+    \b
+    Examples:
+      packd config show
+      packd config show --all --config packd.yaml
+
+    Exit status: 0 fine, 2 the configuration can't be used.
+    """
     from packd.config import effective
 
     settings = effective(_load(config))
@@ -66,6 +74,9 @@ def check(ctx: click.Context, file: Path | None, as_json: bool) -> None:
     """Say everything that is wrong with a configuration FILE (default: $PACKD_CONFIG) and the environment.
 
     \b
+    Examples:
+      packd config check /etc/packd/packd.yaml
+
     Exit status: 0 it can be used, 2 it can't.
     """
     try:
@@ -85,7 +96,14 @@ def check(ctx: click.Context, file: Path | None, as_json: bool) -> None:
 
 @command.command("schema")
 def schema() -> None:
-    """JSON Schema of the file, for editors that complete and check while one types."""
+    """JSON Schema of the file, for editors that complete and check while one types.
+
+    \b
+    Examples:
+      packd config schema > packd.schema.json
+
+    Exit status: 0.
+    """
     from packd.config import schema as schema_of_settings
 
     say_json(schema_of_settings())

@@ -59,7 +59,6 @@ def upgrade(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     Examples:
       packd db upgrade
 
-    \b
     Exit status: 0 done, 1 a daemon uses it, 2 it can't be upgraded.
     """
     from packd.registry.tables import SCHEMA_VERSION
@@ -94,9 +93,9 @@ def backup(file: Path, replace: bool, config: Path | None, state_dir: Path | Non
 
     \b
     Examples:
-      packd db backup /var/backups/packd.db --replace && rsync -a /var/lib/packd/store /var/backups/
+      packd db backup /var/backups/packd.db --replace
+      rsync -a /var/lib/packd/store /var/backups/      behind it
 
-    \b
     Exit status: 0 done, 2 it could not be copied.
     """
     from packd.registry.backup import back_up
@@ -125,7 +124,6 @@ def restore(file: Path, config: Path | None, state_dir: Path | None, as_json: bo
     Examples:
       packd db restore /var/backups/packd.db && packd db check --repair
 
-    \b
     Exit status: 0 done, 1 a daemon uses the database, 2 FILE can't be restored.
     """
     from packd.registry import backup as copies
@@ -165,7 +163,6 @@ def check(ctx: click.Context, repair: bool, config: Path | None, state_dir: Path
       packd db check
       packd db check --repair      with the daemon stopped
 
-    \b
     Exit status: 0 all is well (or was repaired), 1 something is wrong, 2 there is no such database.
     """
     settings = _settings(config, state_dir)

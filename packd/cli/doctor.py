@@ -10,8 +10,8 @@ import click
 
 from packd.cli.options import A_PATH, said_before
 from packd.cli.options import as_json as as_json_option
-from packd.cli.screen import cell, say, say_json
-from packd.cli.text import clean, plural, width
+from packd.cli.screen import cell, say, say_json, terminal_columns
+from packd.cli.text import clean, folded, plural, width
 from packd.domain.failures import Failure
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _MARKS: Final = {
     "wrong": ("✗", "red"),
     "skipped": ("-", None),
 }
-_ABOUT_COLUMNS: Final = 16
+_MARGIN: Final = 19
+_WIDE: Final = 60  # columns of a terminal with room for a margin
 
 
 @click.command("doctor")
@@ -54,7 +55,6 @@ def command(
       packd doctor /srv/packs --config /etc/packd/packd.yaml
       sudo -u packd packd doctor          as the daemon's user
 
-    \b
     Exit status: 0 nothing is wrong (there may be warnings), 1 something is.
     """
     socket_before, state_before = said_before()
@@ -172,10 +172,21 @@ def _said_of(config: Path | None) -> str:
 def _print(answer: Answer) -> None:
     mark, colour = _MARKS[answer.outcome]
     quiet = answer.outcome in ("ok", "skipped")
-    room = " " * max(1, _ABOUT_COLUMNS - width(answer.about))
-    say(cell(mark, colour=colour), f" {answer.about}{room}", cell(clean(answer.said), faint=quiet))
+    columns, margin = terminal_columns(), _margin()
+    about = answer.about if width(answer.about) < len(margin) - 2 else f"{answer.about}:"
+    first, *more = folded(clean(answer.said), columns, indent=f"  {about:<{len(margin) - 3}} ", hanging=margin)
+    say(cell(mark, colour=colour), first[1:])
+    for line in more:
+        say(line)
     if answer.fix and not quiet:
-        say("  ", " " * _ABOUT_COLUMNS, cell("→", colour=colour), f" {clean(answer.fix)}")
+        for line in folded(f"→ {clean(answer.fix)}", columns, indent=margin, hanging=f"{margin}  "):
+            click.secho(line, fg=colour)
+
+
+def _margin() -> str:
+    """What stands on the left of sentences; less of it where there is little room."""
+    columns = terminal_columns()
+    return " " * (_MARGIN if columns is None or columns >= _WIDE else 4)
 
 
 def _conclude(found: list[Answer], troubles: list[Answer]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, note, say, say_json, say_json_line
+from packd.cli.screen import Cell, cell, flow, note, say_json, say_json_line
 from packd.cli.text import clock, duration, one_line, plural, width
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 500
 _TYPE_COLUMNS: Final = 24
 _NAME_COLUMNS: Final = 14
+_HANGING: Final = 17  # below the type
 
 _COLOURS: Final = {
     "registered": "green",
@@ -64,6 +65,9 @@ def command(
     Examples:
       packd events --follow --pack core
       packd events --type 'pack.test_*' --last 5
+
+    Exit status: 0 fine (interrupting --follow is), 1 what comes after SEQ is not kept any more, 2 there are no such
+    types, 3 no daemon answers.
     """
     keep = last if last is not None or after is not None else 20
     past = Past(client, after, list(types), list(packs), keep)
@@ -71,7 +75,7 @@ def command(
         _print_past(past, as_json=as_json)
         return
     with suppress(KeyboardInterrupt):  # that is how one stops following, so it is no failure
-        _follow(client, past, list(types), list(packs), say_json_line if as_json else _print)
+        _follow(client, past, list(types), list(packs), say_json_line if as_json else print_event)
 
 
 def _follow(
@@ -89,7 +93,7 @@ def _print_past(past: Past, *, as_json: bool) -> None:
         say_json(list(past))
         return
     for event in past:
-        _print(event)
+        print_event(event)
 
 
 class Past:
@@ -122,18 +126,20 @@ class Past:
                 return
 
 
-def _print(event: dict[str, Any]) -> None:
+def print_event(event: dict[str, Any]) -> None:
+    """One on a line; where a terminal is narrower, its details below it."""
     kind, _, name = event["subject"].partition("/")
     verb = event["type"].partition(".")[2]
     details = one_line(" · ".join(_details(event["data"])))
     room = " " * max(2, _NAME_COLUMNS - width(name or kind)) if details else ""
-    say(
+    flow(
         Cell(text=f"{event['seq']:>5}  {clock(event['timestamp'])}  ", faint=True),
         cell(event["type"], colour=_COLOURS.get(verb)),
         " " * max(2, _TYPE_COLUMNS - len(event["type"])),
         cell(name or kind, bold=True),
         room,
         details,
+        hanging=" " * _HANGING,
     )
 
 

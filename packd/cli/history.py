@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import Cell, cell, heading, say_json, table, word
 from packd.cli.text import day_and_time, plural
 from packd.client import part
@@ -16,20 +16,35 @@ if TYPE_CHECKING:
 
 
 @click.command("history")
-@click.argument("ref")
+@ref_argument
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
-    """Every content that a pack had, newest first, and which of them was in use when."""
+    """Every content that a pack had, newest first, and which of them was in use when.
+
+    \b
+    Examples:
+      packd history core
+
+    Exit status: 0 fine, 1 there is no such pack, 3 no daemon answers.
+    """
     revisions = list(client.items(f"/packs/{part(ref)}/revisions"))
     activations = list(client.items(f"/packs/{part(ref)}/activations"))
     if as_json:
         say_json({"revisions": revisions, "activations": activations})
         return
-    table(("REVISION", "VERSION", "PHASE", "SINCE", "DIGEST", "BY", ""), [_revision(one) for one in revisions])
+    table(
+        ("REVISION", "VERSION", "PHASE", "SINCE", "DIGEST", "BY", ""),
+        [_revision(one) for one in revisions],
+        spare=("DIGEST", "BY", "VERSION"),
+    )
     if activations:
         heading("In use")
-        table(("SINCE", "REVISION", "INSTEAD OF", "BECAUSE", "BY"), [_activation(one) for one in activations])
+        table(
+            ("SINCE", "REVISION", "INSTEAD OF", "BECAUSE", "BY"),
+            [_activation(one) for one in activations],
+            spare=("BY", "INSTEAD OF"),
+        )
 
 
 def _revision(revision: dict[str, Any]) -> list[Cell]:

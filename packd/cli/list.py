@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,6 +12,9 @@ from packd.cli.text import ago
 
 if TYPE_CHECKING:
     from packd.client import Client
+
+
+_SPARE: Final = ("REVISION", "CHANGED", "VERSION", "TESTS")  # what a narrow terminal can do without
 
 
 @click.command("list")
@@ -27,12 +30,18 @@ def command(client: Client, words: tuple[str, ...], status: str | None, as_json:
       packd list
       packd list --status failed
       packd list backup s3
+
+    Exit status: 0 fine, also when none fits, 3 no daemon answers.
     """
     packs = list(client.items("/packs", status=status, q=" ".join(words) or None))
     if as_json:
         say_json(packs)
     elif packs:
-        table(("PACK", "VERSION", "STATUS", "REVISION", "TESTS", "CHANGED", ""), [_row(pack) for pack in packs])
+        table(
+            ("PACK", "VERSION", "STATUS", "REVISION", "TESTS", "CHANGED", ""),
+            [_row(pack) for pack in packs],
+            spare=_SPARE,
+        )
     else:
         note("no pack fits" if status or words else "no packs yet: drop one into the folder, or try `packd new hello`")
 

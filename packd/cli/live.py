@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _EVERY_S: Final = 0.1
 _ERASE: Final = "\r\x1b[K"
+_ENTER: Final = "\x1b[?1049h\x1b[?25l"  # another screen, no cursor (xterm's control sequences)
+_LEAVE: Final = "\x1b[?25h\x1b[?1049l"
+_CLEAR: Final = "\x1b[H\x1b[2J"
 
 
 class Progress:
@@ -43,14 +46,15 @@ class Progress:
         """Print something above the line; `tell` does the printing."""
         with self._screen:
             if self._shown:
-                _write(_ERASE)
+                _control(sys.stderr, _ERASE)
             tell()
 
     def draw(self, spinner: str) -> None:
         """Show the line as it is now."""
         with self._screen:
             self._shown = True
-            _write(f"{_ERASE}{spinner} {fit(self.text(), _columns() - 3)}")
+            _control(sys.stderr, _ERASE)
+            click.echo(f"{spinner} {fit(self.text(), _columns() - 3)}", err=True, nl=False)
 
     def at(self, subject: str) -> None:
         """Something else is done now."""
@@ -88,16 +92,45 @@ def progress(subject: str) -> Iterator[Progress]:
         drawing.join()
 
 
+@contextmanager
+def full_screen() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Hands out a function that shows one frame after another; what was on the screen before comes back afterwards.
+
+    In a pipe one frame follows the other, with an empty line between them.
+    """
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        yield _one_below_the_other
+        return
+    _control(sys.stdout, _ENTER)
+    try:
+        yield _in_place
+    finally:
+        _control(sys.stdout, _LEAVE)
+
+
+def _in_place(show: Callable[[], None]) -> None:
+    _control(sys.stdout, _CLEAR)
+    show()
+
+
+def _one_below_the_other(show: Callable[[], None]) -> None:
+    show()
+    click.echo()
+    sys.stdout.flush()
+
+
 def _draw(shown: Progress, stop: threading.Event) -> None:
     frame = 0
     while not stop.wait(_EVERY_S):
         shown.draw(click.style(_FRAMES[frame % len(_FRAMES)], fg="cyan"))
         frame += 1
-    _write(_ERASE)
+    _control(sys.stderr, _ERASE)
 
 
-def _write(text: str) -> None:
-    click.echo(text, err=True, nl=False)
+def _control(stream: TextIO, sequence: str) -> None:
+    """Not by click, which takes control sequences for colours and drops them under NO_COLOR."""
+    stream.write(sequence)
+    stream.flush()
 
 
 def _columns() -> int:

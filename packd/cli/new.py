@@ -90,6 +90,8 @@ def command(name: str, folder: Path) -> None:
     Examples:
       packd new hello
       packd new hello --dir packs
+
+    Exit status: 0 done, 2 NAME can't be a ref, is taken, or the folder can't be written.
     """
     if not is_ref(name):
         raise Failure(

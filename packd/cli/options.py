@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from packd.cli.completing import complete_refs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,14 +36,19 @@ def asks_daemon(command: Function) -> Function:
     return asking
 
 
-def client_for(socket: Path | None, state_dir: Path | None) -> Client:
-    """A client of the daemon that is meant; what was said before the command's name counts if nothing is said behind."""
+def client_at(socket: Path | None, state_dir: Path | None, *, patience_s: float | None = None) -> Client:
+    """A client of the daemon at exactly this place, or at the usual one; it is asked for no longer than `patience_s`."""
     from packd.cli.where import socket_path
     from packd.client import Client
 
+    return Client(socket_path(socket, state_dir, os.environ), patience_s=patience_s)
+
+
+def client_for(socket: Path | None, state_dir: Path | None) -> Client:
+    """A client of the daemon that is meant; what was said before the command's name counts if nothing is said behind."""
     if socket is None and state_dir is None:
         socket, state_dir = said_before()
-    return Client(socket_path(socket, state_dir, os.environ))
+    return client_at(socket, state_dir)
 
 
 def said_before() -> tuple[Path | None, Path | None]:
@@ -51,3 +58,5 @@ def said_before() -> tuple[Path | None, Path | None]:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON, as the API gives it.")
+
+ref_argument = click.argument("ref", shell_complete=complete_refs)

@@ -34,7 +34,6 @@ def command(
       packd register ./mypack
       packd register /tmp/mypack-2.0.tar.gz --replace
 
-    \b
     Exit status: 0 it is active, 1 it is not: refused and rolled back, there already, or waiting for other packs,
     2 PATH is no pack, 3 no daemon answers.
     """

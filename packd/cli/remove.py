@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import say_json
 from packd.cli.text import clean
 from packd.client import part
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("remove")
-@click.argument("ref")
+@ref_argument
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
@@ -29,7 +29,6 @@ def command(client: Client, ref: str, as_json: bool) -> None:
     Examples:
       packd remove core
 
-    \b
     Exit status: 0 done, 1 there is no such pack, 3 no daemon answers.
     """
     answer = client.delete(f"/packs/{part(ref)}")

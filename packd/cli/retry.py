@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import say, say_json
 from packd.cli.text import clean
 from packd.client import part
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 @click.command("retry")
-@click.argument("ref")
+@ref_argument
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
     """Carry refused content through validation and tests once more. REF is a pack, or the name of what was dropped.
 
     \b
-    Exit status: 0 it is being tried, 1 there is nothing to try again.
+    Examples:
+      packd retry core
+      packd retry 'My Pack'
+
+    Exit status: 0 it is being tried, 1 there is nothing to try again, 3 no daemon answers.
     """
     answer = client.post(f"/packs/{part(ref)}/retry")
     if as_json:

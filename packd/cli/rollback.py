@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.completing import complete_revisions
+from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import say, say_json
 from packd.cli.text import clean
 from packd.client import part
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command("rollback")
-@click.argument("ref")
-@click.option("--to", type=click.IntRange(1), metavar="N", help="This revision (default: the one in use before).")
+@ref_argument
+@click.option(
+    "--to",
+    type=click.IntRange(1),
+    metavar="N",
+    shell_complete=complete_revisions,
+    help="This revision (default: the one in use before).",
+)
 @click.option("--force", is_flag=True, help="Even if packs in use that need the newer version are broken by it.")
 @as_json
 @asks_daemon
@@ -32,7 +39,6 @@ def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool
       packd rollback core
       packd rollback core --to 6
 
-    \b
     Exit status: 0 done, 1 there is nothing to go back to or it would break another pack, 3 no daemon answers.
     """
     answer = client.post(f"/packs/{part(ref)}/rollback", {"to": to, "force": force})

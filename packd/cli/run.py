@@ -51,6 +51,9 @@ def command(
       packd run /srv/packs --state-dir /var/lib/packd
       packd run packs --listen 127.0.0.1:8420
       packd run packs --once       as a check in CI
+
+    Exit status: 0 it was stopped (with --once: every pack is active), 1 another daemon uses the state directory (with
+    --once: a pack is not active), 2 the configuration or a folder can't be used.
     """
     from packd.config import load
     from packd.reloading import Source

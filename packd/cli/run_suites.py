@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from packd.cli.completing import complete_refs
 from packd.cli.live import Progress, progress
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for
 from packd.cli.options import as_json as as_json_option
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("test")
-@click.argument("target", metavar="PATH|REF")
+@click.argument("target", metavar="PATH|REF", shell_complete=complete_refs)
 @click.option("--runner", metavar="NAME", help="Only this suite.")
 @click.option("--rebuild", is_flag=True, help="Install the packages that it asks for anew.")
 @click.option("--verbose", "-v", is_flag=True, help="Every case, not only those that failed.")
@@ -54,7 +55,6 @@ def command(
       packd test hello.tar.gz --verbose
       packd test hello --runner shell
 
-    \b
     Exit status: 0 the tests are good enough, 1 they are not, 2 there is nothing to test, 3 no daemon answers.
     """
     if _is_path(target):

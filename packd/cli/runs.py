@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from packd.cli.completing import complete_refs
 from packd.cli.moments import moment
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.screen import Cell, cell, note, say, say_json, table, word
@@ -21,7 +22,7 @@ _TRIGGERS: Final = ("install", "update", "manual", "validation")
 
 
 @click.command("tests")
-@click.argument("ref", required=False)
+@click.argument("ref", required=False, shell_complete=complete_refs)
 @click.option("--run", "run_id", metavar="ID", help="One run with its report; `latest` is the newest.")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only these; repeatable.")
 @click.option("--trigger", "triggers", multiple=True, type=click.Choice(_TRIGGERS), help="Only runs for this reason.")
@@ -49,7 +50,6 @@ def command(
       packd tests core --run latest
       packd tests --status failed --since 2d
 
-    \b
     Exit status: 0 fine, 1 there is no such pack or run, 3 no daemon answers.
     """
     if run_id is not None:
@@ -72,7 +72,12 @@ def command(
 
 def _print(runs: list[dict[str, Any]], *, of_all: bool) -> None:
     header = ["RUN", *(["PACK"] if of_all else []), "REVISION", "RESULT", "TESTS", "TOOK", "WHEN", "WHY", "BY", ""]
-    table(header, [_row(run, of_all=of_all) for run in runs])
+    table(
+        header,
+        [_row(run, of_all=of_all) for run in runs],
+        spare=("BY", "WHY", "TOOK", "REVISION", "WHEN", "TESTS"),
+        whole=("RUN",),
+    )
 
 
 def _one(client: Client, ref: str, run_id: str, *, as_json: bool) -> None:

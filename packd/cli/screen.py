@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from packd.cli.text import fit, one_line, width
+from packd.cli.text import fit, folded, one_line, width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _GAP: Final = "  "
+_BLANKS_OR_NOT: Final = re.compile(r"\s+|\S+")
 _NARROWEST: Final = 6  # columns that a shrunk column keeps
+_READABLE: Final = 20  # columns in which long text still says something
 
 _COLOURS: Final = {
     "active": "green",
@@ -77,6 +80,44 @@ def say(*pieces: Cell | str) -> None:
     click.echo("".join(piece if isinstance(piece, str) else piece.shown() for piece in pieces))
 
 
+def flow(*pieces: Cell | str, hanging: str = "") -> None:
+    """One line of pieces; where a terminal is narrower it is broken between words, and goes on behind `hanging`."""
+    cells = [Cell(text=piece) if isinstance(piece, str) else piece for piece in pieces]
+    columns = terminal_columns()
+    if columns is None or width("".join(one.text for one in cells)) <= columns:
+        say(*cells)
+        return
+    line, used = "", 0
+    for word, room in _words(cells):
+        if used + room > columns and used > len(hanging):
+            click.echo(line.rstrip())
+            line, used, word, room = hanging, len(hanging), word.lstrip(), room - (len(word) - len(word.lstrip()))  # noqa: PLW2901
+        line, used = line + word, used + room
+    click.echo(line.rstrip())
+
+
+def _words(cells: Sequence[Cell]) -> Iterator[tuple[str, int]]:
+    """(text in its style, columns) of each word with the blanks before it; a word may run over several cells."""
+    word, room, ended = "", 0, False
+    for one in cells:
+        for part in _BLANKS_OR_NOT.findall(one.text):
+            blank = part.isspace()
+            if blank and ended:
+                yield word, room
+                word, room = "", 0
+            ended = not blank
+            word, room = word + (part if blank else one.shown(part)), room + width(part)
+    if word:
+        yield word, room
+
+
+def paragraph(text: str, *, indent: str = "", hanging: str | None = None, err: bool = False, **style: Any) -> None:
+    """Text that is broken between words where a terminal is narrower; `hanging` begins the lines after the first."""
+    columns = terminal_columns(sys.stderr if err else sys.stdout)
+    for line in folded(text, columns, indent=indent, hanging=indent if hanging is None else hanging):
+        click.secho(line, err=err, **style)
+
+
 def note(text: str) -> None:
     """Something beside the data: on stderr."""
     click.secho(text, err=True, dim=True)
@@ -93,11 +134,28 @@ def say_json_line(value: Any) -> None:
     sys.stdout.flush()
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], *, columns: int | None = None) -> None:
-    """Rows under a header. On a terminal the widest columns give way until a row is one line."""
-    titled = [[Cell(text=title, faint=True) for title in header], *rows]
-    widths = [max(width(row[n].text) for row in titled) for n in range(len(header))]
-    widths = _shrunk(widths, columns or terminal_columns())
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    columns: int | None = None,
+    spare: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Rows under a header, if there is one.
+
+    On a terminal that is too narrow the columns in `spare` are left out, one after the other, and then the widest give
+    way until a row is one line; those in `whole` are of no use when anything of them is missing.
+    """
+    columns = columns or terminal_columns()
+    titled = [*([[Cell(text=title, faint=True) for title in header]] if header else []), *rows]
+    if not titled:
+        return
+    for title in spare:
+        if columns is not None and _comfortable(titled, whole) > columns:
+            place = [cell.text for cell in titled[0]].index(title)
+            titled = [[*row[:place], *row[place + 1 :]] for row in titled]
+    widths = _shrunk(_widths(titled), columns, whole=[cell.text in whole for cell in titled[0]])
     for row in titled:
         filled = _without_empty_end(row)
         shown = [_padded(one, room) for one, room in zip(filled[:-1], widths, strict=False)]
@@ -108,7 +166,9 @@ def facts(pairs: Sequence[tuple[str, Sequence[Cell | str]]]) -> None:
     """Names on the left, what they are on the right."""
     room = max((width(name) for name, _ in pairs), default=0)
     for name, pieces in pairs:
-        say(cell(name, faint=True), " " * (room - width(name)), _GAP, *pieces)
+        margin = " " * (room - width(name)) + _GAP
+        hanging = " " * (room + len(_GAP))
+        flow(cell(name, faint=True), margin, *pieces, hanging=hanging if room < _READABLE else _GAP)
 
 
 def heading(text: str) -> None:
@@ -116,9 +176,9 @@ def heading(text: str) -> None:
     click.secho(text, bold=True)
 
 
-def terminal_columns() -> int | None:
+def terminal_columns(stream: TextIO | None = None) -> int | None:
     """None where nobody looks: in a pipe nothing is cut off."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
 
 
 def wants_colour() -> bool:
@@ -139,13 +199,26 @@ def _without_empty_end(row: Sequence[Cell]) -> Sequence[Cell]:
     return row[:filled]
 
 
-def _shrunk(widths: list[int], columns: int | None) -> list[int]:
+def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
+    return [max(width(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _comfortable(rows: Sequence[Sequence[Cell]], whole: Sequence[str]) -> int:
+    """Columns that the rows need so that one can still read them: what is long may be cut off."""
+    titled = zip(_widths(rows), rows[0], strict=True)
+    needed = [room if title.text in whole else min(room, _READABLE) for room, title in titled]
+    return sum(needed) + len(_GAP) * (len(needed) - 1)
+
+
+def _shrunk(widths: list[int], columns: int | None, *, whole: Sequence[bool]) -> list[int]:
     """Take from the widest until the whole fits, or nothing more can be taken."""
     if columns is None:
         return widths
     room = columns - len(_GAP) * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
-        widest = widths.index(max(widths))
+    while sum(widths) > room:
+        most, widest = max((0 if kept else one, n) for n, (one, kept) in enumerate(zip(widths, whole, strict=True)))
+        if most <= _NARROWEST:
+            break
         widths[widest] -= 1
     return widths
 

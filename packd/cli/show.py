@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from packd.cli.list import remark, tests
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.runs import flaky_case
 from packd.cli.screen import Cell, cell, facts, heading, say, say_json, table, word
 from packd.cli.text import ago, clean, counted, one_line
@@ -22,11 +22,19 @@ _KNOWN = frozenset({"ref", "name", "label", "description", "version", "testing",
 
 
 @click.command("show")
-@click.argument("ref")
+@ref_argument
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
-    """A pack whole: what is in use, what is newest, its components, its problems and what its pack.yaml says."""
+    """A pack whole: what is in use, what is newest, its components, its problems and what its pack.yaml says.
+
+    \b
+    Examples:
+      packd show core
+      packd show core --json
+
+    Exit status: 0 fine, 1 there is no such pack, 3 no daemon answers.
+    """
     pack = client.get(f"/packs/{part(ref)}")["data"]
     if as_json:
         say_json(pack)
@@ -104,7 +112,7 @@ def _components(components: list[dict[str, Any]]) -> None:
         rows = [
             [cell(one["kind"]), cell(one["ref"]), cell(one["runner_type"]), cell(one["label"])] for one in components
         ]
-        table(("KIND", "REF", "RUNNER", "LABEL"), rows)
+        table(("KIND", "REF", "RUNNER", "LABEL"), rows, spare=("LABEL", "RUNNER"))
 
 
 def _fields(fields: dict[str, Any]) -> None:

@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import nullcontext, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from packd.cli.events import print_event
+from packd.cli.live import full_screen
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, facts, heading, say, say_json, table, word
+from packd.cli.screen import Cell, cell, facts, flow, heading, say, say_json, say_json_line, table, word
 from packd.cli.text import plural, since
+from packd.domain.failures import Code, Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packd.client import Client
 
+_EVERY_S: Final = 2.0  # at least, when nothing happens
+_LATELY: Final = 8  # events below a status that is watched
 _KINDS = ("active", "testing", "waiting", "refused")
 
 
 @click.command("status")
+@click.option("--watch", "-w", is_flag=True, help="Show it again whenever something happens, until interrupted.")
 @as_json
 @asks_daemon
-def command(client: Client, as_json: bool) -> None:
+def command(client: Client, watch: bool, as_json: bool) -> None:
     """The daemon at a glance: what it watches, how the packs are, who is told.
 
+    With --watch and --json every line is one status.
+
     \b
-    Exit status: 0, or 3 when no daemon answers.
+    Examples:
+      packd status
+      packd status --watch
+
+    Exit status: 0 fine, 3 no daemon answers.
     """
+    if watch:
+        with suppress(KeyboardInterrupt):  # that is how one stops watching, so it is no failure
+            _watch_it(client, as_json=as_json)
+        return
     status = client.get("/status")["data"]
     if as_json:
         say_json(status)
-        return
-    say(cell(f"packd {status['version']}", bold=True), f" · pid {status['pid']} · up {since(status['started_at'])}")
+    else:
+        print_status(status)
+
+
+def print_status(status: dict[str, Any]) -> None:
+    """For people."""
+    flow(cell(f"packd {status['version']}", bold=True), f" · pid {status['pid']} · up {since(status['started_at'])}")
     facts(
         [
-            ("packs", _packs(status["packs"])),
-            ("watching", _watch(status)),
+            ("packs", counted(status["packs"])),
+            ("watching", watched(status)),
             ("work", _work(status["queue"])),
             ("tests run", [cell(f"isolation {status['isolation']}")]),
             ("state", [cell(status["state_dir"])]),
@@ -41,10 +67,48 @@ def command(client: Client, as_json: bool) -> None:
     )
     if status["endpoints"]:
         heading("Webhooks")
-        table(("NAME", "STATE", "PENDING", "DELIVERED", "LAST ERROR"), [_endpoint(one) for one in status["endpoints"]])
+        table(
+            ("NAME", "STATE", "PENDING", "DELIVERED", "LAST ERROR"),
+            [_endpoint(one) for one in status["endpoints"]],
+            spare=("DELIVERED", "LAST ERROR"),
+        )
 
 
-def _packs(counts: dict[str, int]) -> list[Cell | str]:
+def _watch_it(client: Client, *, as_json: bool) -> None:
+    """Again on every event, and every two seconds, as what is settling makes none."""
+    cursor = int(client.get("/events", limit=1)["cursor"]["newest"])
+    with full_screen() if not as_json else nullcontext(_no_frame) as frame:
+        while True:
+            try:
+                status = client.get("/status")["data"]
+                lately = client.get("/events", after=max(0, cursor - _LATELY), limit=_LATELY)["items"]
+                if as_json:
+                    say_json_line(status)
+                else:
+                    frame(partial(_frame, status, lately))
+                waited = client.get("/events", after=cursor, wait=_EVERY_S, limit=100)
+                cursor = int(waited["cursor"]["newest"])
+            except Failure as failure:
+                if failure.code not in (Code.UNREACHABLE, Code.UNAVAILABLE):
+                    raise
+                frame(lambda: say(cell("the daemon went away; waiting for it to come back", colour="yellow")))
+                time.sleep(_EVERY_S)
+
+
+def _frame(status: dict[str, Any], lately: list[dict[str, Any]]) -> None:
+    print_status(status)
+    if lately:
+        heading("Lately")
+        for event in lately:
+            print_event(event)
+
+
+def _no_frame(_show: Callable[[], None]) -> None:
+    """In JSON nothing is shown but what there is."""
+
+
+def counted(counts: dict[str, int]) -> list[Cell | str]:
+    """`3 active · 1 refused`."""
     pieces: list[Cell | str] = []
     for kind in _KINDS:
         if counts.get(kind):
@@ -52,7 +116,8 @@ def _packs(counts: dict[str, int]) -> list[Cell | str]:
     return pieces or [cell("none yet: drop one into the folder, or try `packd new hello`")]
 
 
-def _watch(status: dict[str, Any]) -> list[Cell | str]:
+def watched(status: dict[str, Any]) -> list[Cell | str]:
+    """The folder, and what is wrong with watching it."""
     watch = status["watch"]
     place: list[Cell | str] = [cell(status["packs_dir"]), f" ({plural(watch['folders'], 'folder')})"]
     if watch["state"] == "watching":

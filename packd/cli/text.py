@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 import unicodedata
 from typing import Final
@@ -15,6 +16,7 @@ _UNSAFE: Final = {
     for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
     if code not in (0x09, 0x0A)
 }
+_LEAST_ROOM: Final = 20  # for words beside an indent
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
@@ -54,6 +56,21 @@ def fit(text: str, columns: int) -> str:
             break
         taken += character
     return taken + "…" if columns > 0 else ""
+
+
+def folded(text: str, columns: int | None, *, indent: str = "", hanging: str = "") -> list[str]:
+    """Lines of at most so many columns, broken between words; None: one line, however long."""
+    if columns is None or width(indent + text) <= columns:
+        return [indent + text]
+    room = max(columns, len(hanging) + _LEAST_ROOM)
+    return textwrap.wrap(
+        text,
+        room,
+        initial_indent=indent,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [indent]
 
 
 def ago(moment: str | None, now_s: float | None = None) -> str:

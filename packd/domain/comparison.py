@@ -2,7 +2,8 @@
 
 A case is known by its suite and its name. Where a suite has several of one name the worst outcome stands for them.
 A case that is missing from a suite that broke off (ran out of time, crashed) was not removed: it did not get its turn,
-and that is no better than failing.
+and that is no better than failing. A suite stands for itself, as one more case, where it has none or where its cases do
+not tell what is wrong with it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Outcome = Literal["passed", "skipped", "failed", "error", "not_run"]
 CaseKey = tuple[str, str]  # (suite, case)
 
+ITSELF: Final = "(the suite itself)"
 NOT_RUN: Final = "not_run"  # its suite broke off before its turn
 _BAD: Final = ("failed", "error", NOT_RUN)
 _WORST_LAST: Final = ("skipped", "passed", "failed", "error")
@@ -93,7 +95,8 @@ class Flaky:
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     """Two reports in their JSON form, the older one first. Cases keep the order in which the newer report has them."""
-    then, now = _cases(before), _cases(after)
+    for_themselves = _for_themselves(before) | _for_themselves(after)
+    then, now = _cases(before, for_themselves), _cases(after, for_themselves)
     broken_then, broken_now = _broken_off(before), _broken_off(after)
     found: dict[str, list[Change]] = {kind: [] for kind in KINDS}
     unchanged = 0
@@ -115,24 +118,45 @@ def flaky(reports: Iterable[Mapping[str, Any]]) -> tuple[Flaky, ...]:
     """
     passed: Counter[CaseKey] = Counter()
     failed: Counter[CaseKey] = Counter()
-    for report in reports:
-        if report.get("reason") == "cancelled":
-            continue
-        for key, case in _cases(report).items():
+    finished = [report for report in reports if report.get("reason") != "cancelled"]
+    for_themselves = frozenset[str]().union(*map(_for_themselves, finished))
+    for report in finished:
+        for key, case in _cases(report, for_themselves).items():
             passed[key] += case["status"] == "passed"
             failed[key] += case["status"] in _BAD
     both = sorted(key for key in passed.keys() & failed.keys() if passed[key] and failed[key])
     return tuple(Flaky(suite=key[0], name=key[1], passed=passed[key], failed=failed[key]) for key in both)
 
 
-def _cases(report: Mapping[str, Any]) -> dict[CaseKey, Mapping[str, Any]]:
+def _cases(report: Mapping[str, Any], for_themselves: frozenset[str]) -> dict[CaseKey, Mapping[str, Any]]:
     cases: dict[CaseKey, Mapping[str, Any]] = {}
     for suite in report["test_suites"]:
-        for case in suite["test_cases"]:
+        itself = [_itself(suite)] if suite["name"] in for_themselves else []
+        for case in [*itself, *suite["test_cases"]]:
             key = (suite["name"], case["name"])
             if key not in cases or _badness(case) > _badness(cases[key]):
                 cases[key] = case
     return cases
+
+
+def _for_themselves(report: Mapping[str, Any]) -> frozenset[str]:
+    """The suites that have no cases, or are in a trouble of which no case tells."""
+    return frozenset(suite["name"] for suite in report["test_suites"] if not suite["test_cases"] or _untold(suite))
+
+
+def _itself(suite: Mapping[str, Any]) -> Mapping[str, Any]:
+    status = "error" if _untold(suite) else "skipped" if suite["status"] == "skipped" else "passed"
+    return {
+        "name": ITSELF,
+        "status": status,
+        "duration_ms": suite["duration_ms"],
+        "error_message": suite.get("detail") or suite.get("reason"),
+    }
+
+
+def _untold(suite: Mapping[str, Any]) -> bool:
+    told = any(case["status"] in _BAD for case in suite["test_cases"])
+    return suite["status"] not in ("passed", "skipped") and not told
 
 
 def _badness(case: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""The benchmarks' command: `python tests/benchmarks/run.py [a b c d g] [--json FILE] [--quick]`. See README.md."""
+"""The benchmarks' command: `python tests/benchmarks/run.py [a b c d e f g h] [--json FILE] [--quick]`. See README.md."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parent.parent / "e2e"))  # how a daemon is started, how one listens to it
 
 import answers
+import commands
 import drop
 import idle
 import start
@@ -28,6 +29,7 @@ _BENCHES: dict[str, Callable[..., list[Figure]]] = {
     "c": throughput.measure,
     "d": idle.measure,
     "g": answers.measure,
+    "f": commands.measure,
 }
 
 
@@ -50,7 +52,8 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("benches", nargs="*", metavar="a b c d g", help="which; without, all")
+    parser.add_argument("benches", nargs="*", metavar="LETTER", help="which; without, all")
+    parser.add_argument("benches", nargs="*", metavar="LETTER", help="which; without, all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single value there as well")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no 10,000 packs: does it work at all")
     parser.add_argument("--folder", type=Path, help="measure on the file system of this folder (default: $TMPDIR)")

@@ -292,9 +292,9 @@ def test_run_takes_its_flags(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> N
 # --- help ----------------------------------------------------------------------------------------------------------
 
 
-def test_packd_alone_is_an_overview(packd: Packd) -> None:
+def test_help_lists_every_command(packd: Packd) -> None:
     """Every command with its line, by what one wants to do; exit 0."""
-    result = packd()
+    result = packd("--help")
     assert result.exit_code == 0
     for piece in ("Begin:", "Look:", "Change:", "run ", "rollback ", "packd new hello", "Exit status:"):
         assert piece in result.stdout, piece

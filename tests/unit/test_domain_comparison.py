@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from packd.domain.comparison import KINDS, compare, flaky
+from packd.domain.comparison import ITSELF, KINDS, compare, flaky
 
 
 def report(*cases: tuple[str, str] | tuple[str, str, float], **suite: Any) -> dict[str, Any]:
@@ -15,10 +15,9 @@ def report(*cases: tuple[str, str] | tuple[str, str, float], **suite: Any) -> di
         {"name": case[0], "status": case[1], "duration_ms": case[2] if len(case) == 3 else 1.0, "error_message": "why"}
         for case in cases
     ]
-    return {
-        "reason": None,
-        "test_suites": [{"name": "s", "status": "passed", "reason": None, "test_cases": made} | suite],
-    }
+    bad = any(case[1] in ("failed", "error") for case in cases)
+    usual = {"name": "s", "status": "failed" if bad else "passed", "reason": None, "duration_ms": 5.0}
+    return {"reason": None, "test_suites": [usual | {"test_cases": made} | suite]}
 
 
 def kinds_of(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[str]]:
@@ -74,9 +73,28 @@ def test_a_suite_that_broke_off_removed_nothing() -> None:
     """What had no turn in a suite that timed out fails with it, and is fixed when it passes again."""
     whole = report(("a", "passed"), ("b", "passed"), ("c", "failed"))
     broken = report(("a", "passed"), status="timed_out", reason="timeout")
-    assert kinds_of(whole, broken) == {"newly_failing": ["b"], "still_failing": ["c"]}
-    assert kinds_of(broken, whole) == {"still_failing": ["c"], "fixed": ["b"]}
-    assert compare(whole, broken).newly_failing[0].after == "not_run"
+    assert kinds_of(whole, broken) == {"newly_failing": [ITSELF, "b"], "still_failing": ["c"]}
+    assert kinds_of(broken, whole) == {"still_failing": ["c"], "fixed": [ITSELF, "b"]}
+    assert compare(whole, broken).newly_failing[1].after == "not_run"
+
+
+def test_a_suite_without_cases_stands_for_itself() -> None:
+    """A script that only counts, and then leaves with 1, has become worse; its time is compared, too."""
+    good = report(duration_ms=100.0)
+    bad = report(status="failed", reason="crash", detail="it ended with exit status 1")
+    assert kinds_of(good, bad) == {"newly_failing": [ITSELF]}
+    assert compare(good, bad).newly_failing[0].message == "it ended with exit status 1"
+    assert kinds_of(bad, good) == {"fixed": [ITSELF]}
+    assert kinds_of(good, report(duration_ms=300.0)) == {"slower": [ITSELF]}
+    assert compare(good, good).unchanged == 1
+    assert [one.name for one in flaky([good, bad])] == [ITSELF]
+
+
+def test_a_suite_whose_cases_tell_says_nothing_itself() -> None:
+    """One failing case is one change, not two."""
+    assert kinds_of(report(("a", "passed")), report(("a", "failed"))) == {"newly_failing": ["a"]}
+    crashed = report(("a", "passed"), status="error", reason="crash")
+    assert kinds_of(report(("a", "passed")), crashed) == {"newly_failing": [ITSELF]}
 
 
 def test_the_worst_of_one_name_stands_for_all() -> None:
@@ -91,9 +109,9 @@ def test_the_worst_of_one_name_stands_for_all() -> None:
     [
         (report(("a", "passed")), report(("a", "failed")), True),
         (report(("a", "failed")), report(("a", "failed")), False),
-        (report(), report(("a", "failed")), True),
-        (report(), report(("a", "passed")), False),
-        (report(("a", "passed")), report(), False),
+        (report(("b", "passed")), report(("b", "passed"), ("a", "failed")), True),
+        (report(("b", "passed")), report(("b", "passed"), ("a", "passed")), False),
+        (report(("a", "passed"), ("b", "passed")), report(("b", "passed")), False),
     ],
 )
 def test_worse_means_that_something_fails_which_did_not(

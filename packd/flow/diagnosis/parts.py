@@ -43,7 +43,7 @@ def database(path: Path, *, newest_schema: str) -> Answer:
     if found:
         return wrong(about, f"{path} is damaged: {found[0]}", _RESTORE)
     if schema == newest_schema:
-        return ok(about, f"{path}: schema {schema}, {path.stat().st_size / 1_048_576:.1f} MiB")
+        return ok(about, f"{path}: schema {schema}, {path.stat().st_size / 1024:.0f} KiB")
     return _other_schema(about, path, schema, newest_schema)
 
 
