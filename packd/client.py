@@ -49,10 +49,6 @@ class Client:
         """The whole answer to PATCH `path`."""
         return self._ask("PATCH", _target(path, {}), body)
 
-    def delete(self, path: str) -> dict[str, Any]:
-        """The whole answer to DELETE `path`; empty when there is nothing to say."""
-        return self._ask("DELETE", _target(path, {}))
-
     def post_live(
         self, path: str, body: dict[str, Any], *, on_case: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:

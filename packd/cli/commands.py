@@ -35,5 +35,6 @@ COMMANDS: Final[dict[str, Entry]] = {
     "status": Entry("status", "Look", "The daemon at a glance."),
     "test": Entry("run_suites", "Begin", "Run a pack's own tests now."),
     "tests": Entry("runs", "Look", "The runs of packs' tests."),
+    "webhook": Entry("webhook", "Set up", "Who is told of events by HTTP, and what they were told."),
     "why": Entry("why", "Look", "In words, why a pack is or isn't active."),
 }

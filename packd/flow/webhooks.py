@@ -14,7 +14,6 @@ from packd.domain.addresses import refusal
 from packd.domain.breaker import WELL, rested
 from packd.domain.event_data import WebhookEndpointDisabled, WebhookEndpointEnabled, WebhookTest
 from packd.domain.failures import Code, Failure
-from packd.domain.moments import rfc3339
 from packd.flow.endpoints import ROTATION_S
 from packd.notify import signature
 from packd.notify.tls import BadCertificate, Tls, context
@@ -161,19 +160,19 @@ class Webhooks:
         self._dispatcher.wake()
         return delivery
 
-    def recover(self, name: str, *, since_s: float) -> int:
-        """Everything since then (Unix seconds) that has not arrived leaves again; returns how many that are."""
+    def recover(self, name: str, *, since: str) -> int:
+        """Everything since that moment (as it is stored: RFC 3339 in UTC) that has not arrived leaves again; returns how many that are."""
         with self._registry.write() as tx:
             _there(tx.connection, name)
-            count = redelivery.send_undelivered(tx.connection, name, since=rfc3339(since_s))
+            count = redelivery.send_undelivered(tx.connection, name, since=since)
         self._dispatcher.wake()
         return count
 
-    def replay(self, name: str, *, since_s: float) -> int:
-        """Everything since then that it asks for, delivered or not, and also from before it was there."""
+    def replay(self, name: str, *, since: str) -> int:
+        """Everything since that moment that it asks for, delivered or not, and also from before it was there."""
         with self._registry.write() as tx:
             _there(tx.connection, name)
-            count = tx.tell_again(name, since=rfc3339(since_s))
+            count = tx.tell_again(name, since=since)
         self._dispatcher.wake()
         return count
 

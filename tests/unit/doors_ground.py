@@ -188,7 +188,6 @@ class Ground:
     asked: Asked
     postman: Postman
     dispatcher: Dispatcher
-    webhooks: Webhooks
     ready: threading.Event
     server: Server
     socket: Path
@@ -357,7 +356,7 @@ def made_ground() -> Iterator[Ground]:
     server = Server(create_app(context), folder / "packd.sock", grace_s=1.0)
     server.start()
     try:
-        yield Ground(folder, registry, feed, asked, postman, dispatcher, webhooks, ready, server, folder / "packd.sock")
+        yield Ground(folder, registry, feed, asked, postman, dispatcher, ready, server, folder / "packd.sock")
     finally:
         server.stop()
         dispatcher.stop(5.0)
