@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from packd import __version__
-from packd.api import event_types, events, health, history, jobs, packs, problems, registration, runs, webhooks
+from packd.api import event_types, events, health, history, jobs, metrics, packs, problems, registration, runs, webhooks
 from packd.api.audit import Audit
 from packd.api.context import Context
 
@@ -26,4 +26,5 @@ def create_app(context: Context) -> FastAPI:
         versioned.include_router(room.router)
     app.include_router(versioned)
     app.include_router(health.root_router)
+    app.include_router(metrics.root_router)
     return app

@@ -34,6 +34,7 @@ from packd.flow.dispatch import Dispatcher
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
 from packd.flow.jobs import Jobs
+from packd.flow.metrics import Metrics
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
 from packd.flow.webhooks import Webhooks
@@ -299,6 +300,7 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
             dispatcher=Dispatcher(registry=registry, courier=Postman(), clock=Clock()),
             clock=Clock(),
         ),
+        "metrics": Metrics(registry=registry, clock=Clock()).exposition,
         "tail": Tail(feed),
         "is_ready": lambda: True,
         "packs_dir": Path("/srv/packs"),

@@ -14,7 +14,7 @@ from packd.domain.deliveries import Outcome, Rules
 from packd.flow.announce import announce
 from packd.flow.dispatch import Dispatcher
 from packd.flow.endpoints import ROTATION_S, follow_configuration
-from packd.flow.webhooks import Webhooks, warnings
+from packd.flow.webhooks import Webhooks
 from packd.registry import outbox, queries
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
@@ -214,8 +214,7 @@ def test_five_days_of_nothing_but_failure_disable_an_endpoint(bench: Bench, caps
     (told,) = [one for one in bench.events() if one["type"] == "webhook.endpoint_disabled"]
     assert "nothing but failure" in told["data"]["last_error"]
     assert "webhook.endpoint_disabled" in capsys.readouterr().out
-    with bench.ground.registry.read() as connection:
-        assert "'ops' is disabled: nothing but failure" in warnings(connection)[0]
+    assert "'ops' is disabled: nothing but failure" in bench.webhooks.warnings()[0]
     bench.say("later")
     assert not [one for one in bench.postman.carried if one[0].endpoint == "ops"]
     assert len([one for one in bench.deliveries() if one.state == "pending"]) == 7
