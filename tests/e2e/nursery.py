@@ -23,7 +23,11 @@ def daemon(log: str, arguments: list[str]) -> None:
     os.dup2(descriptor, 2)
     os.setsid()
     sys.argv = ["packd", *arguments]
-    os._exit(int(main() or 0))
+    try:
+        main()
+    except SystemExit as ended:
+        os._exit(ended.code if isinstance(ended.code, int) else 1)
+    os._exit(0)
 
 
 def tend(log: str, arguments: list[str]) -> None:
