@@ -20,6 +20,7 @@ from packd.flow.announce import announce
 from packd.flow.availability import Availability
 from packd.flow.carrying import Carrying
 from packd.flow.clock import Clock
+from packd.flow.clock_sync import ClockWatch
 from packd.flow.commands import Commands
 from packd.flow.configuration import Configuration
 from packd.flow.courier import NetworkCourier
@@ -32,6 +33,7 @@ from packd.flow.intake import Intake
 from packd.flow.jobs import Jobs
 from packd.flow.links import Links
 from packd.flow.markers import Markers
+from packd.flow.metrics import Metrics
 from packd.flow.once import Once
 from packd.flow.packs_folder import PacksFolder
 from packd.flow.pipeline import Pipeline
@@ -104,6 +106,8 @@ class Parts:
     courier: NetworkCourier
     dispatcher: Dispatcher
     webhooks: Webhooks
+    metrics: Metrics
+    clock_watch: ClockWatch
     feed: Feed
     commands: Commands
     registrar: Registrar
@@ -128,10 +132,12 @@ def build(settings: Settings) -> Parts:
 
     Raises SchemaMismatch when the database is newer than this packd.
     """
-    clock, stopwatch = Clock(), Stopwatch()
+    clock = Clock()
     ignore = Ignore(settings.watch.ignore)
     folder = PacksFolder(path=settings.packs_dir, ignore=ignore, limits=tree_limits(settings))
     database, registry = _registry(settings, clock)
+    metrics = Metrics(registry=registry, clock=clock)
+    stopwatch = Stopwatch(metrics.staged)
     store = Store(settings.state_dir / "store", folder.limits)
     interpreters = Interpreters(python_path(settings.tests.python))
     environments = Environments(settings.state_dir / "environments")
@@ -197,13 +203,21 @@ def build(settings: Settings) -> Parts:
     )
     keeper.scan_with(reconciler.request)
     courier = NetworkCourier(Sender(user_agent=f"packd/{__version__}"))
-    dispatcher = Dispatcher(registry=registry, courier=courier, clock=clock, rules=delivery_rules(settings))
+    clock_watch = ClockWatch()
+    dispatcher = Dispatcher(
+        registry=registry,
+        courier=courier,
+        clock=clock,
+        rules=delivery_rules(settings),
+        on_attempt=metrics.attempted,
+    )
     with registry.read() as connection:
         feed = Feed(queries.last_seq(connection))
     # The order of telling: what is on disk first, then the log, then everybody else.
     for listener in (
         projections.committed,
         announce,
+        metrics.committed,
         restorer.committed,
         dispatcher.committed,
         feed.committed,
@@ -235,6 +249,7 @@ def build(settings: Settings) -> Parts:
         health=health,
         configuration=configuration,
     )
+    metrics.ask_status(status.view)
     commands = Commands(
         registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, status=status, clock=clock
     )
@@ -270,7 +285,9 @@ def build(settings: Settings) -> Parts:
         schedule=Schedule(),
         courier=courier,
         dispatcher=dispatcher,
-        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock),
+        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock, clock_watch=clock_watch),
+        metrics=metrics,
+        clock_watch=clock_watch,
         feed=feed,
         commands=commands,
         registrar=registrar,

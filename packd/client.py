@@ -52,7 +52,7 @@ class Client:
         return self._ask("PATCH", _target(path, {}), body)
 
     def delete(self, path: str) -> dict[str, Any]:
-        """The whole answer to DELETE `path`; empty when there is nothing to say."""
+        """The whole answer to DELETE `path`; empty when there is nothing to say. Waits as long as it takes."""
         return self._ask("DELETE", _target(path, {}))
 
     def post_live(

@@ -48,6 +48,7 @@ _STEP_S: Final = 10.0  # a step that only writes something down
 _TELLING_S: Final = 30.0  # `--once` waits so long for endpoints to be told
 _SWEEP_EVERY_S: Final = 3600.0
 _SECOND_CHANCES_EVERY_S: Final = 30.0
+_CLOCK_EVERY_S: Final = 600.0
 _DAY_S: Final = 86_400.0
 
 
@@ -83,6 +84,8 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     parts.schedule.every(parts.settings.watch.reconcile_every_s, parts.reconciler.request, name="reconcile")
     parts.schedule.every(_SWEEP_EVERY_S, parts.restorer.sweep, name="sweep")
     parts.schedule.every(_SWEEP_EVERY_S, partial(_sweep_environments, parts), name="sweep-environments")
+    parts.clock_watch.ask()
+    parts.schedule.every(_CLOCK_EVERY_S, parts.clock_watch.ask, name="clock")
     parts.schedule.every(_SECOND_CHANCES_EVERY_S, parts.second_chances.request, name="second-chances")
     parts.schedule.start()
     parts.health.include(server.pulse, parts.schedule.pulse)
@@ -176,6 +179,7 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
         webhooks=parts.webhooks,
         once=parts.once,
         tokens=parts.tokens,
+        metrics=parts.metrics.exposition,
         tail=Tail(parts.feed),
         is_ready=ready.is_set,
         packs_dir=parts.settings.packs_dir,

@@ -15,6 +15,7 @@ from packd.api import (
     indexes,
     installation,
     jobs,
+    metrics,
     packs,
     problems,
     registration,
@@ -57,4 +58,5 @@ def create_app(context: Context) -> FastAPI:
         versioned.include_router(room.router)
     app.include_router(versioned)
     app.include_router(health.root_router)
+    app.include_router(metrics.root_router)
     return app

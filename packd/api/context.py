@@ -94,6 +94,7 @@ class Context:
     webhooks: Webhooks
     once: Once
     tokens: Tokens
+    metrics: Callable[[], bytes]  # in Prometheus' text format
     tail: Tail  # wakes those who wait for events
     is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched

@@ -9,11 +9,9 @@ from fastapi import APIRouter
 
 from packd.api.answer import Answer
 from packd.api.context import Context, InContext
-from packd.api.reading import Reading
 from packd.domain.failures import Code, Failure
 from packd.domain.health import Ailment, is_dying
 from packd.domain.health import is_ready as all_ready
-from packd.flow.webhooks import warnings
 
 router = APIRouter(tags=["health"])
 root_router = APIRouter(tags=["health"])
@@ -50,9 +48,7 @@ def is_ready(context: InContext) -> Answer:
         reasons.append(_COMPARING)
     if reasons:
         raise _refusal(reasons, ailments)
-    with Reading(context.registry) as reading:
-        said = warnings(reading.connection)
-    return Answer({"data": {"status": "ready", "warnings": said}})
+    return Answer({"data": {"status": "ready", "warnings": context.webhooks.warnings()}})
 
 
 @root_router.get("/healthz")

@@ -122,6 +122,4 @@ class Rotation(Request):
 class Since(Request):
     """From when on."""
 
-    since: str = Field(
-        max_length=40, description="`2h`, `7d`, or a moment in RFC 3339.", examples=["2026-01-31T09:00:00Z"]
-    )
+    since: str = Field(max_length=40, description="A moment in RFC 3339, or a date.", examples=["2026-01-31T09:00:00Z"])

@@ -15,7 +15,7 @@ from packd.api.reading import Reading
 from packd.api.webhook_requests import EndpointChange, NewEndpoint, Rotation, Since
 from packd.api.webhook_views import View, delivery_view, endpoint_view, endpoint_views, whole_delivery_view
 from packd.domain.failures import Code, Failure
-from packd.domain.moments import moment_s
+from packd.domain.moments import stored_form
 from packd.flow.webhooks import Kept
 from packd.registry import queries
 from packd.registry.rows import Delivery
@@ -100,13 +100,13 @@ def disable_endpoint(context: InContext, actor: Actor, name: str) -> Answer:
 @router.post("/endpoints/{name}/recover")
 def recover_endpoint(context: InContext, name: str, wish: Since) -> Answer:
     """Send everything since then that has not arrived."""
-    return _again(context.webhooks.recover(name, since_s=_since(wish)), name, "undelivered")
+    return _again(context.webhooks.recover(name, since=_since(wish)), name, "undelivered")
 
 
 @router.post("/endpoints/{name}/replay")
 def replay_endpoint(context: InContext, name: str, wish: Since) -> Answer:
     """Send everything since then, whether it arrived or not, in order; also from before the endpoint was there."""
-    return _again(context.webhooks.replay(name, since_s=_since(wish)), name, "all")
+    return _again(context.webhooks.replay(name, since=_since(wish)), name, "all")
 
 
 @router.get("/deliveries")
@@ -192,8 +192,8 @@ def _again(count: int, name: str, which: str) -> Answer:
     return Answer({"data": {"endpoint": name, "which": which, "deliveries": count}, "message": said}, status_code=202)
 
 
-def _since(wish: Since) -> float:
+def _since(wish: Since) -> str:
     try:
-        return moment_s(wish.since, time.time())
-    except ValueError as wrong:
-        raise Failure(Code.BAD_REQUEST, str(wrong)) from None
+        return stored_form(wish.since)
+    except (ValueError, OverflowError):
+        raise Failure(Code.BAD_REQUEST, "since must be a moment, as in 2026-01-31T09:00:00Z") from None

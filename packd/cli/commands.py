@@ -44,5 +44,6 @@ COMMANDS: Final[dict[str, Entry]] = {
     "test": Entry("run_suites", "Begin", "Run a pack's own tests now."),
     "tests": Entry("runs", "Look", "The runs of packs' tests."),
     "upgrade": Entry("upgrade", "Change", "Bring packs to the newest versions that fit together."),
+    "webhook": Entry("webhook", "Set up", "Who is told of events by HTTP, and what they were told."),
     "why": Entry("why", "Look", "In words, why a pack is or isn't active."),
 }

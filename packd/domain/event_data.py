@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -65,6 +66,11 @@ class PackData(EventData):
         return f"packs/{self.pack.ref}"
 
 
+def _place(*steps: object) -> str:
+    """A path of the daemon's API."""
+    return "/".join(("/api/v1/packs", *(quote(str(step), safe="") for step in steps)))
+
+
 class DropData(PackData):
     """Something was dropped, or has changed, and has settled."""
 
@@ -93,6 +99,11 @@ class PackValidationFailed(PackData):
 
     problems: Annotated[tuple[ProblemInfo, ...], first(PROBLEMS_LIMIT)] = Field(
         description="What was found, at most 20 of it.", examples=[[ProblemInfo.example()]], max_length=PROBLEMS_LIMIT
+    )
+    url: Path = Field(
+        default_factory=lambda said: _place(said["pack"].ref, "why"),
+        description="Where the daemon tells all of it; a path of its API.",
+        examples=["/api/v1/packs/slack/why"],
     )
 
 
@@ -128,6 +139,11 @@ class RunEndedData(RunData):
     duration_ms: Milliseconds = Field(description="How long the run took.", examples=[1234.5])
     tests: Counts = Field(description="How many cases there were and how they ended.", examples=[Counts.example()])
     pass_rate: Share = Field(description="passed / (total - skipped); 0 when none was executed.", examples=[1.0])
+    url: Path = Field(
+        default_factory=lambda said: _place(said["pack"].ref, "tests", said["run_id"]),
+        description="Where the daemon has the whole report; a path of its API.",
+        examples=["/api/v1/packs/slack/tests/run_01K9Z6T1M0VJ5R8Q4X2C7B3N6D"],
+    )
 
 
 class PackTestPassed(RunEndedData):

@@ -136,26 +136,33 @@ class Dispatcher:
             waiting_s = self._clock.monotonic() - self._moved_at if self._busy else 0.0
         return Pulse(part="dispatch", alive=self._thread.is_alive(), waiting_s=waiting_s)
 
+    def turn(self) -> None:
+        """Write down what came back and send what may leave: what the thread does whenever there is a reason to."""
+        with self._wake:
+            back, self._back = self._back, []
+            asked, sending = self._look, not self._stopping
+            self._look, self._busy, self._moved_at = False, True, self._clock.monotonic()
+        try:
+            goes_on = sending and self._send_following(back)
+            self._settle(back)
+            if sending and (asked or self._is_crowded or not goes_on):
+                self._send_ready()
+        finally:
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
+
     def _run(self) -> None:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._stopping or self._look or self._back, self._until_due())
                 if self._stopping and not self._in_flight and not self._back:
                     return
-                back, self._back = self._back, []
-                asked, sending = self._look, not self._stopping
-                self._look, self._busy, self._moved_at = False, True, self._clock.monotonic()
             try:
-                goes_on = sending and self._send_following(back)
-                self._settle(back)
-                if sending and (asked or self._is_crowded or not goes_on):
-                    self._send_ready()
+                self.turn()
             except Exception:
                 log.exception("dispatch.failed")  # the rows still say what is to be sent
                 self._next_due_s = self._clock.now() + 1.0
-            with self._wake:
-                self._busy = False
-                self._wake.notify_all()
 
     def _until_due(self) -> float | None:
         return None if self._next_due_s is None else max(0.0, self._next_due_s - self._clock.now())

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from packd.registry.rows import Revision
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class Stopwatch:
     """Milliseconds by revision and stage. Kept in memory: after a restart only what is left is measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[str, float], None] = lambda *_: None) -> None:
+        """`told` gets the name and the seconds of every stage that has ended; it must be quick and must not raise."""
+        self._told = told
         self._lock = threading.Lock()
         self._stages: dict[tuple[str, int], dict[str, float]] = {}
 
@@ -32,6 +34,7 @@ class Stopwatch:
         with self._lock:
             stages = self._stages.setdefault((ref, number), {})
             stages[stage] = round(stages.get(stage, 0.0) + ms, 2)
+        self._told(stage, ms / 1000)
 
     def take(self, ref: str, number: int) -> dict[str, float]:
         """The stages so far, e.g. {"snapshot_ms": 2.9, "test_ms": 4.1}; asked once, then forgotten."""

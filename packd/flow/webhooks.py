@@ -14,7 +14,6 @@ from packd.domain.addresses import refusal
 from packd.domain.breaker import WELL, rested
 from packd.domain.event_data import WebhookEndpointDisabled, WebhookEndpointEnabled, WebhookTest
 from packd.domain.failures import Code, Failure
-from packd.domain.moments import rfc3339
 from packd.flow.endpoints import ROTATION_S
 from packd.notify import signature
 from packd.notify.tls import BadCertificate, Tls, context
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from packd.flow.clock import Clock
+    from packd.flow.clock_sync import ClockWatch
     from packd.flow.dispatch import Dispatcher
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Delivery, Endpoint
@@ -51,12 +51,21 @@ class Webhooks:
         registry: Registry,
         dispatcher: Dispatcher,
         clock: Clock,
+        clock_watch: ClockWatch | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._registry = registry
         self._dispatcher = dispatcher
         self._clock = clock
         self._random = random
+        self._clock_watch = clock_watch
+
+    def warnings(self) -> list[str]:
+        """What an operator should know of endpoints, in sentences; empty when all is well."""
+        with self._registry.read() as connection:
+            endpoints = queries.all_endpoints(connection)
+        clock = self._clock_watch.warning if self._clock_watch is not None and endpoints else None
+        return [*_disabled(endpoints), *([clock] if clock else [])]
 
     # --- endpoints ---------------------------------------------------------------------------------------------------
 
@@ -161,19 +170,19 @@ class Webhooks:
         self._dispatcher.wake()
         return delivery
 
-    def recover(self, name: str, *, since_s: float) -> int:
-        """Everything since then (Unix seconds) that has not arrived leaves again; returns how many that are."""
+    def recover(self, name: str, *, since: str) -> int:
+        """Everything since that moment (as it is stored: RFC 3339 in UTC) that has not arrived leaves again; returns how many that are."""
         with self._registry.write() as tx:
             _there(tx.connection, name)
-            count = redelivery.send_undelivered(tx.connection, name, since=rfc3339(since_s))
+            count = redelivery.send_undelivered(tx.connection, name, since=since)
         self._dispatcher.wake()
         return count
 
-    def replay(self, name: str, *, since_s: float) -> int:
-        """Everything since then that it asks for, delivered or not, and also from before it was there."""
+    def replay(self, name: str, *, since: str) -> int:
+        """Everything since that moment that it asks for, delivered or not, and also from before it was there."""
         with self._registry.write() as tx:
             _there(tx.connection, name)
-            count = tx.tell_again(name, since=rfc3339(since_s))
+            count = tx.tell_again(name, since=since)
         self._dispatcher.wake()
         return count
 
@@ -193,12 +202,11 @@ def scheme_of(endpoint: Endpoint) -> signature.Scheme:
     return "v1a" if signature.public_key(endpoint.secret) else "v1"
 
 
-def warnings(connection: Connection) -> list[str]:
-    """What an operator should know of endpoints, in sentences; empty when all is well."""
+def _disabled(endpoints: list[Endpoint]) -> list[str]:
     return [
         f"the webhook endpoint '{one.name}' is disabled: {one.state_reason or 'nobody said why'}; "
         f"`packd webhook enable {one.name}` sends what is held"
-        for one in queries.all_endpoints(connection)
+        for one in endpoints
         if one.state == "disabled"
     ]
 

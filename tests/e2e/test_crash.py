@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from daemon import Daemon
 from packs import script, write_pack
-from receiver import SECRET, Receiver
+from receiver import Receiver
 
 CRASHING = Path(__file__).with_name("crashing.py")
 TRANSACTIONS = 14  # more than a start and two packs take
@@ -82,45 +81,6 @@ def test_a_crash_at_every_transaction(moment: str, number: int, daemon: Daemon, 
     assert (daemon.state / "active" / "good" / "pack.yaml").exists()
     assert not (daemon.state / "active" / "bad").exists()
     check(daemon, receiver)
-
-
-@pytest.mark.timeout(600)  # fifty starts, on a busy machine two seconds each
-def test_fifty_kills_at_random_moments_under_load(tmp_path: Path, receiver: Receiver) -> None:
-    """Packs keep changing, the daemon keeps being killed: in the end the last content of each is what is in use."""
-    daemon = Daemon(
-        tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}], log={"level": "warning"}
-    )
-    chance = random.Random(20_26)
-    versions = dict.fromkeys((f"p{number}" for number in range(5)), 0)
-    try:
-        for _ in range(50):
-            daemon.start()
-            for ref in chance.sample(sorted(versions), 2):
-                versions[ref] += 1
-                write_whole(daemon, ref, versions[ref])
-            time.sleep(chance.uniform(0, 0.25))  # the moment of the kill, not a wait for a result
-            daemon.kill()
-        daemon.start()
-        for ref, number in versions.items():
-            if number:
-                daemon.wait_active(ref, f"1.{number}.0")
-        with sqlite3.connect(daemon.state / "packd.db") as database:
-            wanted = database.execute("SELECT count(*) FROM deliveries").fetchone()[0]
-        database.close()
-        receiver.wait_until(lambda received: len({one.webhook_id for one in received}) >= wanted)
-        assert daemon.stop() == 0
-        check(daemon, receiver)
-    finally:
-        daemon.kill()
-
-
-def write_whole(daemon: Daemon, ref: str, number: int) -> None:
-    """New content by one exchange, as a deployment does it."""
-    fresh = write_pack(daemon.packs / f".{ref}-{number}", ref, f"1.{number}.0", test="sleep 0.05")
-    old = daemon.packs / ref
-    if old.exists():
-        old.rename(daemon.packs / f".{ref}-{number}-old")
-    fresh.rename(old)
 
 
 def test_a_killed_daemon_leaves_no_suite_running(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:

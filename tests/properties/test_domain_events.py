@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from packd.domain import events
 from packd.domain.clipping import clip, clip_to_end
 from packd.domain.moments import rfc3339
-from packd.notify.envelope import body
+from packd.notify.envelope import body, webhook_body
 
 # Long texts of what swells most in JSON, and anything at all, lone surrogates included.
 swelling = st.builds(
@@ -102,6 +102,7 @@ def test_an_event_is_told_whatever_a_pack_says_and_fits_into_20_kib(data, source
     assert len(sent) <= events.BODY_LIMIT
     assert json.loads(sent)["endpoint_seq"] == 2**53
     assert events.parse(sent).model_dump_json() == text
+    assert len(webhook_body(text, 2**31 - 1, "cloudevents")) <= events.BODY_LIMIT
 
 
 @settings(max_examples=300, deadline=None)

@@ -34,6 +34,7 @@ from packd.flow.dispatch import Dispatcher
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
 from packd.flow.jobs import Jobs
+from packd.flow.metrics import Metrics
 from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.runs import OnCase
@@ -190,7 +191,6 @@ class Ground:
     asked: Asked
     postman: Postman
     dispatcher: Dispatcher
-    webhooks: Webhooks
     ready: threading.Event
     server: Server
     socket: Path
@@ -305,6 +305,7 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
         ),
         "once": Once(registry=registry, clock=Clock()),
         "tokens": Tokens(registry=registry, clock=Clock()),
+        "metrics": Metrics(registry=registry, clock=Clock()).exposition,
         "tail": Tail(feed),
         "is_ready": lambda: True,
         "packs_dir": Path("/srv/packs"),
@@ -362,7 +363,7 @@ def made_ground() -> Iterator[Ground]:
     server = Server(create_app(context), folder / "packd.sock", grace_s=1.0)
     server.start()
     try:
-        yield Ground(folder, registry, feed, asked, postman, dispatcher, webhooks, ready, server, folder / "packd.sock")
+        yield Ground(folder, registry, feed, asked, postman, dispatcher, ready, server, folder / "packd.sock")
     finally:
         server.stop()
         dispatcher.stop(5.0)

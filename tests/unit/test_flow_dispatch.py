@@ -1,76 +1,303 @@
-"""Which delivery leaves when, with a courier that answers at once."""
+"""Emptying the outbox, turn by turn, with a clock and a courier that do what the test says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from packd.domain.deliveries import Outcome
-from packd.flow.clock import Clock
+from packd.domain.deliveries import Outcome, Rules
+from packd.flow.announce import announce
 from packd.flow.dispatch import Dispatcher
+from packd.flow.endpoints import ROTATION_S, follow_configuration
+from packd.flow.webhooks import Webhooks
 from packd.registry import outbox, queries
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
 
+BAD = Outcome(error="connection refused by x:1")
+GOOD = Outcome(status=204)
+DAY_S = 86_400.0
+
+
+@dataclass
+class Time:
+    ground: Ground
+
+    def now(self) -> float:
+        return self.ground.now_s
+
+    def monotonic(self) -> float:
+        return self.ground.now_s
+
+    def new_id(self, kind: str) -> str:
+        return f"{kind}_1"
+
+
+@dataclass
+class Postman:
+    """Keeps what leaves; `answers` says what comes back, by endpoint."""
+
+    carried: list[tuple[Delivery, Any]] = field(default_factory=list)
+    left: list[Delivery] = field(default_factory=list)
+
+    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Any) -> None:
+        self.left.append(delivery)
+        self.carried.append((delivery, done))
+
+
+@dataclass
+class Bench:
+    """A dispatcher that moves when it is told to."""
+
+    ground: Ground
+    rules: Rules = field(default_factory=lambda: Rules(jitter=0.0))
+    told: list[tuple[str, str]] = field(default_factory=list)  # (endpoint, outcome) of what was counted
+
+    def __post_init__(self) -> None:
+        self.postman = Postman()
+        time: Any = Time(self.ground)
+        self.dispatcher = Dispatcher(registry=self.ground.registry, courier=self.postman, clock=time, rules=self.rules)
+        self.webhooks = Webhooks(registry=self.ground.registry, dispatcher=self.dispatcher, clock=time)
+
+    def save(self, *endpoints: Endpoint) -> None:
+        with self.ground.registry.write() as tx:
+            for endpoint in endpoints:
+                outbox.save_endpoint(tx.connection, endpoint)
+
+    def say(self, *refs: str) -> None:
+        for ref in refs:
+            with self.ground.registry.write() as tx:
+                tx.emit(discovered(ref), correlation_id="chg_1")
+
+    def go(self, answer: Outcome = GOOD, *, turns: int = 1, wait_s: float = 0.0) -> int:
+        """What may leave leaves and comes back with this answer; returns how many attempts that were."""
+        made = 0
+        for _ in range(turns):
+            self.ground.now_s += wait_s
+            self.dispatcher.turn()
+            carried, self.postman.carried = self.postman.carried, []
+            for delivery, done in carried:
+                done(delivery, answer)
+            made += len(carried)
+            self.dispatcher.turn()
+        return made
+
+    def endpoint(self, name: str = "ops") -> Endpoint:
+        with self.ground.registry.read() as connection:
+            found = queries.endpoint(connection, name)
+        assert found is not None
+        return found
+
+    def deliveries(self, name: str = "ops") -> list[Delivery]:
+        with self.ground.registry.read() as connection:
+            return queries.deliveries_to(connection, name, limit=1000)[::-1]
+
+    def events(self, beginning: str = "webhook.") -> list[dict[str, Any]]:
+        with self.ground.registry.read() as connection:
+            found = queries.events_after(connection, 0, limit=10_000)
+        return [json.loads(one.body) for one in found if one.type.startswith(beginning)]
+
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def bench(tmp_path: Path) -> Iterator[Bench]:
     with made_ground("sqlite", tmp_path) as ground:
-        yield ground
+        yield Bench(ground)
 
 
-class Answering:
-    """Everything arrives but what `fails` says, which fails the first time; notes what was still waiting then."""
-
-    def __init__(self, ground: Ground, fails: int = 0) -> None:
-        self._ground = ground
-        self._fails = fails
-        self.carried: list[int] = []
-        self.pending: list[int] = []  # how many were not written down as delivered when each left
-
-    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
-        with self._ground.registry.read() as connection:
-            self.pending.append(queries.delivery_counts(connection)[endpoint.name].get("pending", 0))
-        self.carried.append(delivery.endpoint_seq)
-        first = self.carried.count(delivery.endpoint_seq) == 1
-        done(delivery, Outcome(status=500 if first and delivery.endpoint_seq == self._fails else 204))
+# --- a breaker that spends no attempts ---------------------------------------------------------------------------------
 
 
-def told(ground: Ground, courier: Answering, refs: list[str]) -> Dispatcher:
-    """After everything that could leave has left."""
-    with ground.registry.write() as tx:
-        outbox.save_endpoint(tx.connection, an_endpoint())
-        for ref in refs:
-            tx.emit(discovered(ref), correlation_id="chg_1")
-    dispatcher = Dispatcher(registry=ground.registry, courier=courier, clock=Clock())
-    dispatcher.start()
-    assert dispatcher.wait_empty(30.0)
-    dispatcher.stop(5.0)
-    return dispatcher
+def test_a_dead_endpoint_costs_few_attempts_however_much_waits(bench: Bench) -> None:
+    """A hundred packs, an hour: without the breaker three attempts each, with it about one every five minutes."""
+    bench.save(an_endpoint())
+    bench.say(*(f"p{number}" for number in range(100)))
+    made = bench.go(BAD, turns=720, wait_s=5.0)
+    assert made < 16 + 7 + 3600 / 300 + 1
+    assert sum(one.attempts for one in bench.deliveries()) == made
 
 
-def test_the_next_of_a_lane_leaves_before_the_first_is_written_down(ground: Ground) -> None:
-    """An arrival makes room for what stands behind it; a transaction for it need not be waited for."""
-    courier = Answering(ground)
-    told(ground, courier, ["a", "a"])
-    assert courier.carried == [1, 2]
-    assert courier.pending == [2, 2]
-    with ground.registry.read() as connection:
-        assert queries.delivery_counts(connection) == {"ops": {"delivered": 2}}
+def test_while_it_rests_no_delivery_loses_an_attempt(bench: Bench) -> None:
+    """They wait where they were, and leave when one has gone ahead and arrived."""
+    bench.save(an_endpoint())
+    bench.say(*(f"p{number}" for number in range(8)))
+    bench.go(BAD)
+    tries = [one.attempts for one in bench.deliveries()]
+    assert bench.go(BAD, turns=4, wait_s=1.0) == 0
+    assert [one.attempts for one in bench.deliveries()] == tries
+    assert bench.go(GOOD, wait_s=1.0) == 1
+    bench.go(GOOD, turns=3, wait_s=5.0)
+    assert {one.state for one in bench.deliveries()} == {"delivered"}
+    assert bench.endpoint().failures == 0
 
 
-def test_every_delivery_of_a_lane_leaves_once_and_in_order(ground: Ground) -> None:
-    """However many there are."""
-    courier = Answering(ground)
-    told(ground, courier, ["a", "b"] * 10)
-    assert sorted(courier.carried) == list(range(1, 21))
-    assert [number for number in courier.carried if number % 2] == list(range(1, 20, 2))
+def test_the_first_to_be_tried_again_is_the_most_often_tried(bench: Bench) -> None:
+    """So that somebody is told of trouble after half an hour, as the schedule has it, and not after a day."""
+    bench.save(an_endpoint())
+    bench.say(*(f"p{number}" for number in range(50)))
+    bench.go(BAD, turns=12 * 45, wait_s=5.0)
+    assert {one["type"] for one in bench.events()} == {"webhook.delivery_failing"}
 
 
-def test_nothing_leaves_behind_what_failed(ground: Ground) -> None:
-    """It is tried again later, and its lane waits for it."""
-    courier = Answering(ground, fails=1)
-    told(ground, courier, ["a", "a", "b"])
-    assert sorted(courier.carried) == [1, 3]
+def test_one_dead_endpoint_leaves_the_others_alone(bench: Bench) -> None:
+    """They get theirs at once, in the same turn."""
+    bench.save(an_endpoint("dead"), an_endpoint("well"))
+    bench.say("a", "b")
+    for _ in range(40):
+        bench.dispatcher.turn()
+        carried, bench.postman.carried = bench.postman.carried, []
+        for delivery, done in carried:
+            done(delivery, BAD if delivery.endpoint == "dead" else GOOD)
+        bench.ground.now_s += 1
+    assert {one.state for one in bench.deliveries("well")} == {"delivered"}
+    assert {one.state for one in bench.deliveries("dead")} == {"pending"}
+
+
+def test_an_endpoint_without_order_is_never_read_whole(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand wait; a look takes as many as may leave."""
+    bench.save(an_endpoint(ordering="none"))
+    bench.say(*(["a"] * 1000))
+    asked = []
+    real = queries.due_deliveries
+
+    def counting(*arguments: Any, **more: Any) -> list[Delivery]:
+        found = real(*arguments, **more)
+        asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(queries, "due_deliveries", counting)
+    monkeypatch.setattr(queries, "lane_heads", lambda _, names: [] if not names else pytest.fail("read by lanes"))
+    assert bench.go(BAD) == 16
+    assert bench.go(BAD, turns=30, wait_s=1.0) <= 3
+    assert max(asked) <= 32
+
+
+# --- what is told ------------------------------------------------------------------------------------------------------
+
+
+def test_failing_recovered_and_exhausted_are_told_once(bench: Bench) -> None:
+    """On the fourth failure, when it arrives after that, and when there is nothing left to try."""
+    bench.save(an_endpoint())
+    bench.say("a")
+    for wait_s in (0, 5, 300, 1800):
+        bench.go(BAD, wait_s=wait_s + 300)
+    bench.go(GOOD, wait_s=7200 + 300)
+    bench.say("b")
+    for wait_s in Rules().schedule:
+        bench.go(BAD, wait_s=wait_s + 300)
+    told = [(one["type"].removeprefix("webhook.delivery_"), one["data"]["attempts"]) for one in bench.events()]
+    assert told == [("failing", 4), ("recovered", 5), ("failing", 4), ("exhausted", 10)]
+    assert bench.events()[0]["data"]["next_attempt_at"] is not None
+    assert bench.events()[0]["data"]["last_error"].startswith("connection refused")
+
+
+def test_five_days_of_nothing_but_failure_disable_an_endpoint(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """With an event, a log line and a warning for whoever asks for readiness; what comes is held, and nothing is lost."""
+    bench.ground.registry.on_commit(announce)
+    bench.save(an_endpoint(), an_endpoint("watcher", types=("webhook.*",)))
+    for day in range(6):
+        assert bench.endpoint().state == "enabled", day
+        bench.say(f"p{day}")
+        bench.dispatcher.turn()
+        carried, bench.postman.carried = bench.postman.carried, []
+        for delivery, done in carried:
+            done(delivery, GOOD if delivery.endpoint == "watcher" else BAD)
+        bench.dispatcher.turn()
+        bench.ground.now_s += DAY_S
+    disabled = bench.endpoint()
+    assert disabled.state == "disabled"
+    assert "nothing but failure for 120 h" in str(disabled.state_reason)
+    (told,) = [one for one in bench.events() if one["type"] == "webhook.endpoint_disabled"]
+    assert "nothing but failure" in told["data"]["last_error"]
+    assert "webhook.endpoint_disabled" in capsys.readouterr().out
+    assert "'ops' is disabled: nothing but failure" in bench.webhooks.warnings()[0]
+    bench.say("later")
+    assert not [one for one in bench.postman.carried if one[0].endpoint == "ops"]
+    assert len([one for one in bench.deliveries() if one.state == "pending"]) == 7
+    bench.webhooks.enable("ops")
+    bench.go(GOOD, turns=3)
+    assert {one.state for one in bench.deliveries()} == {"delivered"}
+
+
+def test_one_arrival_in_five_days_is_enough_to_stay(bench: Bench) -> None:
+    """Nothing but failure means just that."""
+    bench.save(an_endpoint())
+    for day in range(12):
+        bench.say(f"p{day}")
+        bench.go(GOOD if day % 4 == 3 else BAD, wait_s=DAY_S)
+    assert bench.endpoint().state == "enabled"
+
+
+# --- what endpoints ask for --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [Outcome(status=410), Outcome(status=500, directive="disable")])
+def test_an_endpoint_that_says_so_is_disabled_and_its_delivery_held(bench: Bench, answer: Outcome) -> None:
+    """410 Gone, or `webhook-delivery: disable`."""
+    bench.save(an_endpoint())
+    bench.say("a", "b")
+    bench.go(answer)
+    assert bench.endpoint().state == "disabled"
+    assert [one.state for one in bench.deliveries()] == ["pending", "pending"]
+    assert [one["type"] for one in bench.events()] == ["webhook.endpoint_disabled"]
+
+
+def test_abort_message_ends_one_delivery_and_lets_the_next_go(bench: Bench) -> None:
+    """And says nothing against the endpoint, however often."""
+    bench.save(an_endpoint())
+    bench.say(*(["a"] * 8))
+    bench.go(Outcome(status=422, directive="abort-message"), turns=8)
+    assert {one.state for one in bench.deliveries()} == {"aborted"}
+    assert bench.endpoint().failures == 0
+
+
+@pytest.mark.parametrize(("asked_s", "waits_s"), [(120.0, 120.0), (10.0**9, DAY_S)])
+def test_retry_after_pauses_the_whole_endpoint(bench: Bench, asked_s: float, waits_s: float) -> None:
+    """At most for a day, and other packs' events wait as well."""
+    bench.save(an_endpoint())
+    bench.say("a")
+    bench.go(Outcome(status=503, retry_after_s=asked_s))
+    bench.say("b")
+    assert bench.go(wait_s=waits_s - 1) == 0
+    assert bench.go(wait_s=1) == 2
+
+
+def test_a_rate_is_kept(bench: Bench) -> None:
+    """Two a second, one after the other; an endpoint without one gets what it takes."""
+    bench.save(an_endpoint("slow", rate=2.0), an_endpoint("fast"))
+    bench.say(*(f"p{number}" for number in range(20)))
+    bench.go(turns=21, wait_s=0.25)
+    left = [one.endpoint for one in bench.postman.left]
+    assert left.count("fast") == 20
+    assert left.count("slow") in (10, 11)
+
+
+# --- what the configuration says -----------------------------------------------------------------------------------------
+
+
+def test_a_secret_that_is_replaced_in_the_file_signs_for_another_day(bench: Bench) -> None:
+    """As with `packd webhook rotate`; reading the same file again changes nothing."""
+    old, new = an_endpoint(secret="whsec_" + "A" * 32), an_endpoint(secret="whsec_" + "B" * 32)
+    for wanted in (old, new, new):
+        follow_configuration(bench.ground.registry, [wanted], now_s=bench.ground.now_s)
+        bench.ground.now_s += 60
+    secrets = bench.endpoint().secrets
+    assert secrets(bench.ground.now_s) == (new.secret, old.secret)
+    assert secrets(bench.ground.now_s + ROTATION_S) == (new.secret,)
+
+
+def test_what_is_delivered_in_the_end_was_one_text_all_along(bench: Bench) -> None:
+    """Also where the endpoint asked for another format meanwhile: the bytes of a delivery never change."""
+    bench.save(an_endpoint(origin="api"))
+    bench.say("a")
+    bench.go(BAD)
+    bench.webhooks.change("ops", {"format": "cloudevents"})
+    bench.say("a")
+    bench.go(GOOD, turns=2, wait_s=10)
+    first, again, second = bench.postman.left
+    assert first.body == again.body
+    assert json.loads(second.body)["specversion"] == "1.0"

@@ -1,0 +1,76 @@
+"""Which delivery leaves when, with a courier that answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from packd.domain.deliveries import Outcome
+from packd.flow.clock import Clock
+from packd.flow.dispatch import Dispatcher
+from packd.registry import outbox, queries
+from packd.registry.rows import Delivery, Endpoint
+from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    with made_ground("sqlite", tmp_path) as ground:
+        yield ground
+
+
+class Answering:
+    """Everything arrives but what `fails` says, which fails the first time; notes what was still waiting then."""
+
+    def __init__(self, ground: Ground, fails: int = 0) -> None:
+        self._ground = ground
+        self._fails = fails
+        self.carried: list[int] = []
+        self.pending: list[int] = []  # how many were not written down as delivered when each left
+
+    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
+        with self._ground.registry.read() as connection:
+            self.pending.append(queries.delivery_counts(connection)[endpoint.name].get("pending", 0))
+        self.carried.append(delivery.endpoint_seq)
+        first = self.carried.count(delivery.endpoint_seq) == 1
+        done(delivery, Outcome(status=500 if first and delivery.endpoint_seq == self._fails else 204))
+
+
+def told(ground: Ground, courier: Answering, refs: list[str]) -> Dispatcher:
+    """After everything that could leave has left."""
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint())
+        for ref in refs:
+            tx.emit(discovered(ref), correlation_id="chg_1")
+    dispatcher = Dispatcher(registry=ground.registry, courier=courier, clock=Clock())
+    dispatcher.start()
+    assert dispatcher.wait_empty(30.0)
+    dispatcher.stop(5.0)
+    return dispatcher
+
+
+def test_the_next_of_a_lane_leaves_before_the_first_is_written_down(ground: Ground) -> None:
+    """An arrival makes room for what stands behind it; a transaction for it need not be waited for."""
+    courier = Answering(ground)
+    told(ground, courier, ["a", "a"])
+    assert courier.carried == [1, 2]
+    assert courier.pending == [2, 2]
+    with ground.registry.read() as connection:
+        assert queries.delivery_counts(connection) == {"ops": {"delivered": 2}}
+
+
+def test_every_delivery_of_a_lane_leaves_once_and_in_order(ground: Ground) -> None:
+    """However many there are."""
+    courier = Answering(ground)
+    told(ground, courier, ["a", "b"] * 10)
+    assert sorted(courier.carried) == list(range(1, 21))
+    assert [number for number in courier.carried if number % 2] == list(range(1, 20, 2))
+
+
+def test_nothing_leaves_behind_what_failed(ground: Ground) -> None:
+    """It is tried again later, and its lane waits for it."""
+    courier = Answering(ground, fails=1)
+    told(ground, courier, ["a", "a", "b"])
+    assert sorted(courier.carried) == [1, 3]
