@@ -9,15 +9,6 @@ from pathlib import Path
 import pytest
 from machine import Machine, what_is_missing
 
-_ENABLE = """
-mkdir -p /etc/sysusers.d /etc/tmpfiles.d /etc/packd
-cd /opt/packd-test/repository/systemd
-cp packd.service packd.socket /etc/systemd/system/
-mkdir -p /etc/systemd/system/packd.service.d; cp drop-ins/network.conf /etc/systemd/system/packd.service.d/
-cp sysusers.d/packd.conf /etc/sysusers.d/ && systemd-sysusers packd.conf
-cp tmpfiles.d/packd.conf /etc/tmpfiles.d/ && systemd-tmpfiles --create packd.conf
-systemctl daemon-reload
-"""
 CONFIG = "packs_dir: /var/lib/packd/packs\nwatch: {quiet_ms: 100, remove_grace_s: 0.5}\n"
 
 
@@ -30,8 +21,8 @@ def booted() -> Iterator[Machine]:
     machine = Machine(f"packd-{os.getpid()}")
     try:
         machine.start()
-        machine.shell(_ENABLE)
-        machine.write("/etc/packd/packd.yaml", CONFIG)
+        machine.run("/opt/packd/bin/packd", "service", "install", "--no-start")
+        machine.shell("systemd-sysusers packd.conf; systemd-tmpfiles --create packd.conf; systemctl daemon-reload")
         yield machine
     finally:
         machine.stop()

@@ -26,6 +26,8 @@ echo {PYTHON}/lib > /etc/ld.so.conf.d/packd-test.conf; ldconfig
 $1 -m venv --without-pip /opt/packd
 site=$(echo /opt/packd/lib/python3.*/site-packages)
 cp -r /opt/packd-test/repository/packd "$site"/
+mkdir -p "$site"/packd/service/shipped  # as the wheel has it
+cp -r /opt/packd-test/repository/systemd /opt/packd-test/repository/config "$site"/packd/service/shipped/
 echo "import site; site.addsitedir('{SITE}')" > "$site"/packd-test.pth
 printf '#!/opt/packd/bin/python3\\nfrom packd.__main__ import main\\nmain()\\n' > /opt/packd/bin/packd
 chmod 755 /opt/packd/bin/packd
@@ -97,8 +99,11 @@ class Machine:
         self.run(
             "bash",
             "-ec",
-            f'd=$(mktemp -d {folder}/.drop.XXXX); base64 -d | tar -x --no-same-owner -C "$d"; chmod -R a+rX "$d"; '
-            f'rm -rf "{folder}/{pack.name}"; mv "$d"/* {folder}/; rmdir "$d"',
+            'd=$(mktemp -d "$1/.drop.XXXX"); base64 -d | tar -x --no-same-owner -C "$d"; chmod -R a+rX "$d"; '
+            'rm -rf "$1/$2"; mv "$d/$2" "$1/"; rmdir "$d"',
+            "drop",
+            folder,
+            pack.name,
             input=base64.b64encode(packed).decode(),
         )
 

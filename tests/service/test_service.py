@@ -193,3 +193,59 @@ def test_credentials(machine: Machine) -> None:
         assert secret not in machine.run("journalctl", "-u", "packd", "--output=export", "--all").stdout
     finally:
         machine.shell("rm /etc/packd/secrets/bot")
+
+
+def test_install_and_uninstall(machine: Machine, packs: Path) -> None:
+    """`packd service install` alone makes a service that runs, with packs elsewhere; `uninstall` leaves only data."""
+    machine.shell("systemctl stop packd packd.socket")
+    said = machine.run("/opt/packd/bin/packd", "service", "install", "--packs", "/srv/my packs")
+    assert "/etc/systemd/system/packd.service: the service" in said.stderr
+    assert machine.show("packd.socket", "ActiveState")["ActiveState"] == "active"
+    machine.drop(write_pack(packs / "elsewhere", "elsewhere", test="exit 1"), "/srv/my packs")
+    machine.wait_until(lambda: machine.run("test", "-e", "/srv/my packs/elsewhere.failed", check=False).returncode == 0,
+                       "the marker")  # fmt: skip
+    machine.run("/opt/packd/bin/packd", "service", "uninstall")
+    assert machine.show("packd", "ActiveState", "LoadState")["ActiveState"] == "inactive"
+    left = machine.shell("find /etc/systemd /etc/tmpfiles.d /etc/sysusers.d -name 'packd*' -not -name '*bwrap*'")
+    assert left.split() == []
+    assert machine.run("test", "-e", "/etc/packd/packd.yaml").returncode == 0
+    machine.run("/opt/packd/bin/packd", "service", "install", "--no-start")
+    machine.shell("systemctl daemon-reload")
+
+
+def test_catalog(machine: Machine) -> None:
+    """`journalctl -x` says what an entry means and what to do."""
+    machine.run("journalctl", "--update-catalog")
+    machine.wait_until(lambda: bool(machine.journal("-u", "packd", "PACKD_EVENT=daemon.started")), "the entry")
+    said = machine.run("journalctl", "-x", "-u", "packd", "PACKD_EVENT=daemon.started", "-n", "1", "--no-pager").stdout
+    assert "Subject: packd has started" in said
+
+
+def test_user_service(machine: Machine, packs: Path) -> None:
+    """Without root: a service of one user's own, which settles, tests and activates as the other does."""
+    machine.shell(
+        "systemctl stop packd packd.socket; useradd -m -s /bin/bash me 2>/dev/null || true; mkdir -p /home/me"
+    )
+    number = machine.shell("id -u me").strip()
+    machine.shell(f"systemctl start user@{number}.service")
+    me = (
+        "runuser",
+        "-u",
+        "me",
+        "--",
+        "env",
+        f"XDG_RUNTIME_DIR=/run/user/{number}",
+        "HOME=/home/me",
+        "PATH=/usr/bin:/bin",
+    )
+    try:
+        machine.run(*me, "/opt/packd/bin/packd", "service", "install", "--user", "--packs", "/home/me/packs")
+        machine.drop(write_pack(packs / "mine", "mine"), "/home/me/packs")
+        machine.wait_until(
+            lambda: machine.run(*me, "/opt/packd/bin/packd", "why", "mine", check=False).returncode == 0, "the pack"
+        )
+        told = machine.run(*me, "systemctl", "--user", "show", "packd", "--property=StatusText").stdout
+        assert "Watching /home/me/packs" in told
+    finally:
+        machine.run(*me, "/opt/packd/bin/packd", "service", "uninstall", "--user", check=False)
+        machine.shell(f"systemctl stop user@{number}.service")
