@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "rollback": Entry("rollback", "Change", "Put an earlier revision back in use."),
     "run": Entry("run", "Begin", "The daemon, in the foreground: watches a folder of packs."),
     "search": Entry("search", "Look", "Packs that can be installed by name."),
+    "service": Entry("service", "Set up", "Run packd under systemd, for the machine or for yourself."),
     "show": Entry("show", "Look", "A pack whole."),
     "status": Entry("status", "Look", "The daemon at a glance."),
     "test": Entry("run_suites", "Begin", "Run a pack's own tests now."),

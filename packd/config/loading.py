@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from packd.config.complaints import complaints
 from packd.config.layers import (
@@ -112,6 +112,9 @@ def _fill_in(values: dict[str, Any], origins: dict[Place, str], environ: Mapping
             return
         if origin:
             origins["state_dir",] = origin
+    if "database_url" not in values and (url := _credential(environ, "database_url")):
+        values["database_url"] = SecretStr(url)
+        origins["database_url",] = "credential database_url"
     api = values.setdefault("api", {})
     if "socket" not in api and (runtime := _first(environ, "RUNTIME_DIRECTORY")):
         api["socket"] = Path(runtime) / "packd.sock"
@@ -132,6 +135,14 @@ def _state_dir(environ: Mapping[str, str]) -> tuple[Path, str | None]:
     if (base := environ.get("XDG_STATE_HOME", "")).startswith("/"):  # the specification: relative ones don't count
         return Path(base) / "packd", "environment XDG_STATE_HOME"
     return home(environ) / ".local/state/packd", None
+
+
+def _credential(environ: Mapping[str, str], name: str) -> str | None:
+    """What the service was given under this name, without the newline at its end."""
+    try:
+        return (Path(environ["CREDENTIALS_DIRECTORY"]) / name).read_text().strip() or None
+    except (KeyError, OSError):
+        return None
 
 
 def _first(environ: Mapping[str, str], name: str) -> str:

@@ -36,7 +36,9 @@ from packd.config.values import (
     Surroundings,
     at_key,
     credential,
+    credentials_readable,
     no_boolean,
+    own_credential,
     read_pem,
     read_secret,
 )
@@ -267,7 +269,9 @@ class Webhook(Section):
         default=None, description="Signs what is sent: `whsec_` and the base64 of 24 to 64 random bytes."
     )
     secret_file: Anchored | None = Field(
-        default=None, description="The file that holds the secret, instead of `secret`."
+        default=None,
+        description="The file that holds the secret, instead of `secret`; without any of the three, the credential "
+        "webhook_<name> of the service.",
     )
     secret_credential: CredentialName | None = Field(
         default=None, description="The systemd credential that holds it: `LoadCredential=NAME:FILE` in the unit."
@@ -301,7 +305,8 @@ class Webhook(Section):
     )
     key_file: Anchored | None = Field(default=None, description="The key of that certificate (PEM, not encrypted).")
 
-    _from_file: SecretStr | None = PrivateAttr(default=None)  # what secret_file or secret_credential held
+    _from_file: SecretStr | None = PrivateAttr(default=None)  # what secret_file or a credential held
+    _unseen: bool = PrivateAttr(default=False)  # a credential may hold it that only the daemon can read
     _tls: dict[str, str | None] | None = PrivateAttr(default=None)  # what the files of certificates held
 
     @model_validator(mode="after")
@@ -309,17 +314,27 @@ class Webhook(Section):
         given = [key for key in ("secret", "secret_file", "secret_credential") if getattr(self, key) is not None]
         if len(given) > 1:
             raise PydanticCustomError(*at_key(given[-1], f"stands beside a {given[0]}: keep one of them"))
-        if not given:
+        here = info.context
+        if given != ["secret"] and isinstance(here, Surroundings):
+            self._read_secret(here, [*given, "secret_file"][0])
+        if not given and self._from_file is None and not self._unseen:
             raise ValueError(
                 "has no secret: put one into a file with `echo whsec_$(openssl rand -base64 32) > FILE` "
-                "and name it in secret_file"
+                f"and name it in secret_file, or give the service the credential webhook_{self.name}"
             )
-        if given != ["secret"] and isinstance(info.context, Surroundings):
-            try:
-                self._from_file = read_secret(self.secret_file or credential(self.secret_credential, info.context))
-            except ValueError as wrong:
-                raise PydanticCustomError(*at_key(given[0], str(wrong))) from None
         return self
+
+    def _read_secret(self, here: Surroundings, key: str) -> None:
+        self._unseen = self.secret_file is None and not credentials_readable(here.environ)
+        if self._unseen:
+            return
+        try:
+            named = credential(self.secret_credential, here) if self.secret_credential else None
+            file = self.secret_file or named or own_credential(f"webhook_{self.name}", here)
+            if file is not None:
+                self._from_file = read_secret(file)
+        except ValueError as wrong:
+            raise PydanticCustomError(*at_key(key, str(wrong))) from None
 
     @model_validator(mode="after")
     def _certificates(self, info: ValidationInfo) -> Webhook:

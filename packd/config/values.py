@@ -98,6 +98,12 @@ def http_url(value: str) -> str:
     return value
 
 
+def credentials_readable(environ: Mapping[str, str]) -> bool:
+    """False for a helper of the service, as in ExecReload=: it is told of credentials that only the daemon can read."""
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    return not folder or os.access(folder, os.X_OK)
+
+
 def check_secret(text: str) -> None:
     """Raises ValueError, without repeating it, when `text` is neither a shared secret nor a private key.
 
@@ -135,6 +141,12 @@ def credential(name: str | None, here: Surroundings) -> Path:
     if not folder or not name:
         raise ValueError("systemd gave no credentials: add LoadCredential= to the unit, or use secret_file")
     return Path(folder) / name
+
+
+def own_credential(name: str, here: Surroundings) -> Path | None:
+    """The same, for a name that nobody wrote: None when there is no such credential."""
+    path = Path(here.environ.get("CREDENTIALS_DIRECTORY", "")) / name
+    return path if path.is_absolute() and path.is_file() else None
 
 
 def read_pem(path: Path) -> str:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TextIO
 
+from packd.logs.catalog import message_id
 from packd.logs.output import Entry, Output
 from packd.logs.words import sentence
 
@@ -100,6 +101,8 @@ def fields(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "MESSAGE", f"{message}\n{entry['exception']}" if entry.get("exception") else message
     yield "PRIORITY", str(_PRIORITIES.get(str(entry.get("level")), 6))
     yield "SYSLOG_IDENTIFIER", IDENTIFIER
+    if identity := message_id(str(entry.get("event"))):
+        yield "MESSAGE_ID", identity
     if site := entry.get("site"):
         yield from zip(("CODE_FILE", "CODE_LINE", "CODE_FUNC"), map(str, site), strict=True)
     for key, value in entry.items():

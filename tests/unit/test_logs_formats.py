@@ -18,6 +18,7 @@ import pytest
 import structlog
 
 from packd.logs import configure
+from packd.logs.catalog import message_id
 from packd.logs.library import LibraryHandler
 
 if TYPE_CHECKING:
@@ -347,6 +348,7 @@ def test_the_journal_gets_fields(journal: FakeJournal, tmp_path: Path) -> None:
             "MESSAGE": "Pack slack#8 rolled back: reason tests_failed, ms a 1",
             "PRIORITY": "4",
             "SYSLOG_IDENTIFIER": "packd",
+            "MESSAGE_ID": message_id("pack.rolled_back"),
             "CODE_FUNC": "test_the_journal_gets_fields",
             "PACKD_EVENT": "pack.rolled_back",
             "PACKD_PACK": "slack",
