@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from packd.cli.live import Progress, progress
+from packd.cli.live import progress
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import note, say_json
 from packd.domain.failures import Code, Failure
 from packd.domain.refs import archive_suffix
-
-if TYPE_CHECKING:
-    from packd.domain.reports import Case
 
 
 @click.command("test")
@@ -79,7 +76,7 @@ def _here(
 
     conditions = terms(config)
     with progress(f"testing {path}") as line:
-        tried = run_path(path, terms=conditions, runner=runner, rebuild=rebuild, on_case=_telling(line))
+        tried = run_path(path, terms=conditions, runner=runner, rebuild=rebuild, say=line.on_message)
     report = tried.report.to_dict() if tried.report else None
     outcome = {
         **view(tried.checked),
@@ -95,13 +92,6 @@ def _here(
         click.secho("nothing was run: packd would refuse it", fg="red")
     _print(outcome, verbose=verbose)
     return outcome
-
-
-def _telling(line: Progress) -> Any:
-    def on_case(_suite: str, case: Case) -> None:
-        line.on_case(case.name, case.status)
-
-    return on_case
 
 
 def _by_daemon(
@@ -120,9 +110,7 @@ def _by_daemon(
     try:
         wish = {"runner": runner, "rebuild": rebuild}
         with progress(f"testing {ref}") as line:
-            said = client.post_live(
-                f"/packs/{part(ref)}/test", wish, on_case=lambda case: line.on_case(case["name"], case["status"])
-            )
+            said = client.post_live(f"/packs/{part(ref)}/test", wish, on_message=line.on_message)
         run: dict[str, Any] = said["data"]
     except Failure as failure:
         if failure.code in (Code.NOT_FOUND, Code.UNREACHABLE) and Path(ref).is_dir():
