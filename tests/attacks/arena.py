@@ -169,6 +169,7 @@ class Arena:
         state = self.folder / "state"
         targets = {
             "token": self.token,
+            "daemon": "tests.attacks.stand_in",
             "pid": self.pid,
             "state": str(state),
             "database": str(state / "packd.db"),
