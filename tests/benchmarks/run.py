@@ -1,4 +1,4 @@
-"""The benchmarks' command: `python tests/benchmarks/run.py [a b c d] [--json FILE] [--quick]`. See README.md."""
+"""The benchmarks' command: `python tests/benchmarks/run.py [a b c d e] [--json FILE] [--quick]`. See README.md."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "e2e"))  # how a da
 
 import drop
 import idle
+import runs
 import start
 import throughput
 from table import Figure, table, to_dict
@@ -26,6 +27,7 @@ _BENCHES: dict[str, Callable[..., list[Figure]]] = {
     "b": start.measure,
     "c": throughput.measure,
     "d": idle.measure,
+    "e": runs.measure,
 }
 
 
@@ -48,7 +50,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("benches", nargs="*", metavar="a b c d", help="which; without, all")
+    parser.add_argument("benches", nargs="*", metavar="a b c d e", help="which; without, all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single value there as well")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no 10,000 packs: does it work at all")
     parser.add_argument("--folder", type=Path, help="measure on the file system of this folder (default: $TMPDIR)")

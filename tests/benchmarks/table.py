@@ -43,7 +43,7 @@ class Goal:
 class Figure:
     """One line of the table."""
 
-    bench: str  # "a" to "d"
+    bench: str  # "a" to "e"
     what: str  # what was measured
     unit: str
     packd: Samples
