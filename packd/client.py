@@ -56,33 +56,48 @@ class Client:
         return self._ask("DELETE", _target(path, {}))
 
     def post_live(
-        self, path: str, body: dict[str, Any], *, on_case: Callable[[dict[str, Any]], None]
+        self, path: str, body: dict[str, Any], *, on_message: Callable[[str, dict[str, Any]], None]
     ) -> dict[str, Any]:
-        """The whole answer to POST `path`; `on_case` gets each case as soon as it ends."""
+        """The whole answer to POST `path`; `on_message` gets what its run tells: each `case` as it ends, `progress`."""
+        return self._run_ended("POST", path, body, on_message)
+
+    def follow_run(self, ref: str, run_id: str, *, on_message: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:
+        """The same for a run that is under way, or has ended: what it told so far, then what it tells, then its end."""
+        return self._run_ended("GET", f"/packs/{part(ref)}/tests/{part(run_id)}/stream", None, on_message)
+
+    def _run_ended(
+        self, method: str, path: str, body: dict[str, Any] | None, on_message: Callable[[str, dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        for name, said in self._messages(method, path, body):
+            if name == "run":
+                return said
+            if name == "problem":
+                raise Failure(_code_of(500, str(said.get("code"))), str(said.get("detail")))
+            if name != "farewell":
+                on_message(name, said)
+        raise _broken_off(self._path, None)
+
+    def _messages(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> Generator[tuple[str, dict[str, Any]], None, None]:
+        """Named server-sent events, to the end of the stream."""
         connection = _Connection(self._path, timeout=_SILENCE_S)
         try:
-            response = self._send(connection, "POST", _target(path, {}), body, accept="text/event-stream")
+            response = self._send(connection, method, _target(path, {}), body, accept="text/event-stream")
             if response.status >= 400:
                 raise _failure(response.status, response.read())
-            for name, said in _named_messages(response):
-                if name == "case":
-                    on_case(said)
-                elif name == "run":
-                    return said
-                elif name == "problem":
-                    raise Failure(_code_of(500, str(said.get("code"))), str(said.get("detail")))
+            yield from _named_messages(response)
         except (OSError, http.client.HTTPException) as failure:
             raise _broken_off(self._path, failure) from failure
         finally:
             connection.close()
-        raise _broken_off(self._path, None)
 
     def post_followed(
         self, path: str, body: dict[str, Any], *, on_message: Callable[[str, dict[str, Any]], None]
     ) -> dict[str, Any]:
         """The whole answer to POST `path`, carried out as a job; `on_message` gets what happens meanwhile by its name.
 
-        Names: `job` (first, the job itself), `revision`, `case`. What is refused raises Failure as if it was waited for.
+        Names: `job` (first, the job itself), `revision`, `case`, `progress`. What is refused raises Failure as if it was waited for.
         """
         job = self._parsed_job(path, body)
         if "job" in job:
@@ -100,20 +115,11 @@ class Client:
 
     def _job_ended(self, job_id: str, on_message: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:
         """Follow it to its end."""
-        connection = _Connection(self._path, timeout=_SILENCE_S)
-        try:
-            response = self._send(connection, "GET", _target(f"/jobs/{part(job_id)}/stream", {}), None)
-            if response.status >= 400:
-                raise _failure(response.status, response.read())
-            for name, said in _named_messages(response):
-                if name == "end":
-                    return said
-                if name != "farewell":
-                    on_message(name, said)
-        except (OSError, http.client.HTTPException) as failure:
-            raise _broken_off(self._path, failure) from failure
-        finally:
-            connection.close()
+        for name, said in self._messages("GET", f"/jobs/{part(job_id)}/stream"):
+            if name == "end":
+                return said
+            if name != "farewell":
+                on_message(name, said)
         raise _broken_off(self._path, None)
 
     def items(self, path: str, **query: str | int | float | list[str] | None) -> Iterator[Any]:

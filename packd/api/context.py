@@ -20,8 +20,8 @@ from packd.flow.install import Installed, InstallWish
 from packd.flow.jobs import Jobs, Progress
 from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
-from packd.flow.runs import OnCase
 from packd.flow.tokens import Tokens
+from packd.flow.told import Say, Told
 from packd.flow.webhooks import Webhooks
 from packd.registry.registry import Registry
 from packd.registry.rows import Revision, Run
@@ -38,9 +38,12 @@ class Commands(Protocol):
         """None: a drop that never became a revision is read again."""
 
     def run_tests(
-        self, ref: str, *, runner: str | None, rebuild: bool, on_case: OnCase | None, actor: str, source: str
+        self, ref: str, *, runner: str | None, rebuild: bool, say: Say | None, actor: str, source: str
     ) -> Run:
-        """Blocks until the run has ended. `on_case` gets (suite, case) from another thread, as cases end."""
+        """Blocks until the run has ended. `say` gets what it tells, from another thread."""
+
+    def told_of(self, run_id: str) -> Told | None:
+        """What a run has told so far; None when it is not under way."""
 
     def explain(self, name: str) -> Explanation:
         """In words, why a pack or a drop is or isn't active."""
@@ -53,7 +56,7 @@ class Registering(Protocol):
     """Content from anywhere on this machine becomes a pack. Raises `Failure` when the answer is no."""
 
     def register(
-        self, wish: Registration, *, on_case: OnCase | None = None, on_revision: OnRevision | None = None
+        self, wish: Registration, *, say: Say | None = None, on_revision: OnRevision | None = None
     ) -> Registered:
         """Blocks until it is in use, waits for other packs, or was refused."""
 

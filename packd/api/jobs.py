@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
 from collections.abc import AsyncIterator
-from typing import Any, Final
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
@@ -15,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.context import Context, InContext
+from packd.api.following import HEADERS, follow, message
 from packd.api.paging import InPage
 from packd.api.views import job_view
 from packd.flow.jobs import Progress
@@ -22,9 +19,6 @@ from packd.registry import queries
 from packd.registry.rows import Job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
-
-_HEARTBEAT_S: Final = 15.0
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @router.get("")
@@ -55,44 +49,16 @@ async def stream_job(context: InContext, job_id: str) -> StreamingResponse:
     job = await run_sync(lambda: context.jobs.find(job_id))
     progress = context.jobs.progress(job_id)
     stream = _ended(job) if progress is None else _follow(context, job_id, progress)
-    return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
 
 
 async def _ended(job: Job) -> AsyncIterator[str]:
-    yield _event("end", job_view(job))
+    yield message("end", job_view(job))
 
 
 async def _follow(context: Context, job_id: str, progress: Progress) -> AsyncIterator[str]:
-    loop, changed, told = asyncio.get_running_loop(), asyncio.Event(), 0
-
-    def wake() -> None:
-        with contextlib.suppress(RuntimeError):  # the server has stopped
-            loop.call_soon_threadsafe(changed.set)
-
-    leave = context.tail.on_close(changed.set)
-    progress.listen(wake)
-    try:
-        yield f": {job_id}\n\n"
-        while True:
-            ended = progress.ended  # looked at first, so that nothing said before the end is left out
-            while told < len(progress.messages):
-                yield _event(*progress.messages[told])
-                told += 1
-            if ended is not None:
-                yield _event("end", job_view(ended))
-                return
-            if context.tail.closing:
-                yield _event("farewell", {"reason": "stopping"})
-                return
-            try:
-                await asyncio.wait_for(changed.wait(), _HEARTBEAT_S)
-            except TimeoutError:
-                yield ": still here\n\n"
-            changed.clear()
-    finally:
-        leave()
-        progress.unlisten(wake)
-
-
-def _event(name: str, said: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(said)}\n\n"
+    yield f": {job_id}\n\n"
+    async for said in follow(progress.told, context.tail):
+        yield said
+    if progress.ended is not None:
+        yield message("end", job_view(progress.ended))

@@ -106,7 +106,7 @@ async def _wait(context: Context, job: Job, seconds: float) -> Job | None:
     def wake() -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    progress.listen(wake)
+    progress.told.listen(wake)
     try:
         async with asyncio.timeout(seconds):
             while progress.ended is None:
@@ -115,7 +115,7 @@ async def _wait(context: Context, job: Job, seconds: float) -> Job | None:
     except TimeoutError:
         pass
     finally:
-        progress.unlisten(wake)
+        progress.told.unlisten(wake)
     return progress.ended
 
 

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from dataclasses import asdict
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from anyio.to_thread import run_sync
 from fastapi.responses import StreamingResponse
 
 from packd.api.blocking import in_own_thread
+from packd.api.following import FAREWELL, HEADERS, first_word, follow, message
 from packd.api.views import whole_run_view
 from packd.domain.failures import Code, Failure
+from packd.flow.told import Told
+from packd.registry import queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from packd.domain.reports import Case
-    from packd.flow.runs import OnCase
+    from packd.api.context import Context
+    from packd.api.tail import Tail
+    from packd.flow.told import Say
     from packd.registry.rows import Run
 
 log = structlog.get_logger(__name__)
 
-_HEARTBEAT_S: Final = 15.0
-_MOST_WAITING: Final = 10_000  # cases that a slow reader has not taken; the report has them all
-
-Message = tuple[str, dict[str, Any]]
+_LOOK_S: Final = 0.05  # for a run to be written down after its last word, or to begin after its first
+_PATIENCE_S: Final = 10.0
 
 
 def answer_of(run: Run) -> dict[str, Any]:
@@ -35,55 +36,56 @@ def answer_of(run: Run) -> dict[str, Any]:
     return {"data": whole_run_view(run), "message": run.verdict}
 
 
-async def live(work: Callable[[OnCase], Run]) -> StreamingResponse:
+async def live(context: Context, work: Callable[[Say], Run]) -> StreamingResponse:
     """Starts it. What can't even begin is raised as by any other request, before the first byte."""
-    loop = asyncio.get_running_loop()
-    told: asyncio.Queue[Message | None] = asyncio.Queue()  # None: it has ended
-
-    def take(suite: str, case: Case) -> None:
-        if told.qsize() < _MOST_WAITING:
-            told.put_nowait(("case", {"suite": suite, **asdict(case)}))
-
-    def on_case(suite: str, case: Case) -> None:
-        with contextlib.suppress(RuntimeError):  # the server has stopped
-            loop.call_soon_threadsafe(take, suite, case)
-
-    running = asyncio.ensure_future(in_own_thread(lambda: work(on_case)))
-    running.add_done_callback(lambda _: told.put_nowait(None))
-    first = []
-    with contextlib.suppress(TimeoutError):
-        first.append(await asyncio.wait_for(told.get(), _HEARTBEAT_S))
+    told = Told()
+    running = asyncio.ensure_future(in_own_thread(lambda: work(told.say)))
+    running.add_done_callback(lambda _: told.finish())
+    await first_word(told, context.tail)
     if running.done() and (failure := running.exception()) is not None:
         raise failure
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(running, first, told), media_type="text/event-stream", headers=headers)
+    stream = _started(running, told, context.tail)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
 
 
-async def _stream(
-    running: asyncio.Future[Run], first: list[Message | None], told: asyncio.Queue[Message | None]
-) -> AsyncIterator[str]:
-    while True:
-        try:
-            message = first.pop() if first else await asyncio.wait_for(told.get(), _HEARTBEAT_S)
-        except TimeoutError:
-            yield ": still here\n\n"
-            continue
-        if message is None:
-            yield _end(running)
-            return
-        yield _event(*message)
+def watched(context: Context, run: Run) -> StreamingResponse:
+    """A run that somebody else asked for: from its first case on, or only its end when it has ended."""
+    return StreamingResponse(_watched(context, run), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _started(running: asyncio.Future[Run], told: Told, tail: Tail) -> AsyncIterator[str]:
+    async for said in follow(told, tail, to_the_end=True):
+        yield said
+    yield _end(running)
+
+
+async def _watched(context: Context, run: Run) -> AsyncIterator[str]:
+    yield f": {run.id}\n\n"
+    told = context.commands.told_of(run.id)
+    if told is not None:
+        async for said in follow(told, context.tail):
+            yield said
+    gives_up_at = time.monotonic() + _PATIENCE_S
+    while run.finished_at is None and not context.tail.closing and time.monotonic() < gives_up_at:
+        run = await run_sync(_again, context, run)
+        await context.tail.closed(_LOOK_S)
+    if run.finished_at is not None:
+        yield message("run", answer_of(run))
+    elif not context.tail.closing:
+        yield FAREWELL
+
+
+def _again(context: Context, run: Run) -> Run:
+    with context.registry.read() as connection:
+        return queries.run(connection, run.id) or run
 
 
 def _end(running: asyncio.Future[Run]) -> str:
     """What would have been the answer, or the failure by the members that clients read."""
     try:
-        return _event("run", answer_of(running.result()))
+        return message("run", answer_of(running.result()))
     except Exception as failure:
         known = failure if isinstance(failure, Failure) else Failure(Code.INTERNAL, "packd failed; its log says how")
         if known is not failure:
             log.exception("api.failed", exc_info=failure)
-        return _event("problem", {**known.members, "detail": known.sentence, "code": known.code})
-
-
-def _event(name: str, said: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(said)}\n\n"
+        return message("problem", {**known.members, "detail": known.sentence, "code": known.code})

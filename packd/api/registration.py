@@ -69,7 +69,7 @@ def register(context: Context, asked: Registration, progress: Progress) -> tuple
         progress.revision(revision)
         progress.on_cancel(lambda: context.registrar.cancel(revision, why=f"{progress.job_id} was cancelled"))
 
-    done = context.registrar.register(asked, on_case=progress.case, on_revision=on_revision)
+    done = context.registrar.register(asked, say=progress.say, on_revision=on_revision)
     return (202 if done.waits else 201), answer_of(context, done)
 
 

@@ -12,11 +12,11 @@ from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.comparing import FlakyCases
 from packd.api.context import Actor, InContext, Source
-from packd.api.live import answer_of, live
+from packd.api.live import answer_of, live, watched
 from packd.api.reading import Reading
 from packd.api.views import whole_run_view
 from packd.domain.failures import Code, Failure
-from packd.flow.runs import OnCase
+from packd.flow.told import Say
 from packd.registry import queries
 from packd.registry.rows import Run
 
@@ -44,17 +44,18 @@ async def run_now(
     """Run the suites of what is in use (else of the newest revision) and wait; nothing is activated or rolled back.
 
     Tests that fail are an answer, not an error: see `accepted`. With `Accept: text/event-stream` every case is an event
-    `case` as soon as it ends, and the answer is the last event: `run`, or `problem`.
+    `case` as soon as it ends, `progress` says what else takes its time, and the answer is the last event: `run`, or
+    `problem`.
     """
     wanted = wish or RunRequest()
 
-    def run(on_case: OnCase | None) -> Run:
+    def run(say: Say | None) -> Run:
         return context.commands.run_tests(
-            ref, runner=wanted.runner, rebuild=wanted.rebuild, on_case=on_case, actor=actor, source=source
+            ref, runner=wanted.runner, rebuild=wanted.rebuild, say=say, actor=actor, source=source
         )
 
     if "text/event-stream" in accept:
-        return await live(run)
+        return await live(context, run)
     ended = await in_own_thread(lambda: run(None))
     return Answer(answer_of(ended))
 
@@ -68,3 +69,18 @@ def show_run(context: InContext, ref: str, run_id: str) -> Answer:
     if run is None or run.ref != ref:
         raise Failure(Code.NOT_FOUND, f"'{ref}' has no run {run_id}; see `packd tests {ref}`")
     return Answer({"data": whole_run_view(run, flaky)})
+
+
+@router.get("/tests/{run_id}/stream")
+def follow_run(context: InContext, ref: str, run_id: str) -> StreamingResponse:
+    """Server-sent events of a run that anybody asked for, or a drop: each `case` from the first on, `progress` while
+    packages are installed, and at the end `run` with the report. `latest` is the newest run."""
+    newest = queries.RunFilter(ref=ref)
+    with Reading(context.registry) as reading:
+        if run_id == "latest":
+            run = next(iter(queries.run_page(reading.connection, newest, limit=1, offset=0)), None)
+        else:
+            run = queries.run(reading.connection, run_id)
+    if run is None or run.ref != ref:
+        raise Failure(Code.NOT_FOUND, f"'{ref}' has no run {run_id}; see `packd tests {ref}`")
+    return watched(context, run)

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -60,6 +60,14 @@ class Progress:
         """Something else is done now."""
         with self._lock:
             self._subject = subject
+
+    def on_message(self, name: str, said: dict[str, Any]) -> None:
+        """What a run tells: a `case` that ended, or `progress` in words while something else takes its time."""
+        if name == "case":
+            self.on_case(str(said["name"]), str(said["status"]))
+        elif name == "progress":
+            with self._lock:
+                self._latest = str(said["text"])
 
     def on_case(self, name: str, status: str) -> None:
         with self._lock:

@@ -62,6 +62,8 @@ def followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, qui
                 job.append(said["id"])
             elif name == "case":
                 _case(line, said, quiet=quiet)
+            elif name == "progress":
+                line.on_message(name, said)
             elif name == "fetch":
                 line.at(" · ".join(filter(None, (said["doing"], said["text"]))))
             elif name == "revision":

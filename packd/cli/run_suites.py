@@ -15,7 +15,6 @@ from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import note, say_json
 from packd.domain.failures import Code, Failure
 from packd.domain.refs import archive_suffix
-from packd.domain.reports import Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +79,8 @@ def _here(
 
     conditions = terms(config)
     with progress(f"testing {path}") as line:
-        on_case = _telling(line, aloud=verbose and not as_json)
-        tried = run_path(path, terms=conditions, runner=runner, rebuild=rebuild, on_case=on_case)
+        tell = _telling(line, aloud=verbose and not as_json)
+        tried = run_path(path, terms=conditions, runner=runner, rebuild=rebuild, say=tell)
     report = tried.report.to_dict() if tried.report else None
     outcome = {
         **view(tried.checked),
@@ -99,17 +98,17 @@ def _here(
     return outcome
 
 
-def _telling(line: Progress, *, aloud: bool) -> Callable[[str, Case], None]:
-    """Each case as soon as it has ended: on the line, and with `aloud` on one of its own that stays."""
-
-    def on_case(suite: str, case: Case) -> None:
-        line.on_case(case.name, case.status)
-        if aloud:
-            line.aside(lambda: print_case(f"{suite}: {case.name}", case.status, case.duration_ms))
-
+def _telling(line: Progress, *, aloud: bool) -> Callable[[str, dict[str, Any]], None]:
+    """What a run tells goes to the line; with `aloud` each case gets one of its own that stays."""
     from packd.cli.report import print_case
 
-    return on_case
+    def on_message(name: str, said: dict[str, Any]) -> None:
+        line.on_message(name, said)
+        if aloud and name == "case":
+            title = f"{said['suite']}: {said['name']}"
+            line.aside(lambda: print_case(title, said["status"], said["duration_ms"]))
+
+    return on_message
 
 
 def _by_daemon(
@@ -129,11 +128,7 @@ def _by_daemon(
         wish = {"runner": runner, "rebuild": rebuild}
         with progress(f"testing {ref}") as line:
             tell = _telling(line, aloud=verbose and not as_json)
-            said = client.post_live(
-                f"/packs/{part(ref)}/test",
-                wish,
-                on_case=lambda case: tell(case["suite"], Case(**{key: case[key] for key in case if key != "suite"})),
-            )
+            said = client.post_live(f"/packs/{part(ref)}/test", wish, on_message=tell)
         run: dict[str, Any] = said["data"]
     except Failure as failure:
         if failure.code in (Code.NOT_FOUND, Code.UNREACHABLE) and Path(ref).is_dir():

@@ -24,6 +24,7 @@ _TRIGGERS: Final = ("install", "update", "manual", "validation")
 @click.command("tests")
 @click.argument("ref", required=False, shell_complete=complete_refs)
 @click.option("--run", "run_id", metavar="ID", help="One run with its report; `latest` is the newest.")
+@click.option("--follow", "-f", is_flag=True, help="The newest run, case by case while it is under way.")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only these; repeatable.")
 @click.option("--trigger", "triggers", multiple=True, type=click.Choice(_TRIGGERS), help="Only runs for this reason.")
 @click.option("--since", callback=moment, metavar="WHEN", help="Only since then: 30m, 2h, 3d, 1w, or a date.")
@@ -34,6 +35,7 @@ def command(
     client: Client,
     ref: str | None,
     run_id: str | None,
+    follow: bool,
     statuses: tuple[str, ...],
     triggers: tuple[str, ...],
     since: str | None,
@@ -48,14 +50,17 @@ def command(
     Examples:
       packd tests core
       packd tests core --run latest
+      packd tests core --follow
       packd tests --status failed --since 2d
 
     Exit status: 0 fine, 1 there is no such pack or run, 3 no daemon answers.
     """
-    if run_id is not None:
+    if run_id is not None or follow:
         if ref is None:
-            raise click.UsageError("--run needs the pack: packd tests REF --run ID")
-        _one(client, ref, run_id, as_json=as_json)
+            raise click.UsageError("--run and --follow need the pack: packd tests REF")
+        if follow:
+            _wait(client, ref, run_id or "latest")
+        _one(client, ref, run_id or "latest", as_json=as_json)
         return
     path = f"/packs/{part(ref)}/tests" if ref else "/packs/tests"
     asked: dict[str, Any] = {"status": list(statuses), "trigger": list(triggers), "since": since}
@@ -78,6 +83,14 @@ def _print(runs: list[dict[str, Any]], *, of_all: bool) -> None:
         spare=("BY", "WHY", "TOOK", "REVISION", "WHEN", "TESTS"),
         whole=("RUN",),
     )
+
+
+def _wait(client: Client, ref: str, run_id: str) -> None:
+    """Until it has ended, with a line that says how far it is."""
+    from packd.cli.live import progress
+
+    with progress(f"testing {ref}") as line:
+        client.follow_run(ref, run_id, on_message=line.on_message)
 
 
 def _one(client: Client, ref: str, run_id: str, *, as_json: bool) -> None:

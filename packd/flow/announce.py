@@ -39,6 +39,8 @@ def _values(event: StoredEvent, envelope: dict[str, Any]) -> dict[str, Any]:
     if pack:
         values |= {"pack": pack["ref"], "revision": pack["revision"], "version": pack["version"]}
     values |= {name: value for name, value in data.items() if name not in _TOLD_ELSEWHERE}
+    if values.get("limit") is None:
+        values.pop("limit", None)
     if data.get("failures"):
         values["failures"] = [f"{one['suite']}: {one['case']}" for one in data["failures"]]
     return values

@@ -116,7 +116,7 @@ class Carrying:
             progress.revision(revision)
             progress.on_cancel(lambda: self._registrar.cancel(revision, why=f"{progress.job_id} was cancelled"))
 
-        return self._registrar.register(wish, on_case=progress.case, on_revision=on_revision)
+        return self._registrar.register(wish, say=progress.say, on_revision=on_revision)
 
     def _all_settled(self, done: Sequence[Registered]) -> tuple[Registered, ...]:
         """What waited for another one of them goes on; twice, as whoever waits for another's tests sees their end."""

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from packd.domain.reports import RunSource
     from packd.flow.clock import Clock
     from packd.flow.pipeline import Pipeline
-    from packd.flow.runs import OnCase, Runs
+    from packd.flow.runs import Runs
     from packd.flow.settling import Settling
     from packd.flow.status import Status
+    from packd.flow.told import Say, Told
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
     from packd.registry.rows import Revision, Run
@@ -102,7 +103,7 @@ class Commands:
         *,
         runner: str | None,
         rebuild: bool = False,
-        on_case: OnCase | None = None,
+        say: Say | None = None,
         actor: str,
         source: str,
     ) -> Run:
@@ -115,11 +116,15 @@ class Commands:
             revision = self._to_test(ref)
             manifest = self._pipeline.examine_revision(revision).manifest
             return self._runs.now(
-                revision, manifest, runner=runner, rebuild=rebuild, on_case=on_case, actor=actor, source=source
+                revision, manifest, runner=runner, rebuild=rebuild, say=say, actor=actor, source=source
             )
 
         self._known(ref)
         return self._lanes.call(lane(ref), run)
+
+    def told_of(self, run_id: str) -> Told | None:
+        """What a run has told so far, to be followed; None when it is not under way."""
+        return self._runs.told_of(run_id)
 
     def explain(self, name: str) -> Explanation:
         """Why a pack (by ref) or a drop (by name) is or isn't active. Raises Failure NOT_FOUND."""

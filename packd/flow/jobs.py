@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.domain.moments import rfc3339
+from packd.flow.told import Told
 from packd.registry import queries, requests
 from packd.registry.rows import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from packd.domain.reports import Case
     from packd.flow.clock import Clock
     from packd.registry.registry import Registry
     from packd.registry.rows import JobState, Revision
@@ -30,10 +30,7 @@ log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 64
 _REMEMBERED: Final = 100  # ended jobs whose messages are still there to be followed
-_MOST_MESSAGES: Final = 10_000  # of one job; its report has everything
 _KEPT_S: Final = 7 * 86_400.0
-
-Message = tuple[str, dict[str, Any]]
 
 
 @dataclass(eq=False)
@@ -41,16 +38,11 @@ class Progress:
     """What is known of a job while it runs. Every method may be called from any thread."""
 
     job_id: str = ""
-    messages: list[Message] = field(default_factory=list)  # ("revision" | "case" | "fetch", what it says), in order
+    told: Told = field(default_factory=Told)  # "revision", "case", "progress", "fetch"
     cancelled: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _listeners: list[Callable[[], None]] = field(default_factory=list)
     _on_cancel: list[Callable[[], object]] = field(default_factory=list)
     ended: Job | None = None
-
-    def case(self, suite: str, case: Case) -> None:
-        """A test has ended."""
-        self.say("case", {"suite": suite, **asdict(case)})
 
     def revision(self, revision: Revision) -> None:
         """The content has got its number."""
@@ -58,10 +50,7 @@ class Progress:
 
     def say(self, name: str, said: dict[str, Any]) -> None:
         """Anything else that those who follow should hear, JSON-able."""
-        with self._lock:
-            if len(self.messages) < _MOST_MESSAGES:
-                self.messages.append((name, said))
-        self._wake()
+        self.told.say(name, said)
 
     def on_cancel(self, stop: Callable[[], object]) -> None:
         """`stop` is called when somebody cancels the job, at once if somebody has."""
@@ -79,24 +68,8 @@ class Progress:
             stop()
 
     def end(self, job: Job) -> None:
-        with self._lock:
-            self.ended = job
-        self._wake()
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """`listener` is called, from any thread, whenever there is more to read."""
-        with self._lock:
-            self._listeners.append(listener)
-
-    def unlisten(self, listener: Callable[[], None]) -> None:
-        with self._lock:
-            self._listeners.remove(listener)
-
-    def _wake(self) -> None:
-        with self._lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener()
+        self.ended = job
+        self.told.finish()
 
 
 class Jobs:

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from packd.domain.failures import Code, Failure
 from packd.domain.ignore import Ignore
@@ -21,6 +21,7 @@ from packd.domain.refs import ARCHIVE_SUFFIXES, archive_suffix
 from packd.domain.verdict import verdict
 from packd.flow.clock import Clock
 from packd.flow.requirements import untested
+from packd.flow.told import on_case, on_progress
 from packd.snapshot.limits import Limits as TreeLimits
 from packd.snapshot.store import Snapshot, Store, StoreFull, StoreUnwritable, Taken, Unsettled
 from packd.testrun.environments.cache import Environments
@@ -32,14 +33,14 @@ from packd.validate.findings import Runtime
 from packd.validate.load import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from packd.domain.manifest import Manifest, Suite
     from packd.domain.problems import Problem
-    from packd.domain.reports import Case, Report
+    from packd.domain.reports import Report
     from packd.domain.verdict import Verdict
+    from packd.flow.told import Say
 
-    OnCase = Callable[[str, Case], None]
 
 _ENVIRONMENTS_KEPT_S: Final = 14 * 86_400.0  # since they were last used
 _READINGS: Final = 3  # of a folder that somebody writes to meanwhile
@@ -106,12 +107,12 @@ def check_path(path: Path, *, terms: Terms) -> Checked:
 
 
 def run_path(
-    path: Path, *, terms: Terms, runner: str | None = None, rebuild: bool = False, on_case: OnCase | None = None
+    path: Path, *, terms: Terms, runner: str | None = None, rebuild: bool = False, say: Say | None = None
 ) -> Tried:
     """Validate the folder or archive at `path` and run its suites, or only the one called `runner`.
 
     With `rebuild` its environments are built anew.
-    `on_case` gets (suite, case) from another thread as cases end. An interruption ends the suites first. Raises Failure:
+    `say` gets what the run tells, from another thread. An interruption ends the suites first. Raises Failure:
     BAD_REQUEST when there is nothing to run, NOT_FOUND for an unknown runner.
     """
     with _workshop() as folder:
@@ -121,7 +122,7 @@ def run_path(
             return Tried(checked=checked)
         testing = _chosen(checked.manifest, runner)
         manifest = replace(checked.manifest, testing=testing)
-        report = _run(folder / "work", store, digest, manifest, terms, on_case, rebuild=rebuild)
+        report = _run(folder / "work", store, digest, manifest, terms, say or _nobody, rebuild=rebuild)
         judged = verdict(report, min_pass_rate=testing.min_pass_rate, on_failure=testing.on_failure)
         return Tried(checked=checked, report=report, judged=judged)
 
@@ -194,7 +195,7 @@ def _run(
     digest: str,
     manifest: Manifest,
     terms: Terms,
-    on_case: OnCase | None,
+    say: Say,
     *,
     rebuild: bool,
 ) -> Report:
@@ -228,7 +229,7 @@ def _run(
         rebuild=rebuild,
     )
     try:
-        return executor.submit(request, cancel=cancel, on_case=on_case).result()
+        return executor.submit(request, cancel=cancel, on_case=on_case(say), on_progress=on_progress(say)).result()
     except BaseException:
         cancel.cancel("interrupted")
         raise
@@ -239,6 +240,10 @@ def _run(
 
 def _store(folder: Path, terms: Terms) -> Store:
     return Store(folder / "store", terms.limits)
+
+
+def _nobody(_name: str, _said: dict[str, Any]) -> None:
+    """Nobody wants to know."""
 
 
 @contextmanager

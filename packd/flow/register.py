@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from packd.flow.clock import Clock
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Pipeline
-    from packd.flow.runs import OnCase, Runs
+    from packd.flow.runs import Runs
+    from packd.flow.told import Say
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Pack
@@ -106,12 +107,11 @@ class Registrar:
         self._seen: dict[Path, tuple[str, str, str]] = {}  # by path: fingerprint, ref, digest when it was last read
 
     def register(
-        self, wish: Registration, *, on_case: OnCase | None = None, on_revision: OnRevision | None = None
+        self, wish: Registration, *, say: Say | None = None, on_revision: OnRevision | None = None
     ) -> Registered:
         """Snapshot, validate, test and activate; returns when that has come to its end, or waits for other packs.
 
-        `on_revision` gets the new revision as soon as there is one, `on_case` each case as it ends, from another
-        thread. Raises Failure: BAD_REQUEST for what can't be read, what validation refuses and what fails its tests
+        `on_revision` gets the new revision as soon as there is one, `say` what its run tells, from another thread. Raises Failure: BAD_REQUEST for what can't be read, what validation refuses and what fails its tests
         (then it was rolled back), CONFLICT when the pack exists, UNAVAILABLE when packd is stopping.
         """
         path = readable(wish.path)
@@ -127,7 +127,7 @@ class Registrar:
         if on_revision is not None:
             on_revision(revision)
         self._runs.cancel(revision.ref, older_than=revision.number)
-        with self._runs.followed(revision, on_case):
+        with self._runs.followed(revision, say):
             self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
         return self._outcome(wish, taken)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packd.domain.event_data import PackTestStarted
 from packd.domain.failures import Code, Failure
-from packd.domain.reports import Case
 from packd.domain.verdict import verdict
 from packd.flow import outcomes, tell
+from packd.flow.told import Told, on_case, on_progress
 from packd.registry import queries
 from packd.registry.rows import Run
 from packd.testrun.executor import CancelToken, RunRequest
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     from packd.domain.verdict import Verdict
     from packd.flow.clock import Clock
     from packd.flow.policy import Policy
+    from packd.flow.told import Say
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Revision
     from packd.snapshot.store import Store
     from packd.testrun.executor import Executor
-
-
-OnCase = Callable[[str, Case], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +49,8 @@ class Runs:
         self._clock = clock
         self._lock = threading.Lock()
         self._under_way: dict[str, _UnderWay] = {}
-        self._followers: dict[tuple[str, int], list[OnCase]] = {}  # by ref and number of the revision
+        self._followers: dict[tuple[str, int], list[Say]] = {}  # by ref and number of the revision
+        self._told: dict[str, Told] = {}  # by id of the run
 
     def follow(self, policy: Policy) -> None:
         """Decide by this from the next run on."""
@@ -63,20 +62,25 @@ class Runs:
             return sorted(self._under_way)
 
     @contextmanager
-    def followed(self, revision: Revision, on_case: OnCase | None) -> Iterator[None]:
-        """While the block lasts `on_case` gets every case of the revision's runs, whoever asked for them."""
+    def followed(self, revision: Revision, say: Say | None) -> Iterator[None]:
+        """While the block lasts `say` gets what the revision's runs tell, whoever asked for them."""
         key = (revision.ref, revision.number)
-        if on_case is not None:
+        if say is not None:
             with self._lock:
-                self._followers.setdefault(key, []).append(on_case)
+                self._followers.setdefault(key, []).append(say)
         try:
             yield
         finally:
-            if on_case is not None:
+            if say is not None:
                 with self._lock:
-                    self._followers[key].remove(on_case)
+                    self._followers[key].remove(say)
                     if not self._followers[key]:
                         del self._followers[key]
+
+    def told_of(self, run_id: str) -> Told | None:
+        """What a run has told so far, to be followed; None when it is not under way."""
+        with self._lock:
+            return self._told.get(run_id)
 
     def cancel(self, ref: str, *, older_than: int | None = None, why: str = "newer content arrived") -> None:
         """Stop the run of this pack, or only that of a revision before `older_than`."""
@@ -115,25 +119,31 @@ class Runs:
         testing: Testing,
         *,
         rebuild: bool = False,
-        on_case: OnCase | None = None,
+        say: Say | None = None,
     ) -> Report:
-        """Wait for the report; `cancel` ends it early. `on_case` gets (suite, case) from another thread, as cases end."""
+        """Wait for the report; `cancel` ends it early. `say` gets what the run tells, from another thread."""
         request = self._request(revision, run, manifest, testing, rebuild=rebuild)
-        token = CancelToken()
+        token, told = CancelToken(), Told()
         with self._lock:
             self._under_way[revision.ref] = _UnderWay(number=revision.number, token=token)
+            self._told[run.id] = told
         try:
-            return self._executor.submit(request, cancel=token, on_case=self._telling(revision, on_case)).result()
+            tell_all = self._telling(revision, told, say)
+            running = self._executor.submit(
+                request, cancel=token, on_case=on_case(tell_all), on_progress=on_progress(tell_all)
+            )
+            return running.result()
         finally:
             with self._lock:
-                del self._under_way[revision.ref]
+                del self._under_way[revision.ref], self._told[run.id]
+            told.finish()
 
-    def _telling(self, revision: Revision, on_case: OnCase | None) -> OnCase:
-        def tell_all(suite: str, case: Case) -> None:
+    def _telling(self, revision: Revision, told: Told, say: Say | None) -> Say:
+        def tell_all(name: str, said: dict[str, Any]) -> None:
             with self._lock:
                 followers = list(self._followers.get((revision.ref, revision.number), ()))
-            for follower in (*followers, *((on_case,) if on_case is not None else ())):
-                follower(suite, case)
+            for follower in (told.say, *followers, *((say,) if say is not None else ())):
+                follower(name, said)
 
         return tell_all
 
@@ -152,7 +162,7 @@ class Runs:
         *,
         runner: str | None,
         rebuild: bool = False,
-        on_case: OnCase | None = None,
+        say: Say | None = None,
         actor: str,
         source: str,
     ) -> Run:
@@ -163,7 +173,7 @@ class Runs:
         manifest, testing = _chosen(revision, manifest, runner)
         with self._registry.write() as tx:
             run = self.begin(tx, revision, testing, reason="manual", source=source, actor=actor)
-        report = self.execute(revision, run, manifest, testing, rebuild=rebuild, on_case=on_case)
+        report = self.execute(revision, run, manifest, testing, rebuild=rebuild, say=say)
         with self._registry.write() as tx:
             self.finish(tx, run, report, testing)
             outcomes.emit(tx, revision, tell.run_ended(outcomes.about(tx, revision), run.id, report))

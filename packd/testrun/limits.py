@@ -75,9 +75,9 @@ def ending_signal(exit_code: int) -> signal.Signals | None:
 def limit_reached(exit_code: int, last_words: str, limits: Limits, *, cpu_s: float = 0.0) -> tuple[Reason, str] | None:
     """Which limit ended a process that failed, with a sentence; None when nothing points to one.
 
-    A processor-time or file-size signal is proof, and so is being killed with the processor time used up (`cpu_s`, by
-    the process and those it waited for): who ignores the signal is killed a little later. Otherwise the end of the
-    output is all there is to go by. Only limits that were set are considered.
+    A processor-time or file-size signal is proof, and so is being killed when one of its processes had used up its
+    processor time (`cpu_s`): who ignores the signal is killed a little later. Otherwise the end of the output is all
+    there is to go by. Only limits that were set are considered.
     """
     number = ending_signal(exit_code)
     proven = _SIGNALS.get(number) if number is not None else None

@@ -24,6 +24,7 @@ _CROWD: Final = 16  # processes left of a run that can make killing them a race
 _WATCHED: Final = 64  # killed processes whose end is waited for at once
 _LOOK_AGAIN_MS: Final = 50
 _PAGE: Final = 65_536  # bytes of a list that are read at once
+_TICKS: Final = os.sysconf("SC_CLK_TCK")  # a second, as the kernel counts processor time
 _PATIENCE_S: Final = 10.0  # for killed processes to be gone; only one that hangs in the kernel takes longer
 
 
@@ -104,6 +105,10 @@ class Family:
         while self._strike(struck, hurry).fresh and time.monotonic() < deadline:
             pass
         return True
+
+    def most_cpu_s(self) -> float:
+        """Processor time of the member that has used most, in seconds; those that it waited for are not counted."""
+        return max(map(_cpu_s, self.members()), default=0.0)
 
     def _strike(self, struck: set[int], hurry: Hurry) -> _Look:
         """Go through the members once and SIGKILL each that is alive as soon as it is seen."""
@@ -235,11 +240,22 @@ def _state(pid: int) -> _State:
 
 def _letter(pid: int) -> str:
     """The state of proc(5), "" when it is gone."""
+    return _fields(pid)[0]
+
+
+def _cpu_s(pid: int) -> float:
+    """User and system time of proc(5), fields 14 and 15."""
+    fields = _fields(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICKS if len(fields) > 12 else 0.0
+
+
+def _fields(pid: int) -> list[str]:
+    """What /proc/<pid>/stat says behind the name, from the third field on; one empty one when it is gone."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
-        return ""
-    return status.rpartition(")")[2].split()[0]
+        return [""]
+    return status.rpartition(")")[2].split()
 
 
 def _wait_for_an_end(pids: Iterable[int]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import shutil
 import subprocess
 import time
@@ -136,31 +135,12 @@ def spawn(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exit:
-    """The end of a process."""
-
-    code: int  # negative: the signal that ended it
-    cpu_s: float  # processor time, its own and that of the processes it waited for
-
-
-def wait_for(process: subprocess.Popen[bytes], timeout_s: float | None) -> Exit | None:
-    """Take its exit status; None when it has not ended in time. Once."""
-    if timeout_s is not None and not _ends_within(process.pid, timeout_s):
-        return None
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # so that nobody waits for the number again
-    return Exit(code=process.returncode, cpu_s=used.ru_utime + used.ru_stime)
-
-
-def _ends_within(pid: int, timeout_s: float) -> bool:
-    handle = os.pidfd_open(pid)
+def wait_for(process: subprocess.Popen[bytes], timeout_s: float | None) -> int | None:
+    """Its exit status, negative for a signal; None when it has not ended in time."""
     try:
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        return bool(poll.poll(timeout_s * 1000))
-    finally:
-        os.close(handle)
+        return process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 _RESOURCES: Final = {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from packd.testrun.limits import MIB
 from packd.testrun.processes import Family, Hurry, Killed, signal_group
-from packd.testrun.sandbox import Exit, spawn, wait_for
+from packd.testrun.sandbox import spawn, wait_for
 from packd.testrun.transcript import Transcript
 from packd.testrun.usage import Usage
 
@@ -55,7 +55,7 @@ class Ending:
     stdout: str  # stdout alone where it was kept apart, otherwise the same as `output`
     written: int  # bytes printed in all
     told: int = 0  # bytes of events in all
-    cpu_s: float = 0.0  # processor time of the first process and those it waited for
+    cpu_s: float = 0.0  # processor time of the process that had most when one could have used up its limit
 
 
 class Supervisor:
@@ -100,6 +100,8 @@ class _Watch:
         self._on_events = on_events
         self._flood = limit * _FLOOD if order.limits.output_kb else float("inf")
         self._told = 0  # bytes of events
+        self._cpu_s = 0.0
+        self._cpu_from = float("inf")  # before that no process can have used up its processor time
         most = order.limits.disk_mb * MIB
         self._usage = Usage(order.mark.folder, given=order.given, most=most) if most else None
         self._output = Transcript(limit)
@@ -122,13 +124,13 @@ class _Watch:
             stack.enter_context(cancel.waking(lambda: os.eventfd_write(stop_button, 1)))
             self._wait(stack, process.pid, began)
         finally:
-            ended = self._collect(process)
+            exit_code = self._collect(process)
             left = self._family.kill()
         self._drain()
         output = self._output.text()
         return Ending(
-            exit_code=ended.code,
-            cpu_s=ended.cpu_s,
+            exit_code=exit_code,
+            cpu_s=self._cpu_s,
             stopped=self._stopped,
             duration_ms=round(((self._ended_at or time.monotonic()) - began) * 1000, 3),
             left=left,
@@ -184,6 +186,8 @@ class _Watch:
         self._watch(handle, self._end)
         waits = itertools.chain(_LOOKS_S, itertools.repeat(_LOOKS_S[-1]))
         deadline, look_at = began + self._timeout_s, began + next(waits)
+        if self._order.limits.cpu_s:
+            self._cpu_from = began + self._order.limits.cpu_s / (os.cpu_count() or 1)
         while self._ended_at is None and time.monotonic() < self._give_up_at:
             next_at = self._kill_at if self._stopped else min(deadline, look_at)
             for key, _ in self._selector.select(max(0.0, next_at - time.monotonic())):
@@ -211,6 +215,8 @@ class _Watch:
             self._stop("processes", 0.0)
         if self._usage is not None and self._usage.exceeds():
             self._stop("disk", 0.0)
+        if time.monotonic() >= self._cpu_from:
+            self._cpu_s = max(self._cpu_s, self._family.most_cpu_s())
 
     def _read(self, pipe: int) -> bool:
         """Take what is there. False when there is nothing (any more)."""
@@ -244,15 +250,15 @@ class _Watch:
             signal_group(pid, signal.SIGKILL)
             self._kill_at = now + _KILL_AGAIN_S
 
-    def _collect(self, process: subprocess.Popen[bytes]) -> Exit:
+    def _collect(self, process: subprocess.Popen[bytes]) -> int:
         """Its exit status. One that still lives (an error on our side, or it hangs in the kernel) is killed."""
         if self._ended_at is None:
             signal_group(process.pid, signal.SIGKILL)
-        ended = wait_for(process, None if self._ended_at else _AFTER_KILL_S)
-        if ended is None:
-            return Exit(code=-signal.SIGKILL, cpu_s=0.0)
+        exit_code = wait_for(process, None if self._ended_at else _AFTER_KILL_S)
+        if exit_code is None:
+            return -signal.SIGKILL
         self._family.first = None
-        return ended
+        return exit_code
 
     def _drain(self) -> None:
         """What is left in the pipes. They hold 64 KiB, so more can only come from something that escaped."""

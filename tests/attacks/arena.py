@@ -72,6 +72,21 @@ class Arena:
         finally:
             self._clean(drop)
 
+    def kill_in_the_middle(self) -> Iterator[list[str]]:
+        """Kill the stand-in while a pack runs: what of the run is alive a while later, and after the next start."""
+        assert self.process is not None
+        drop = self._drop("lingerer")
+        tree = self._ask({"take": str(drop)})["tree"]
+        self._tell({"run": tree, "limits": {}})
+        wait_until(lambda: sum(self.token in what for _, what in self._alive()) >= 2)
+        self.process.kill()
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not list(self._alive()), deadline_s=5)
+        yield [what for _, what in self._alive()]
+        self._start()
+        yield self._left()
+        self._clean(drop)
+
     def complaints(self) -> list[str]:
         """What is wrong with the stand-in: it should live, run an ordinary pack as ever, and hold on to nothing."""
         if self.process is None or self.process.poll() is not None:
@@ -169,6 +184,7 @@ class Arena:
         state = self.folder / "state"
         targets = {
             "token": self.token,
+            "daemon": "tests.attacks.stand_in",
             "pid": self.pid,
             "state": str(state),
             "database": str(state / "packd.db"),
@@ -217,11 +233,14 @@ class Arena:
         self.held = {name: count + _SPARE[name] for name, count in self._ask({"look": True}).items()}
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        self._tell(order)
+        return self._answer()
+
+    def _tell(self, order: dict[str, Any]) -> None:
         assert self.process is not None
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self.process is not None

@@ -31,6 +31,9 @@ def _limited(pack: str, does: str, reason: str, escapes: frozenset[str] = frozen
 
 BASIC: Final = frozenset({"basic"})
 
+# Rungs where what left its parents outlives a killed daemon until the next start.
+LEAVE_ORPHANS: Final = BASIC
+
 ATTACKS: Final = (
     _limited("fork_bomb", "multiplies, each process in a session of its own", "processes", processes=20),
     _limited("memory_hog", "takes 10 GiB of memory", "memory", memory_mb=128),

@@ -9,10 +9,10 @@ import pytest
 from packd.validate.load import check
 from tests.attacks import rungs, table
 from tests.attacks.arena import PACKS, Arena
-from tests.attacks.declared import ATTACKS
+from tests.attacks.declared import ATTACKS, LEAVE_ORPHANS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.attacks.declared import Attack
 
@@ -20,26 +20,40 @@ WORKING = rungs.working()
 
 
 @pytest.fixture(scope="session")
-def arenas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Arena]]:
-    """One for each rung, made when the first attack on it comes."""
+def arenas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Arena]]:
+    """One for each rung, made when the first attack on it comes; skips where the rung does not work."""
     made: dict[str, Arena] = {}
-    yield made
-    for arena in made.values():
-        arena.close()
+
+    def arena(rung: str) -> Arena:
+        if rung not in WORKING:
+            pytest.skip(f"the rung {rung} does not work on this machine")
+        if rung not in made:
+            made[rung] = Arena(tmp_path_factory.mktemp("arena") / rung, rung)
+        return made[rung]
+
+    yield arena
+    for one in made.values():
+        one.close()
 
 
 @pytest.mark.parametrize("rung", rungs.NAMES)
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.pack)
-def test_attack(attack: Attack, rung: str, arenas: dict[str, Arena], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_attack(attack: Attack, rung: str, arenas: Callable[[str], Arena]) -> None:
     """It is contained, or the rung says that it is not; its run is judged rightly, nothing stays, and packd is well."""
-    if rung not in WORKING:
-        pytest.skip(f"the rung {rung} does not work on this machine")
-    if rung not in arenas:
-        arenas[rung] = Arena(tmp_path_factory.mktemp(rung.replace(" ", "-")) / "arena", rung)
-    arena = arenas[rung]
+    arena = arenas(rung)
     outcome = arena.carry_out(attack)
     if not (attack.varies and rung in attack.escapes):
         assert outcome.contained(attack.verdict) == (rung not in attack.escapes), outcome
+    assert arena.complaints() == []
+
+
+@pytest.mark.parametrize("rung", rungs.NAMES)
+def test_a_killed_daemon_takes_its_run_with_it(rung: str, arenas: Callable[[str], Arena]) -> None:
+    """At once where the rung can, what double-forked at the next start elsewhere; either way nothing stays."""
+    arena = arenas(rung)
+    alive, left = arena.kill_in_the_middle()
+    assert bool(alive) == (rung in LEAVE_ORPHANS), alive
+    assert left == []
     assert arena.complaints() == []
 
 
@@ -51,5 +65,5 @@ def test_the_table_is_what_is_declared() -> None:
 def test_every_pack_that_attacks_is_declared() -> None:
     """And is a good pack as far as can be told without running it."""
     packs = {path.name for path in PACKS.iterdir()}
-    assert packs == {attack.pack for attack in ATTACKS} | {"harmless"}
+    assert packs == {attack.pack for attack in ATTACKS} | {"harmless", "lingerer"}
     assert {name: check(PACKS / name, name=name).problems for name in packs} == dict.fromkeys(packs, ())

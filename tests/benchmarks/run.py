@@ -19,6 +19,7 @@ import answers
 import commands
 import drop
 import idle
+import runs
 import start
 import throughput
 from table import Figure, table, to_dict
@@ -28,6 +29,7 @@ _BENCHES: dict[str, Callable[..., list[Figure]]] = {
     "b": start.measure,
     "c": throughput.measure,
     "d": idle.measure,
+    "e": runs.measure,
     "g": answers.measure,
     "f": commands.measure,
 }
@@ -52,7 +54,6 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("benches", nargs="*", metavar="LETTER", help="which; without, all")
     parser.add_argument("benches", nargs="*", metavar="LETTER", help="which; without, all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single value there as well")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no 10,000 packs: does it work at all")

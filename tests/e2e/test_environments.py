@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import queue
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from packd.bootstrap import build
 from packd.client import Client
 from packd.config import load
 from packd.daemon import _begin, _stop
+from packd.domain.failures import Failure
 from packd.flow import second_chances
 from packd.registry import queries
+from packd.service.notify import Notifier
 from tests.unit.environments_ground import Index, served_index
 
 TEST = "python3 -c 'import hue; print(hue.VERSION)'"
@@ -55,11 +59,66 @@ def test_a_pack_with_packages(tmp_path: Path, index: Index) -> None:
         index.add("hue", "2.0")
         assert daemon.cli("test", "needy", "--rebuild").returncode == 0
         assert latest(daemon, "needy")["report"]["environment"]["packages"] == ["hue==2.0"]
-        told: list[dict[str, Any]] = []
-        Client(daemon.socket).post_live("/packs/needy/test", {}, on_case=told.append)
-        assert [case["status"] for case in told] == ["passed"]
+        told: list[tuple[str, dict[str, Any]]] = []
+        client = Client(daemon.socket)
+        client.post_live("/packs/needy/test", {}, on_message=lambda *said: told.append(said))
+        assert [(name, said["status"]) for name, said in told] == [("case", "passed")]
+        told.clear()
+        client.post_live("/packs/needy/test", {"rebuild": True}, on_message=lambda *said: told.append(said))
+        assert [said.get("text", name) for name, said in told] == [
+            "making an environment (uv venv)",
+            "installing Python packages (uv pip install)",
+            "case",
+        ]
     finally:
         assert daemon.stop() == 0
+
+
+def test_the_run_of_a_dropped_pack_can_be_followed(tmp_path: Path, index: Index) -> None:
+    """From whenever one comes: what it has told so far, its cases as they end, and then what came of it."""
+    daemon = Daemon(tmp_path, tests={"index_url": index.url})
+    daemon.start()
+    go = tmp_path / "go"
+    try:
+        pack = needy_pack(tmp_path / "needy")
+        (pack / "pack.yaml").write_text(
+            "ref: needy\nversion: '1.0.0'\ntesting: {runners: {unit: {type: unittest, entry_point: tests/test_slow.py}}}\n"
+        )
+        (pack / "tests" / "test_slow.py").write_text(
+            "import os, time, unittest\nclass Slow(unittest.TestCase):\n    def test_a(self): pass\n"
+            f"    def test_b(self):\n        while not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+        )
+        told: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        pack.rename(daemon.packs / "needy")
+        client = Client(daemon.socket)
+        daemon.wait_until(lambda: has_run(client, "needy"), "its run to begin")
+        with ThreadPoolExecutor(1) as threads:
+            ended = threads.submit(client.follow_run, "needy", "latest", on_message=lambda *said: told.put(said))
+            messages = [told.get(timeout=30) for _ in range(3)]
+            assert [said.get("text") or said["name"] for _, said in messages] == [
+                "making an environment (uv venv)",
+                "installing Python packages (uv pip install)",
+                "test_slow.Slow.test_a",
+            ]
+            assert not ended.done()
+            go.touch()
+            assert ended.result(30)["data"]["report"]["passed"] == 2
+        assert told.get(timeout=1)[1]["name"] == "test_slow.Slow.test_b"
+        followed = daemon.cli("tests", "needy", "--follow")
+        assert followed.returncode == 0, followed.stderr
+        assert "test_slow.Slow.test_b" in followed.stdout
+        with pytest.raises(Failure, match="has no run"):
+            client.follow_run("needy", "run_unknown", on_message=lambda *_: None)
+    finally:
+        go.touch()
+        assert daemon.stop() == 0
+
+
+def has_run(client: Client, ref: str) -> bool:
+    try:
+        return bool(client.get(f"/packs/{ref}/tests")["items"])
+    except Failure:  # not known yet
+        return False
 
 
 def test_what_the_network_broke_mends_itself(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +153,7 @@ def test_what_the_network_broke_mends_itself(tmp_path: Path, index: Index, monke
         with parts.registry.read() as connection:
             assert queries.run_history(connection, "needy")[0].source == "schedule"
     finally:
-        _stop(parts, None)
+        _stop(parts, None, Notifier({}))
         parts.database.close()
 
 

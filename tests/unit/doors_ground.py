@@ -37,8 +37,8 @@ from packd.flow.jobs import Jobs
 from packd.flow.metrics import Metrics
 from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
-from packd.flow.runs import OnCase
 from packd.flow.tokens import Tokens
+from packd.flow.told import Say, Told
 from packd.flow.webhooks import Webhooks
 from packd.notify.envelope import webhook_body
 from packd.registry import queries
@@ -61,6 +61,7 @@ class Asked:
     refusal: Failure | Exception | None = None
     hold: threading.Event | None = None  # a run goes on until it is set
     troubles: list[str] = field(default_factory=list)
+    told: dict[str, Told] = field(default_factory=dict)  # by runs that are under way
 
     def rollback(self, ref: str, *, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
         self._note("rollback", ref, to=to, force=force, actor=actor)
@@ -77,7 +78,7 @@ class Asked:
             return queries.latest_revision(connection, name)
 
     def run_tests(
-        self, ref: str, *, runner: str | None, rebuild: bool, on_case: OnCase | None, actor: str, source: str
+        self, ref: str, *, runner: str | None, rebuild: bool, say: Say | None, actor: str, source: str
     ) -> Run:
         self._note("run_tests", ref, runner=runner, rebuild=rebuild, actor=actor, source=source)
         if self.hold is not None:
@@ -86,12 +87,15 @@ class Asked:
             run = queries.run_history(connection, ref)[0]
         for suite in (run.report or {}).get("test_suites", ()):
             for case in suite["test_cases"]:
-                if on_case is not None:
-                    on_case(suite["name"], Case(**case))
+                if say is not None:
+                    say("case", {"suite": suite["name"], **case})
         return run
 
+    def told_of(self, run_id: str) -> Told | None:
+        return self.told.get(run_id)
+
     def register(
-        self, wish: Registration, *, on_case: OnCase | None = None, on_revision: OnRevision | None = None
+        self, wish: Registration, *, say: Say | None = None, on_revision: OnRevision | None = None
     ) -> Registered:
         self._note("register", str(wish.path), wish=wish)
         with self.registry.read() as connection:
@@ -102,8 +106,8 @@ class Asked:
             on_revision(revision)
         for suite in (runs[0].report or {}).get("test_suites", ()) if runs else ():
             for case in suite["test_cases"]:
-                if on_case is not None:
-                    on_case(suite["name"], Case(**case))
+                if say is not None:
+                    say("case", {"suite": suite["name"], **case})
         if self.hold is not None:
             self.hold.wait(30)
         return Registered(revision=revision, run=runs[0] if runs else None)

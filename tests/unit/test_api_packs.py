@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
+from packd.flow.told import Told
 from tests.unit.doors_ground import DIGESTS, Ground, made_ground, report
 
 
@@ -233,7 +236,7 @@ def test_a_run_can_be_followed(ground: Ground) -> None:
     ground.activate("core", 1)
     ground.add_run("core", 1, report(failed=True))
     told: list[dict[str, object]] = []
-    answer = ground.client.post_live("/packs/core/test", {}, on_case=told.append)
+    answer = ground.client.post_live("/packs/core/test", {}, on_message=lambda _, said: told.append(said))
     assert answer == ground.client.post("/packs/core/test")
     assert [(case["suite"], case["name"]) for case in told] == [
         (suite["name"], case["name"])
@@ -245,5 +248,26 @@ def test_a_run_can_be_followed(ground: Ground) -> None:
 def test_a_run_that_can_not_begin_is_refused_as_ever(ground: Ground) -> None:
     """Before the first byte of a stream a refusal has its own status and code."""
     with pytest.raises(Failure) as refused:
-        ground.client.post_live("/packs/core/test", {"nonsense": True}, on_case=lambda _: None)
+        ground.client.post_live("/packs/core/test", {"nonsense": True}, on_message=lambda *_: None)
     assert "nonsense" in refused.value.sentence
+
+
+def test_a_run_of_somebody_else_can_be_followed(ground: Ground) -> None:
+    """From its first word on, whenever one comes, to the run as anybody else is told of it."""
+    ground.activate("core", 1)
+    ground.add_run("core", 1, report(failed=True))
+    (run,) = list(ground.client.items("/packs/core/tests"))
+    told = ground.asked.told[run["id"]] = Told()
+    told.say("progress", {"text": "installing"})
+    heard: queue.SimpleQueue[tuple[str, dict[str, object]]] = queue.SimpleQueue()
+    with ThreadPoolExecutor(1) as threads:
+        ended = threads.submit(
+            ground.client.follow_run, "core", "latest", on_message=lambda name, said: heard.put((name, said))
+        )
+        assert heard.get(timeout=20) == ("progress", {"text": "installing"})
+        told.say("case", {"suite": "unit", "name": "a", "status": "passed"})
+        assert heard.get(timeout=20)[1]["name"] == "a"
+        assert not ended.done()
+        told.finish()
+        assert ended.result(20)["data"]["id"] == run["id"]
+    assert ground.client.follow_run("core", run["id"], on_message=lambda *_: None) == ended.result()

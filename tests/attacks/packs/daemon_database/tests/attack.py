@@ -9,10 +9,9 @@ for path in (TARGETS["database"], TARGETS["secret_file"]):
         print("REACHED", Path(path).read_bytes()[:100])
     except OSError as refused:
         print("refused:", refused)
-for path in (TARGETS["state"], TARGETS["state"] + "/store", TARGETS["state"] + "/work"):
+for path, own in ((TARGETS["state"], "work"), (TARGETS["state"] + "/work", Path.cwd().parent.name)):
     try:
-        others = [name for name in __import__("os").listdir(path) if "attack" not in name]
-        if path == TARGETS["state"] and others:
-            print("REACHED", others)
+        others = [entry.name for entry in Path(path).iterdir() if entry.name != own]
+        print("REACHED" if others else "empty:", path, others)
     except OSError as refused:
         print("refused:", refused)

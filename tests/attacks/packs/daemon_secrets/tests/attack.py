@@ -6,7 +6,7 @@ TARGETS = json.loads(Path('targets.json').read_text())
 
 for process in Path("/proc").glob("[0-9]*"):
     try:
-        if TARGETS["token"] not in (process / "cmdline").read_text(errors="replace"):
+        if TARGETS["daemon"] not in (process / "cmdline").read_text(errors="replace"):
             continue
     except OSError:
         continue

@@ -11,7 +11,7 @@ import time
 
 def is_daemon(pid):
     try:
-        return TARGETS["token"] in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        return TARGETS["daemon"] in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     except OSError:
         return False
 
