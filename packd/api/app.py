@@ -25,6 +25,8 @@ from packd.api import (
 )
 from packd.api.audit import Audit
 from packd.api.context import Context
+from packd.api.documentation import page
+from packd.api.documentation.openapi import openapi
 from packd.api.guard import Guard
 from packd.api.repeats import Repeats
 
@@ -59,4 +61,6 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(versioned)
     app.include_router(health.root_router)
     app.include_router(metrics.root_router)
+    app.include_router(page.router)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app

@@ -45,6 +45,9 @@ class Commands(Protocol):
     def told_of(self, run_id: str) -> Told | None:
         """What a run has told so far; None when it is not under way."""
 
+    def cancel_run(self, run_id: str, *, why: str) -> None:
+        """Stop a run that was asked for."""
+
     def explain(self, name: str) -> Explanation:
         """In words, why a pack or a drop is or isn't active."""
 

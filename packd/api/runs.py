@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from packd.api.answer import Answer
-from packd.api.blocking import in_own_thread
 from packd.api.comparing import FlakyCases
 from packd.api.context import Actor, InContext, Source
+from packd.api.later import Prefer, carry_out
 from packd.api.live import answer_of, live, watched
 from packd.api.reading import Reading
 from packd.api.views import whole_run_view
 from packd.domain.failures import Code, Failure
+from packd.flow.jobs import Progress
 from packd.flow.told import Say
 from packd.registry import queries
 from packd.registry.rows import Run
@@ -38,6 +39,8 @@ async def run_now(
     actor: Actor,
     source: Source,
     ref: str,
+    prefer: Prefer,
+    request: Request,
     wish: RunRequest | None = None,
     accept: Annotated[str, Header()] = "",
 ) -> Answer | StreamingResponse:
@@ -56,8 +59,20 @@ async def run_now(
 
     if "text/event-stream" in accept:
         return await live(context, run)
-    ended = await in_own_thread(lambda: run(None))
-    return Answer(answer_of(ended))
+
+    def work(progress: Progress) -> tuple[int, dict[str, Any]]:
+        def say(name: str, said: dict[str, Any]) -> None:
+            progress.say(name, said)
+            if name == "started":
+                why = f"{progress.job_id} was cancelled"
+                progress.on_cancel(lambda: context.commands.cancel_run(said["run_id"], why=why))
+
+        ended = run(say)
+        if progress.cancelled and (ended.report or {}).get("reason") == "cancelled":
+            raise Failure(Code.CONFLICT, f"{ended.id} was cancelled before it ended")
+        return 200, answer_of(ended)
+
+    return await carry_out(context, request, prefer, kind="test", subject=ref, actor=actor, work=work)
 
 
 @router.get("/tests/{run_id}")

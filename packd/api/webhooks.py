@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.context import Actor, InContext
+from packd.api.entity_tags import InPrecondition, entity_tag
 from packd.api.paging import InPage
 from packd.api.reading import Reading
 from packd.api.webhook_requests import EndpointChange, NewEndpoint, Rotation, Since
@@ -23,6 +24,12 @@ from packd.registry.rows import Delivery
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
 _TEST_WAIT_S = 30.0  # longer than an attempt takes by default; what is slower goes on behind the answer
+_HAPPENS = frozenset(
+    {
+        "deliveries", "oldest_undelivered_at", "last_error", "breaker", "failures", "failing_since", "next_try_at",
+        "paused_until", "last_endpoint_seq", "previous_secret_until",
+    }
+)  # fmt: skip
 _STATES = ("pending", "held", "delivered", "exhausted", "aborted")
 
 Asked = Annotated[str | None, Query(max_length=200)]
@@ -47,21 +54,25 @@ def create_endpoint(context: InContext, wish: NewEndpoint) -> Answer:
 
 
 @router.get("/endpoints/{name}")
-def show_endpoint(context: InContext, name: str) -> Answer:
+def show_endpoint(context: InContext, precondition: InPrecondition, name: str) -> Answer:
     """One endpoint, with what waits for it."""
-    return Answer({"data": _endpoint(context, name)})
+    view = _endpoint(context, name)
+    return precondition.answer({"data": view}, _tag(view))
 
 
 @router.patch("/endpoints/{name}")
-def change_endpoint(context: InContext, name: str, wish: EndpointChange) -> Answer:
+def change_endpoint(context: InContext, precondition: InPrecondition, name: str, wish: EndpointChange) -> Answer:
     """Other values for some of its fields. One of the configuration file is changed there."""
+    precondition.check(_tag(_endpoint(context, name)))
     context.webhooks.change(name, wish.changes())
-    return Answer({"data": _endpoint(context, name), "message": f"'{name}' was changed"})
+    view = _endpoint(context, name)
+    return Answer({"data": view, "message": f"'{name}' was changed"}, headers={"ETag": _tag(view)})
 
 
 @router.delete("/endpoints/{name}", status_code=204)
-def remove_endpoint(context: InContext, name: str) -> Response:
+def remove_endpoint(context: InContext, precondition: InPrecondition, name: str) -> Response:
     """It gets nothing any more; what it was not told is kept as long as events are."""
+    precondition.check(_tag(_endpoint(context, name)))
     context.webhooks.remove(name)
     return Response(status_code=204)
 
@@ -164,6 +175,11 @@ def _endpoint(context: InContext, name: str) -> View:
         if not found:
             raise reading.no_such_endpoint(name)
         return endpoint_views(reading, found, time.time())[0]
+
+
+def _tag(view: View) -> str:
+    """Of what somebody has chosen, not of what happens to it."""
+    return entity_tag({key: value for key, value in view.items() if key not in _HAPPENS})
 
 
 def _delivery(context: InContext, delivery_id: int) -> View:

@@ -126,6 +126,10 @@ class Commands:
         """What a run has told so far, to be followed; None when it is not under way."""
         return self._runs.told_of(run_id)
 
+    def cancel_run(self, run_id: str, *, why: str) -> None:
+        """Stop a run that was asked for; nothing happens when it has ended."""
+        self._runs.cancel_run(run_id, why=why)
+
     def explain(self, name: str) -> Explanation:
         """Why a pack (by ref) or a drop (by name) is or isn't active. Raises Failure NOT_FOUND."""
         with self._registry.read() as connection:

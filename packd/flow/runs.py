@@ -35,6 +35,7 @@ class _UnderWay:
     """A run that can be stopped."""
 
     number: int  # of the revision
+    run_id: str
     token: CancelToken
 
 
@@ -89,6 +90,13 @@ class Runs:
         if running is not None and (older_than is None or running.number < older_than):
             running.token.cancel(why)
 
+    def cancel_run(self, run_id: str, *, why: str) -> None:
+        """Stop this one, if it runs."""
+        with self._lock:
+            running = [one for one in self._under_way.values() if one.run_id == run_id]
+        for one in running:
+            one.token.cancel(why)
+
     def begin(self, tx: Writer, revision: Revision, testing: Testing, *, reason: str, source: str, actor: str) -> Run:
         """Write down that a run starts, and tell."""
         run = Run(
@@ -125,7 +133,7 @@ class Runs:
         request = self._request(revision, run, manifest, testing, rebuild=rebuild)
         token, told = CancelToken(), Told()
         with self._lock:
-            self._under_way[revision.ref] = _UnderWay(number=revision.number, token=token)
+            self._under_way[revision.ref] = _UnderWay(number=revision.number, run_id=run.id, token=token)
             self._told[run.id] = told
         try:
             tell_all = self._telling(revision, told, say)
@@ -168,15 +176,18 @@ class Runs:
     ) -> Run:
         """Run the suites because somebody asked; nothing becomes active or is rolled back by it.
 
-        With `rebuild` its environments are built anew. Raises Failure when there is nothing to run.
+        `say` gets what it tells, first `started` with its id. With `rebuild` its environments are built anew. Raises Failure when there is nothing to run.
         """
         manifest, testing = _chosen(revision, manifest, runner)
         with self._registry.write() as tx:
             run = self.begin(tx, revision, testing, reason="manual", source=source, actor=actor)
+        if say is not None:
+            say("started", {"run_id": run.id})
         report = self.execute(revision, run, manifest, testing, rebuild=rebuild, say=say)
         with self._registry.write() as tx:
             self.finish(tx, run, report, testing)
-            outcomes.emit(tx, revision, tell.run_ended(outcomes.about(tx, revision), run.id, report))
+            if report.reason != "cancelled":  # that says nothing about the pack
+                outcomes.emit(tx, revision, tell.run_ended(outcomes.about(tx, revision), run.id, report))
             return queries.finished_run(tx.connection, run.id)
 
     def _request(

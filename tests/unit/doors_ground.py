@@ -81,6 +81,8 @@ class Asked:
         self, ref: str, *, runner: str | None, rebuild: bool, say: Say | None, actor: str, source: str
     ) -> Run:
         self._note("run_tests", ref, runner=runner, rebuild=rebuild, actor=actor, source=source)
+        if say is not None:
+            say("started", {"run_id": "run_1"})
         if self.hold is not None:
             self.hold.wait(30)
         with self.registry.read() as connection:
@@ -135,6 +137,9 @@ class Asked:
     def _taken_out(self, ref: str) -> TakenOut:
         with self.registry.read() as connection:
             return TakenOut(last=queries.active_revision(connection, ref), drop=ref, needed_by=("web",))
+
+    def cancel_run(self, run_id: str, *, why: str) -> None:
+        self.calls.append(("cancel_run", run_id, {"why": why}))
 
     def explain(self, name: str) -> Explanation:
         self._note("explain", name)

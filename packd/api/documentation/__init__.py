@@ -1,0 +1,1 @@
+"""What this door says of itself: the OpenAPI document and the page made of it."""
