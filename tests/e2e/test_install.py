@@ -380,7 +380,9 @@ def test_private_addresses_are_refused_by_default(tmp_path: Path, shelf: Shelf) 
         config.write_text(config.read_text() + "sources: {allow_private: true}\n")
         assert daemon.process is not None
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.wait_until(lambda: any(line["event"] == "config.reloaded" for line in daemon.logged()), "the new setting")
+        daemon.wait_until(
+            lambda: any(line["event"] == "config.reloaded" for line in daemon.logged()), "the new setting"
+        )
         assert install(daemon, shelf.archive("n_one")[0])["data"]["pack"]["status"] == "active"
     finally:
         daemon.kill()
