@@ -16,6 +16,7 @@ from packd import __version__
 from packd.domain.deliveries import Rules
 from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
+from packd.domain.retention import Terms
 from packd.flow.announce import announce
 from packd.flow.availability import Availability
 from packd.flow.carrying import Carrying
@@ -23,6 +24,7 @@ from packd.flow.clock import Clock
 from packd.flow.clock_sync import ClockWatch
 from packd.flow.commands import Commands
 from packd.flow.configuration import Configuration
+from packd.flow.consistency import Checkup
 from packd.flow.courier import NetworkCourier
 from packd.flow.dispatch import Dispatcher
 from packd.flow.feed import Feed
@@ -30,6 +32,7 @@ from packd.flow.fetching import Fetcher, FetchTerms
 from packd.flow.health import Health
 from packd.flow.install import Installer
 from packd.flow.intake import Intake
+from packd.flow.integrity import Integrity
 from packd.flow.jobs import Jobs
 from packd.flow.links import Links
 from packd.flow.markers import Markers
@@ -47,8 +50,10 @@ from packd.flow.runs import Runs
 from packd.flow.schedule import Schedule
 from packd.flow.second_chances import SecondChances
 from packd.flow.settling import Settling
+from packd.flow.space import Space
 from packd.flow.status import Status
 from packd.flow.stopwatch import Stopwatch
+from packd.flow.sweep import Ages, Sweeper
 from packd.flow.tokens import Tokens
 from packd.flow.watchkeeping import Watchkeeper
 from packd.flow.webhooks import Webhooks
@@ -118,6 +123,9 @@ class Parts:
     tokens: Tokens
     second_chances: SecondChances
     environments: Environments
+    space: Space
+    sweeper: Sweeper
+    integrity: Integrity
     interpreters: Interpreters
     markers: Markers
     runs: Runs
@@ -153,6 +161,8 @@ def build(settings: Settings) -> Parts:
         registry=registry, store=store, runs=runs, lanes=lanes, policy=policy, clock=clock, stopwatch=stopwatch
     )
     removal = Removal(folder=folder, registry=registry, settling=settling, pipeline=pipeline, runs=runs, clock=clock)
+    keeper = Watchkeeper(packs_dir=settings.packs_dir, registry=registry, settling=settling, clock=clock)
+    space = Space(settings.state_dir, floor_mb=settings.retention.min_free_mb, keeper=keeper)
     intake = Intake(
         folder=folder,
         registry=registry,
@@ -165,6 +175,7 @@ def build(settings: Settings) -> Parts:
         clock=clock,
         stopwatch=stopwatch,
         at_once=os.cpu_count() or 1,
+        space=space,
     )
     markers = Markers(settings.packs_dir, settings.markers)
     projections = Projections(
@@ -181,7 +192,6 @@ def build(settings: Settings) -> Parts:
         store=store,
         lanes=lanes,
     )
-    keeper = Watchkeeper(packs_dir=settings.packs_dir, registry=registry, settling=settling, clock=clock)
     watcher = Watcher(
         settings.packs_dir,
         ignore=ignore,
@@ -235,6 +245,24 @@ def build(settings: Settings) -> Parts:
         dispatcher.pulse,
         courier.pulse,
     )
+    health.also(space.ailment)
+    sweeper = Sweeper(
+        registry=registry,
+        database=database,
+        store=store,
+        runs=runs,
+        clock=clock,
+        terms=retention_terms(settings),
+        ages=retention_ages(settings),
+    )
+    checkup = Checkup(
+        database=database,
+        store=store,
+        active=settings.state_dir / "active",
+        packs_dir=settings.packs_dir,
+        ignore=ignore,
+    )
+    integrity = Integrity(registry=registry, store=store, checkup=checkup, projections=projections, clock=clock)
     status = Status(
         packs_dir=settings.packs_dir,
         state_dir=settings.state_dir,
@@ -251,10 +279,24 @@ def build(settings: Settings) -> Parts:
     )
     metrics.ask_status(status.view)
     commands = Commands(
-        registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, status=status, clock=clock
+        registry=registry,
+        pipeline=pipeline,
+        runs=runs,
+        settling=settling,
+        lanes=lanes,
+        status=status,
+        clock=clock,
+        has_content=store.has,
     )
     registrar = Registrar(
-        folder=folder, registry=registry, store=store, pipeline=pipeline, runs=runs, lanes=lanes, clock=clock
+        space=space,
+        folder=folder,
+        registry=registry,
+        store=store,
+        pipeline=pipeline,
+        runs=runs,
+        lanes=lanes,
+        clock=clock,
     )
     availability = Availability(
         registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, clock=clock
@@ -304,6 +346,9 @@ def build(settings: Settings) -> Parts:
         tokens=Tokens(registry=registry, clock=clock),
         second_chances=SecondChances(registry=registry, commands=commands, lanes=lanes, clock=clock),
         environments=environments,
+        space=space,
+        sweeper=sweeper,
+        integrity=integrity,
         interpreters=interpreters,
         markers=markers,
         runs=runs,
@@ -391,6 +436,17 @@ def policy_of(settings: Settings, interpreters: Interpreters) -> Policy:
         allow_network=settings.tests.network == "allow",
         runtime=Runtime(python=interpreters.default.version, node=node_version(), other_pythons=interpreters.versions),
     )
+
+
+def retention_terms(settings: Settings) -> Terms:
+    """Which content stays."""
+    kept = settings.retention
+    return Terms(revisions=kept.revisions, failed_hours=kept.failed_hours, pinned=kept.pinned)
+
+
+def retention_ages(settings: Settings) -> Ages:
+    """How long what is told and reported stays."""
+    return Ages(events_days=settings.retention.events_days, reports_days=settings.retention.reports_days)
 
 
 def _pulse_of_watcher(watcher: Watcher) -> Pulse:

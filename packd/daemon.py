@@ -17,6 +17,7 @@ from packd.api.app import create_app
 from packd.api.callers import Gate
 from packd.api.context import Context
 from packd.api.guard import Access, names
+from packd.api.housekeeping import Housekeeping
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
@@ -25,7 +26,9 @@ from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.domain.rates import Rate
 from packd.flow.endpoints import follow_configuration
+from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.reconcile import LANE
+from packd.flow.sweep import LANE as SWEEP_LANE
 from packd.registry import queries
 from packd.reloading import Reloader, Source
 from packd.service.notify import Notifier
@@ -33,7 +36,7 @@ from packd.service.sockets import inherited
 from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from packd.bootstrap import Parts
     from packd.config import Settings
@@ -50,6 +53,7 @@ _SWEEP_EVERY_S: Final = 3600.0
 _SECOND_CHANCES_EVERY_S: Final = 30.0
 _CLOCK_EVERY_S: Final = 600.0
 _DAY_S: Final = 86_400.0
+_SPACE_EVERY_S: Final = 10.0  # one system call
 
 
 class AlreadyRunning(Exception):
@@ -87,6 +91,9 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     parts.clock_watch.ask()
     parts.schedule.every(_CLOCK_EVERY_S, parts.clock_watch.ask, name="clock")
     parts.schedule.every(_SECOND_CHANCES_EVERY_S, parts.second_chances.request, name="second-chances")
+    parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
+    parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
+    parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
     parts.schedule.start()
     parts.health.include(server.pulse, parts.schedule.pulse)
     log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
@@ -128,6 +135,10 @@ def _begin(parts: Parts) -> None:
     parts.dispatcher.start()  # what was not told before the last stop leaves now
     parts.installer.recover()
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
+
+
+def _in_lane(parts: Parts, lane: str, work: Callable[[], None]) -> None:
+    parts.lanes.submit(lane, work)
 
 
 def _sweep_environments(parts: Parts) -> None:
@@ -190,6 +201,7 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
             most_body=api.body_kb * 1024,
             rate=Rate(quota=api.requests_per_minute, window_s=60.0),
         ),
+        housekeeping=Housekeeping(plan=parts.sweeper.plan, sweep=parts.sweeper.run, verify=parts.integrity.check),
     )
     return Server(create_app(context), parts.settings.socket_path, listen=api.listen, inherited=inherited(os.environ))
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.bootstrap import configured_endpoints, delivery_rules, fetch_terms, pack_indexes, policy_of
+from packd.bootstrap import (
+    configured_endpoints,
+    delivery_rules,
+    fetch_terms,
+    pack_indexes,
+    policy_of,
+    retention_ages,
+    retention_terms,
+)
 from packd.config import BadConfig, Settings, changed_keys
 from packd.flow.endpoints import follow_configuration
 from packd.logs import configure
@@ -147,6 +155,8 @@ def _restoring(parts: Parts, settings: Settings) -> None:
 
 def _retention(parts: Parts, settings: Settings) -> None:
     _restoring(parts, settings)
+    parts.sweeper.follow(retention_terms(settings), retention_ages(settings))
+    parts.space.follow(settings.retention.min_free_mb)
 
 
 def _logs(_: Parts, settings: Settings) -> None:

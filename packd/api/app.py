@@ -12,6 +12,7 @@ from packd.api import (
     events,
     health,
     history,
+    housekeeping,
     indexes,
     installation,
     jobs,
@@ -55,6 +56,7 @@ def create_app(context: Context) -> FastAPI:
         indexes,
         jobs,
         tokens,
+        housekeeping,
         health,
     ):
         versioned.include_router(room.router)

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from packd.api.callers import Gate, InCaller
 from packd.api.guard import Access
+from packd.api.housekeeping import Housekeeping
 from packd.api.remembered import Remembered
 from packd.api.tail import Tail
 from packd.domain.health import Ailment
@@ -104,6 +105,7 @@ class Context:
     tail: Tail  # wakes those who wait for events
     is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched
+    housekeeping: Housekeeping | None = None
     ailments: Callable[[], tuple[Ailment, ...]] = tuple  # what is wrong now
     access: Access = field(default_factory=Access)  # who is let in
     remembered: Remembered = field(default_factory=Remembered)

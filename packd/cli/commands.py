@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "service": Entry("service", "Set up", "Run packd under systemd, for the machine or for yourself."),
     "show": Entry("show", "Look", "A pack whole."),
     "status": Entry("status", "Look", "The daemon at a glance."),
+    "sweep": Entry("sweep", "Change", "Remove what the retention policy does not keep."),
     "test": Entry("run_suites", "Begin", "Run a pack's own tests now."),
     "tests": Entry("runs", "Look", "The runs of packs' tests."),
     "upgrade": Entry("upgrade", "Change", "Bring packs to the newest versions that fit together."),

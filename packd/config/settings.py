@@ -180,6 +180,12 @@ class Retention(Section):
     failed_hours: Whole = Field(default=72, description="Content that was refused, in hours.")
     events_days: Positive = Field(default=30, description="Events and deliveries, in days.")
     reports_days: Positive = Field(default=90, description="Test reports, in days.")
+    pinned: tuple[Text, ...] = Field(
+        default=(), description="Globs of revisions whose content always stays: `core` (all of it) or `core#7`."
+    )
+    min_free_mb: Whole = Field(
+        default=100, description="With less room than that for the state, nothing new is taken; in MiB, 0: no floor."
+    )
     environments_days: Positive = Field(
         default=14, description="Environments with the packages that packs ask for, since they were last used, in days."
     )

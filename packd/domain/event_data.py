@@ -228,6 +228,17 @@ class PackUnregistered(PackData):
     actor: Actor = None
 
 
+class PackDrifted(PackData):
+    """The files in use were not what had been tested; what is in use is their revision all the same."""
+
+    type: ClassVar[str] = "pack.drifted"
+    repaired: bool = Field(description="They are again what was tested.", examples=[True])
+    detail: str = Field(
+        description="What was found and what was done, in words.",
+        examples=["its files in the store were changed or lost; they were put right from the packs directory"],
+    )
+
+
 class DaemonData(EventData):
     """An event of the daemon itself."""
 
@@ -257,7 +268,9 @@ class DaemonStopping(DaemonData):
 class WatchData(EventData):
     """An event of watching the packs directory."""
 
-    reason: Literal["overflow", "root_missing", "limit"] = Field(description="What was lost.", examples=["overflow"])
+    reason: Literal["overflow", "root_missing", "limit", "disk"] = Field(
+        description="What was lost; disk: there is no room for anything new.", examples=["overflow"]
+    )
     scope: Path = Field(description="The folder it is about.", examples=["/srv/packs"])
 
 

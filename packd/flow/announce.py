@@ -18,6 +18,7 @@ _LEVELS: Final = {
     said.PackValidationFailed.type: "error",
     said.PackTestFailed.type: "error",
     said.PackRolledBack.type: "warning",
+    said.PackDrifted.type: "error",
     said.WatchDegraded.type: "warning",
     said.WebhookDeliveryFailing.type: "warning",
     said.WebhookDeliveryExhausted.type: "error",

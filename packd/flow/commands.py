@@ -16,6 +16,8 @@ from packd.flow.pipeline import lane
 from packd.registry import queries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from packd.domain.dependencies import Standing
@@ -46,7 +48,9 @@ class Commands:
         lanes: Lanes,
         status: Status,
         clock: Clock,
+        has_content: Callable[[str], bool],
     ) -> None:
+        """`has_content`: is the content of this digest still in the store?"""
         self._registry = registry
         self._pipeline = pipeline
         self._runs = runs
@@ -54,6 +58,7 @@ class Commands:
         self._lanes = lanes
         self._status = status
         self._clock = clock
+        self._has_content = has_content
 
     def rollback(self, ref: str, *, to: int | None, force: bool = False, actor: str) -> tuple[Revision, Revision]:
         """Withdraw the active revision and put an earlier one back in use; returns (withdrawn, restored).
@@ -148,6 +153,12 @@ class Commands:
             if active is None:
                 raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
             target = _target(tx.connection, active, to)
+            if not self._has_content(target.digest):
+                raise Failure(
+                    Code.CONFLICT,
+                    f"the content of {target.name} is not in the store any more: `retention` did not keep it; "
+                    "drop that content again instead",
+                )
             outlook = standing.if_put_back(tx.connection, target)
             if not outlook.may_go and not force:
                 raise _would_break(target, outlook)

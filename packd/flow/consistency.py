@@ -130,6 +130,13 @@ class Checkup:
         self._store.remove(digest)
         return self._taken_again(revision, drops)
 
+    def take_again(self, revision: Revision) -> bool:
+        """Put the content of a revision right, whole, from the packs directory. False when it does not lie there."""
+        with self._database.read() as connection:
+            pack = queries.pack(connection, revision.ref)
+        drops = {revision.ref: pack.drop_name if pack else None}
+        return self._replaced(revision.digest, revision, drops)
+
     def _lies_there(self, revision: Revision, drops: dict[str, str | None]) -> bool:
         """Is its content what lies in the packs directory now?"""
         with self._database.read() as connection:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from packd.flow.removal import Removal
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
+    from packd.flow.space import Space
     from packd.flow.stopwatch import Stopwatch
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry, Writer
@@ -59,6 +60,7 @@ class Intake:
         clock: Clock,
         stopwatch: Stopwatch,
         at_once: int,
+        space: Space,
     ) -> None:
         """`at_once` drops are read at the same time: more would only get in each other's way on the processors."""
         self._few_at_once = threading.BoundedSemaphore(at_once)
@@ -72,6 +74,7 @@ class Intake:
         self._lanes = lanes
         self._clock = clock
         self._stopwatch = stopwatch
+        self._space = space
 
     def take_soon(self, name: str, occasion: Occasion) -> None:
         """`take`, in the lane of the drop."""
@@ -97,6 +100,9 @@ class Intake:
         self._settling.is_back(name)
         if known is not None and self._unchanged(kind, known):
             self._save(replace(known, gone_at_s=None), if_other_than=known)
+            return
+        if not self._space.enough():
+            log.warning("drop.put_off", drop=name, why="there is no room for it; it is looked at again when there is")
             return
         began = self._clock.monotonic()
         taken = self._read(name)

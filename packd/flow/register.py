@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Pipeline
     from packd.flow.runs import Runs
+    from packd.flow.space import Space
     from packd.flow.told import Say
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry, Writer
@@ -92,6 +93,7 @@ class Registrar:
         folder: PacksFolder,
         registry: Registry,
         store: Store,
+        space: Space,
         pipeline: Pipeline,
         runs: Runs,
         lanes: Lanes,
@@ -100,6 +102,7 @@ class Registrar:
         self._folder = folder
         self._registry = registry
         self._store = store
+        self._space = space
         self._pipeline = pipeline
         self._runs = runs
         self._lanes = lanes
@@ -258,6 +261,8 @@ class Registrar:
     def _snapshot(self, path: Path) -> Snapshot:
         """Raises Failure for what can't be fixed."""
         why = ""
+        if not self._space.enough():
+            raise Failure(Code.UNAVAILABLE, "there is no room for anything new; see `packd status` and `packd sweep`")
         for _ in range(_ATTEMPTS):
             try:
                 taken = self._store.take(path, self._folder.ignore)

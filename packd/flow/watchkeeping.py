@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import structlog
 
 from packd.domain.event_data import WatchDegraded, WatchRecovered
-from packd.watch.hints import TroubleReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-Reason = Literal["overflow", "root_missing", "limit"]
+Reason = Literal["overflow", "root_missing", "limit", "disk"]
+Cause = Literal["overflow", "root_missing", "limit", "permission", "disk"]  # what can be wrong at the same time
 
 
 class Watchkeeper:
@@ -34,7 +34,7 @@ class Watchkeeper:
         self._settling = settling
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[TroubleReason, str] = {}  # what is wrong now → correlation id of its events
+        self._open: dict[Cause, str] = {}  # what is wrong now → correlation id of its events
         self._reconcile: Callable[[], None] = lambda: None
 
     def scan_with(self, reconcile: Callable[[], None]) -> None:
@@ -72,7 +72,18 @@ class Watchkeeper:
     def found_root(self) -> None:
         self._end("root_missing", str(self._packs_dir))
 
-    def _begin(self, trouble: TroubleReason, scope: str, detail: str) -> None:
+    # --- what the disk says ------------------------------------------------------------------------------------------
+
+    def low_space(self, folder: Path, why: str) -> None:
+        """Nothing new is taken for want of room."""
+        self._begin("disk", str(folder), why)
+
+    def enough_space(self, folder: Path) -> None:
+        """There is room again: what came meanwhile is looked at now."""
+        self._end("disk", str(folder))
+        self._reconcile()
+
+    def _begin(self, trouble: Cause, scope: str, detail: str) -> None:
         with self._lock:
             if trouble in self._open:
                 return
@@ -82,7 +93,7 @@ class Watchkeeper:
         if not told:
             self._tell(WatchDegraded(reason=_REASONS[trouble], scope=scope), correlation_id)
 
-    def _end(self, trouble: TroubleReason, scope: str) -> None:
+    def _end(self, trouble: Cause, scope: str) -> None:
         with self._lock:
             correlation_id = self._open.pop(trouble, None)
             over = _REASONS[trouble] not in self._reasons()
@@ -98,7 +109,8 @@ class Watchkeeper:
 
 
 # The event's words: a folder that may not be watched is, like one too many, a limit of what can be watched.
-_REASONS: Final[dict[TroubleReason, Reason]] = {
+_REASONS: Final[dict[Cause, Reason]] = {
+    "disk": "disk",
     "overflow": "overflow",
     "root_missing": "root_missing",
     "limit": "limit",

@@ -113,10 +113,10 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "A drop could not be read",
             "The content of @PACKD_DROP@ could not be put into the store: @PACKD_ERROR@. It is read again at the next scan.",
         ),
-        "tree.drifted": (
+        "pack.drifted": (
             "Files of a pack in use were changed",
-            "The tree of @PACKD_PACK@ in packd's store was not what it had been when it was tested (PACKD_FILES). Somebody or\n"
-            "something wrote there. If it could be, it was put right from the packs directory or another copy.",
+            "The tree of @PACKD_PACK@ in packd's store was not what it had been when it was tested. Somebody or something\n"
+            "wrote there, or a disk forgot: find out which. @PACKD_DETAIL@",
         ),
         "space.low": (
             "The disk is nearly full",

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event, inspect, text
@@ -25,6 +25,7 @@ _WRITES: Final = "packd_write"  # the option of a connection that is going to wr
 _BEGIN_WRITE: Final = "BEGIN IMMEDIATE"  # takes its lock at once: one that upgrades from reading loses updates silently
 _BUSY_TIMEOUT_S: Final = 15
 _AGAIN_S: Final = 0.01
+_MANY_PAGES: Final = 1000  # empty ones that are worth rewriting the file for
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
 _WRITER_LOCK: Final = int.from_bytes(b"packd", "big")  # of PostgreSQL's advisory locks, which are numbered per database
 
@@ -126,6 +127,22 @@ class Database:
             raise DatabaseUnusable(
                 f"{self._shown} is not a database, or is damaged: move it away, or restore a backup of it"
             ) from failure
+
+    def optimise(self) -> None:
+        """Let the database look after itself: statistics, and room given back when much of the file is empty.
+
+        Skipped, until the next time, while somebody else uses it.
+        """
+        if self._is_postgresql:
+            return  # autovacuum does it
+        autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        with self._one_writer, suppress(OperationalError), autocommit.connect() as connection:
+            connection.exec_driver_sql("PRAGMA optimize")
+            empty = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            if empty > _MANY_PAGES and empty * 4 > pages:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Nothing may be under way."""

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -77,6 +78,13 @@ class Store:
     def digests(self) -> list[str]:
         """Everything that is stored, sorted."""
         return sorted(f"sha256:{name}" for name in os.listdir(self._root) if _HEX.fullmatch(name))
+
+    def age_s(self, digest: str) -> float:
+        """Seconds since its content was last taken, by the file system's clock; never negative, 0 when it is gone."""
+        try:
+            return max(0.0, time.time() - self.path(digest).stat().st_ctime)
+        except OSError:
+            return 0.0
 
     def verify(self, digest: str) -> bool:
         """Is it stored, and still what its digest says? Reads all of it. Raises ValueError when it is not a digest."""
@@ -149,6 +157,8 @@ class Store:
                 os.fchmod(folder, READ_ONLY_EXECUTABLE)
                 flush_tree(folder, files=content.files)
             _rename_unless_there(fresh, path)
+        else:
+            os.utime(path)  # asked for again: see `age_s`
         flush_folder(self._root)  # also when it was there: the rename may be as young as a crash a moment ago
         return Snapshot(
             digest=digest,

@@ -27,7 +27,7 @@ DIGEST = "sha256:" + "ab" * 32
 LISTED = [
     "pack.discovered", "pack.changed", "pack.validation_failed", "pack.waiting",
     "pack.test_started", "pack.test_passed", "pack.test_failed", "pack.registered",
-    "pack.updated", "pack.rolled_back", "pack.unregistered", "daemon.started",
+    "pack.updated", "pack.rolled_back", "pack.unregistered", "pack.drifted", "daemon.started",
     "daemon.stopping", "watch.degraded", "watch.recovered", "webhook.test",
     "webhook.endpoint_disabled", "webhook.endpoint_enabled", "webhook.delivery_failing", "webhook.delivery_recovered",
     "webhook.delivery_exhausted",

@@ -222,6 +222,12 @@ def fact(connection: Connection, name: str) -> str | None:
     return None if found is None else found[0]
 
 
+def all_revisions(connection: Connection) -> list[Any]:
+    """Of every revision there ever was: ref, number, digest, phase, phase_at."""
+    columns = (revisions.c.ref, revisions.c.number, revisions.c.digest, revisions.c.phase, revisions.c.phase_at)
+    return list(connection.execute(select(*columns)))
+
+
 def digests_in_use(connection: Connection) -> set[str]:
     """Every digest that a revision names."""
     return set(connection.execute(select(revisions.c.digest)).scalars())

@@ -1,0 +1,54 @@
+"""Keeping house: what a sweep would remove and why, sweeping now, and reading everything in use whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from packd.api.answer import Answer
+from packd.domain.failures import Code, Failure
+
+router = APIRouter(tags=["housekeeping"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Housekeeping:
+    """What this door needs of it."""
+
+    plan: Callable[[], Any]  # a sweep's plan, a dataclass
+    sweep: Callable[[], dict[str, int]]  # how much of what was removed
+    verify: Callable[[], list[Any]]  # the drifts that were found, dataclasses
+
+
+async def _housekeeping(request: Request) -> Housekeeping:
+    found: Housekeeping | None = request.app.state.context.housekeeping
+    if found is None:
+        raise Failure(Code.UNAVAILABLE, "this packd keeps no house")
+    return found
+
+
+InHouse = Annotated[Housekeeping, Depends(_housekeeping)]
+
+
+@router.get("/sweep")
+def plan_sweep(house: InHouse) -> Answer:
+    """Every revision with whether its content stays, and why; nothing is removed."""
+    return Answer({"data": asdict(house.plan())})
+
+
+@router.post("/sweep")
+def sweep_now(house: InHouse) -> Answer:
+    """Remove what the policy does not keep. Waits until it is done."""
+    swept = house.sweep()
+    return Answer({"data": swept, "message": "Swept"})
+
+
+@router.post("/verify")
+def verify_now(house: InHouse) -> Answer:
+    """Compare every tree in use with its digest, and put right what can be. Waits until it is done."""
+    drifts = [asdict(drift) for drift in house.verify()]
+    message = f"{len(drifts)} drifted" if drifts else "Everything in use is what was tested"
+    return Answer({"data": {"drifts": drifts}, "message": message})

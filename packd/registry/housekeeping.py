@@ -1,0 +1,34 @@
+"""Removing what is old. What is still to be told is never removed, and neither is the newest of anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, select, update
+
+from packd.registry.tables import deliveries, events, runs
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def forget_events(connection: Connection, *, before: str, most: int) -> int:
+    """Events older than `before` (RFC 3339), at most `most`; the newest event stays. Returns how many went."""
+    newest = select(func.max(events.c.seq)).scalar_subquery()
+    chosen = select(events.c.seq).where(events.c.timestamp < before, events.c.seq < newest).order_by(events.c.seq)
+    return connection.execute(delete(events).where(events.c.seq.in_(chosen.limit(most)))).rowcount
+
+
+def forget_deliveries(connection: Connection, *, before: str, most: int) -> int:
+    """Deliveries that came to an end before that, with their attempts; at most `most`. Returns how many went."""
+    chosen = select(deliveries.c.id).where(deliveries.c.state != "pending", deliveries.c.finished_at < before)
+    return connection.execute(delete(deliveries).where(deliveries.c.id.in_(chosen.limit(most)))).rowcount
+
+
+def forget_reports(connection: Connection, *, before: str, most: int) -> int:
+    """Reports of runs that ended before that, except each pack's last; that they ran, and how, stays. Returns how many."""
+    last = select(func.max(runs.c.started_at)).where(runs.c.report.is_not(None)).group_by(runs.c.ref)
+    chosen = select(runs.c.id).where(
+        runs.c.finished_at < before, runs.c.report.is_not(None), runs.c.started_at.not_in(last)
+    )
+    return connection.execute(update(runs).where(runs.c.id.in_(chosen.limit(most))).values(report=None)).rowcount

@@ -1,0 +1,117 @@
+"""Sweeping, drift, room on the disk and reloading, in a daemon that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import yaml
+from daemon import Daemon
+from packs import write_pack
+from receiver import Receiver
+
+
+def _settings(daemon: Daemon, **changes: Any) -> None:
+    """Write the configuration anew, and say so as `systemctl reload` does."""
+    config = yaml.safe_load(daemon._config.read_text()) | changes
+    daemon._config.write_text(yaml.safe_dump(config))
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGHUP)
+
+
+def _seen(daemon: Daemon, event: str) -> list[dict[str, Any]]:
+    return [line for line in daemon.logged() if line["event"] == event]
+
+
+def test_the_plan_of_a_sweep(tmp_path: Path) -> None:
+    """`packd sweep --dry-run` says of every revision whether it stays and why, and removes nothing."""
+    daemon = Daemon(tmp_path, retention={"revisions": 1, "pinned": ["hello#2"]})
+    daemon.start()
+    try:
+        for number in range(1, 5):
+            write_pack(daemon.packs / "hello", "hello", f"1.0.{number}")
+            daemon.wait_active("hello", f"1.0.{number}")
+        answer = daemon.cli("sweep", "--dry-run", "--json")
+        plan = json.loads(answer.stdout)
+        assert [(one["number"], one["keep"]) for one in plan["decisions"]] == [
+            (4, True), (3, True), (2, True), (1, False),
+        ]  # fmt: skip
+        assert plan["decisions"][2]["why"] == "is pinned by retention.pinned"
+        assert plan["decisions"][1]["why"] == "is what a roll-back leads to"
+        assert plan["remove"] == []  # an hour young: it might be about to be used again
+        assert "is older than the newest 1" in daemon.cli("sweep", "--dry-run").stdout
+        assert daemon.cli("sweep").returncode == 0
+        assert len([name for name in os.listdir(daemon.state / "store") if len(name) == 64]) == 4
+    finally:
+        daemon.stop()
+
+
+def test_drift_is_told_and_put_right(daemon: Daemon, receiver: Receiver) -> None:
+    """A file of the tree in use that somebody changed is found, told of, and is again what was tested."""
+    daemon.start()
+    write_pack(daemon.packs / "hello", "hello")
+    daemon.wait_active("hello", "1.0.0")
+    script = (daemon.state / "active" / "hello" / "actions" / "greet.sh").resolve()
+    script.parent.chmod(0o755)
+    script.chmod(0o644)
+    script.write_text("echo changed\n")
+    drifts = _ask(daemon, "/verify")["drifts"]
+    assert [(drift["ref"], drift["repaired"]) for drift in drifts] == [("hello", True)]
+    assert (daemon.state / "active" / "hello" / "actions" / "greet.sh").read_text() == "#!/bin/sh\necho hello\n"
+    assert receiver.wait_for("pack.drifted", "hello").event["data"]["repaired"] is True
+    assert _ask(daemon, "/verify")["drifts"] == []
+
+
+def _ask(daemon: Daemon, path: str) -> dict[str, Any]:
+    from packd.client import Client
+
+    data: dict[str, Any] = Client(daemon.socket).post(path)["data"]
+    return data
+
+
+def test_no_room(daemon: Daemon) -> None:
+    """Below the floor nothing new is taken, and it is said in the log, the feed and readiness; room brings it all back."""
+    daemon.start()
+    _settings(daemon, retention={"min_free_mb": 1_000_000_000})
+    daemon.wait_until(lambda: bool(_seen(daemon, "config.reloaded")), "the floor")
+    write_pack(daemon.packs / "hello", "hello")
+    daemon.wait_until(lambda: bool(_seen(daemon, "drop.put_off")), "the drop to be put off")
+    assert _seen(daemon, "watch.degraded")[0]["reason"] == "disk"
+    health = json.loads(daemon.cli("status", "--json").stdout)["health"]
+    assert [(one["part"], one["grade"]) for one in health] == [("disk", "unready")]
+    _settings(daemon, retention={"min_free_mb": 0})
+    daemon.wait_active("hello", "1.0.0")
+    assert _seen(daemon, "watch.recovered")[0]["reason"] == "disk"
+
+
+def test_a_bad_configuration_changes_nothing(daemon: Daemon) -> None:
+    """The error names the line, the old one stays, and a good one is taken as soon as it is there, without a signal."""
+    daemon.start()
+    good = daemon._config.read_text()
+    _settings(daemon, watch={"quite_ms": 1})
+    daemon.wait_until(lambda: bool(_seen(daemon, "config.rejected")), "the refusal")
+    (refused,) = _seen(daemon, "config.rejected")
+    assert f"{daemon._config}:" in refused["problems"][0]
+    assert "quite_ms" in refused["problems"][0]
+    configuration = json.loads(daemon.cli("status", "--json").stdout)["configuration"]
+    assert configuration["state"] == "rejected"
+    daemon._config.write_text(good.replace("quiet_ms: 200", "quiet_ms: 100"))
+    daemon.wait_until(lambda: bool(_seen(daemon, "config.reloaded")), "the good one")
+    assert _seen(daemon, "config.reloaded")[0]["applied"] == ["watch.quiet_ms"]
+
+
+def test_a_reload_drops_nothing(daemon: Daemon, receiver: Receiver) -> None:
+    """A run under way goes on, a stream stays open, deliveries leave, and what needs a restart is said."""
+    daemon.start()
+    write_pack(daemon.packs / "slow", "slow", test="sleep 2")
+    daemon.wait_until(lambda: bool(_seen(daemon, "pack.test_started")), "the run")
+    _settings(daemon, tests={"timeout_s": 50, "workers": 7})
+    daemon.wait_until(lambda: bool(_seen(daemon, "config.needs_restart")), "what needs a restart")
+    assert _seen(daemon, "config.needs_restart")[0]["keys"] == ["tests.workers"]
+    assert _seen(daemon, "config.reloaded")[0]["applied"] == ["tests.timeout_s"]
+    daemon.wait_active("slow", "1.0.0")
+    receiver.wait_for("pack.registered", "slow")
+    assert len(_seen(daemon, "pack.test_started")) == 1
