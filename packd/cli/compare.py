@@ -109,8 +109,8 @@ def _name(change: dict[str, Any]) -> str:
 
 def _conclusion(said: dict[str, Any]) -> None:
     failing = len(said["newly_failing"]) + sum(1 for change in said["added"] if change["to"] in _BAD)
-    unchanged = f"{plural(said['unchanged'], 'case')} unchanged"
+    unchanged = f"; {plural(said['unchanged'], 'case')} unchanged" if said["unchanged"] else ""
     if said["worse"]:
-        click.secho(f"worse: {plural(failing, 'case')} that did not fail before; {unchanged}", fg="red")
+        click.secho(f"worse: {plural(failing, 'case')} that did not fail before{unchanged}", fg="red")
     else:
-        click.secho(f"not worse; {unchanged}", fg="green")
+        click.secho(f"not worse{unchanged}", fg="green")

@@ -89,7 +89,8 @@ def _trouble(suite: dict[str, Any]) -> None:
 def _bottom_line(report: dict[str, Any], verdict: str | None, accepted: bool | None) -> None:
     good = report["status"] == "passed"
     colour = "green" if good else "red" if not accepted else "yellow"
-    counts = _counts(report, "total_tests")
+    untold = sum(1 for suite in report["test_suites"] if _says_more(suite) and not suite["failed"])
+    counts = _counts(report, "total_tests") + (f", {plural(untold, 'suite')} in trouble" if untold else "")
     _rule(f"{counts} in {duration(report['duration_ms'])}", colour=colour)
     if verdict and not good:
         say(Cell(text="accepted: " if accepted else "not accepted: ", colour=colour, bold=True), clean(verdict))

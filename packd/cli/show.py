@@ -94,7 +94,7 @@ def _revision(revision: dict[str, Any], moment: str) -> list[Cell | str]:
     digest = revision["digest"].removeprefix("sha256:")[:12]
     return [
         cell(f"#{revision['number']}"),
-        f" {revision['version'] or ''} · {ago(moment)} · ",
+        f" {revision['version']} · {ago(moment)} · " if revision["version"] else f" · {ago(moment)} · ",
         cell(digest, faint=True),
     ]
 

@@ -193,7 +193,7 @@ class Commands:
                 raise Failure(
                     Code.CONFLICT,
                     f"{latest.name} is {latest.phase}: there is nothing to try again; "
-                    "`packd test` runs the tests of what is in use",
+                    f"`packd test {ref}` runs its tests",
                 )
             return tx.move(
                 latest,

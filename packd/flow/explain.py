@@ -73,25 +73,25 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     latest = queries.latest_revision(connection, pack.ref)
     active = queries.active_revision(connection, pack.ref)
     if latest is None or pack.unregistered_at is not None:
-        when = f" since {pack.unregistered_at}" if pack.unregistered_at else ""
+        when = f" since {_when(pack.unregistered_at)}" if pack.unregistered_at else ""
         return Explanation(
             ref=pack.ref,
-            headline=f"'{pack.ref}' is not registered{when}: {_why_gone(connection, pack)}",
-            lines=("Its revisions and reports are kept: see `packd history " + pack.ref + "`.",),
+            headline=f"'{pack.ref}' is not registered any more{when}: {_why_gone(connection, pack)}",
+            lines=(f"Its revisions and reports are kept: packd history {pack.ref}",),
             active=False,
         )
     if pack.disabled_at is not None:
         return Explanation(
             ref=pack.ref,
-            headline=f"'{pack.ref}' was disabled by an operator at {pack.disabled_at}; nothing of it is in use.",
-            lines=(f"Changes are not looked at meanwhile. Put it back: packd enable {pack.ref}",),
+            headline=f"'{pack.ref}' is disabled by an operator since {_when(pack.disabled_at)}; nothing of it is in use.",
+            lines=(f"Changes are not tested meanwhile. To put it back: packd enable {pack.ref}",),
             active=False,
         )
     run = queries.latest_run(connection, pack.ref, latest.number)
     return Explanation(
         ref=pack.ref,
         headline=_headline(latest, active),
-        lines=(*_lacking(connection, active), *_details(latest, run)),
+        lines=(*_lacking(connection, active), *_waits_for(connection, latest), *_details(latest, run)),
         active=latest.phase == Phase.ACTIVE,
         refused=latest.phase in REFUSED,
     )
@@ -109,7 +109,7 @@ def _why_gone(connection: Connection, pack: Pack) -> str:
 
 def _headline(latest: Revision, active: Revision | None) -> str:
     if latest.phase == Phase.ACTIVE:
-        return f"{_named(latest)} is active since {latest.phase_at}."
+        return f"{_named(latest)} is active since {_when(latest.phase_at)}."
     stays = f"{_named(active)} stays in use" if active else "nothing of this pack is in use"
     return f"{_named(latest)} {_BECAUSE[latest.phase]}; {stays}."
 
@@ -136,11 +136,29 @@ def _lacking(connection: Connection, active: Revision | None) -> Iterator[str]:
         yield f"warning: {active.name} needs {need}, but {instead}"
 
 
+def _waits_for(connection: Connection, latest: Revision) -> Iterator[str]:
+    """Each pack that it needs, how that one stands, and so what would help."""
+    if latest.phase != Phase.WAITING:
+        return
+    for need in latest.waits_for:
+        wanted = need["ref"] if need["version"] == "*" else f"{need['ref']} {need['version']}"
+        yield f"needs {wanted}: {_standing(connection, need['ref'])}"
+    yield "It goes on by itself when that has changed."
+
+
+def _standing(connection: Connection, ref: str) -> str:
+    active, newest = queries.active_revision(connection, ref), queries.latest_revision(connection, ref)
+    if newest is not None and newest.phase in REFUSED:
+        in_use = f", version {active.version} is in use" if active else ""
+        return f"{newest.name} {_BECAUSE[newest.phase]}{in_use}; see `packd why {ref}`"
+    if active is not None:
+        return f"version {active.version} is in use"
+    if newest is None or newest.phase == Phase.SUPERSEDED:
+        return "no such pack is here; drop it, too"
+    return f"{newest.name} {_BECAUSE[newest.phase]}"
+
+
 def _details(latest: Revision, run: Run | None) -> Iterator[str]:
-    if latest.phase == Phase.WAITING:
-        for need in latest.waits_for:
-            wanted = "" if need["version"] == "*" else f" {need['version']}"
-            yield f"needs {need['ref']}{wanted}, which is not active; goes on by itself when it is"
     yield from _problem_lines(latest.problems)
     if latest.phase == Phase.ACTIVE and latest.forced:
         yield "it was forced: its tests did not pass"
@@ -150,16 +168,17 @@ def _details(latest: Revision, run: Run | None) -> Iterator[str]:
         yield from _run_lines(run, run.report)
     if latest.phase in REFUSED:
         yield ""
-        yield f"{_CHANGE_IT} Or try the same content again: packd retry {latest.ref}"
+        yield f"{_CHANGE_IT} To try the same content again: packd retry {latest.ref}"
 
 
 def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
-    counts = f"{report['passed']} of {report['total_tests']} passed"
+    counts = f"{report['passed']} of {report['total_tests'] - report['skipped']} passed"
     skipped = f", {report['skipped']} skipped" if report["skipped"] else ""
-    told_below = not run.accepted and str(run.verdict).startswith("suite '")
-    verdict = "" if told_below else f" ({run.verdict})"
+    good = run.accepted and report["status"] == "passed"
+    said_otherwise = good or (not run.accepted and str(run.verdict).startswith("suite '"))
+    verdict = "" if said_otherwise else f" ({run.verdict})"
     yield f"tests: {counts}{skipped} in {report['duration_ms'] / 1000:.2f} s{verdict}"
-    if run.accepted and report["status"] == "passed":
+    if good:
         return
     failing = [(suite["name"], case) for suite in report["test_suites"] for case in suite["test_cases"]
                if case["status"] in ("failed", "error")]  # fmt: skip
@@ -168,7 +187,7 @@ def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
         for line in (case["error_message"] or "").splitlines()[-12:]:
             yield f"    {line}"
     if len(failing) > _FAILURES_SHOWN:
-        yield f"… and {len(failing) - _FAILURES_SHOWN} more: packd tests {run.ref} --json"
+        yield f"… and {len(failing) - _FAILURES_SHOWN} more: packd tests {run.ref} --run {run.id}"
     yield from _troubled_suites(report)
 
 
@@ -196,4 +215,9 @@ def _named(revision: Revision | None) -> str:
     return f"{revision.name}" + (f" (version {revision.version})" if revision.version else "")
 
 
-_CHANGE_IT = "Change what is in the folder and it is tried again by itself."
+def _when(moment: str) -> str:
+    """`2026-01-31 08:05:09 UTC`: also read in files, long afterwards and elsewhere."""
+    return f"{moment[:10]} {moment[11:19]} UTC"
+
+
+_CHANGE_IT = "Change what lies there, and it is tried again by itself."

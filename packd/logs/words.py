@@ -87,6 +87,8 @@ def _mapping(value: dict[str, Any]) -> str:
         return printable(_clipped(f"{where}: {value['message']}" if where else str(value["message"])))
     if "revision" in value:  # a revision
         return f"#{value['revision']}" if value["revision"] is not None else "none"
+    if value.keys() == {"ref", "version"}:  # a pack that is needed
+        return printable(value["ref"] if value["version"] in (None, "*") else f"{value['ref']} {value['version']}")
     if value.keys() >= {"total", "passed"}:  # counts of cases
         counts = (f"{value[key]} {key}" for key in ("passed", "failed", "skipped") if value.get(key) or key == "passed")
         return ", ".join(counts)
