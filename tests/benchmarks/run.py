@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "e2e"))  # how a da
 import answers
 import commands
 import drop
+import hooks
 import idle
 import runs
 import start
@@ -32,6 +33,7 @@ _BENCHES: dict[str, Callable[..., list[Figure]]] = {
     "e": runs.measure,
     "g": answers.measure,
     "f": commands.measure,
+    "h": hooks.measure,
 }
 
 
@@ -55,6 +57,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benches", nargs="*", metavar="LETTER", help="which; without, all")
+    parser.add_argument("benches", nargs="*", metavar="a b c d h", help="which; without, all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single value there as well")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no 10,000 packs: does it work at all")
     parser.add_argument("--folder", type=Path, help="measure on the file system of this folder (default: $TMPDIR)")

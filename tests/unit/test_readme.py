@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from packd.cli.app import LazyGroup
 from packd.domain.deliveries import SCHEDULE, wait_text
+from packd.domain.events import example as event
 from packd.domain.lifecycle import picture
+from packd.notify import signature
+from packd.notify.envelope import webhook_body
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -40,8 +50,63 @@ def test_the_schedule_is_the_one_that_is_told() -> None:
     assert f"{told} and {wait_text(SCHEDULE[-1])}" in " ".join(README.split())
 
 
-def test_the_receiver_example_is_python() -> None:
-    """What people copy must at least compile."""
-    example = README.partition("```python\n")[2].partition("```")[0]
-    compile(example, "README.md", "exec")
-    assert len(example.splitlines()) <= 36
+def example() -> str:
+    return README.partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_receiver_example_is_short() -> None:
+    """It is to be read, and copied."""
+    assert len(example().splitlines()) <= 36
+
+
+def test_the_receiver_example_does_what_is_said_of_it(tmp_path: Path) -> None:
+    """Run as it stands: it verifies, drops duplicates by `webhook-id`, and sees a gap by `endpoint_seq`."""
+    secret = signature.new_secret("v1", secrets.token_bytes)
+    code = example().replace('"whsec_…"', repr(secret)).replace("8000", str(port := free_port()))
+    (tmp_path / "receiver.py").write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(tmp_path / "receiver.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        wait_for(port)
+        told = [posted(port, secret, place) for place in (1, 2, 2, 4, 3)]
+        forged = posted(port, signature.new_secret("v1", secrets.token_bytes), 5)
+    finally:
+        process.terminate()
+        said, _ = process.communicate(timeout=30)
+    assert told == [204] * 5
+    assert forged == 401
+    lines = said.splitlines()
+    assert len([line for line in lines if line.startswith("pack.updated packs/slack")]) == 4
+    assert [line for line in lines if "still on its way" in line] == ["something between 2 and 4 is still on its way"]
+
+
+def posted(port: int, secret: str, place: int) -> int:
+    """The status that it answers to one event."""
+    body = webhook_body(json.dumps(event("pack.updated")), place, "standard")
+    identity = f"evt_{place}"
+    headers = signature.headers([signature.decode(secret)], identity, int(time.time()), body)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/", body, headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError("the receiver does not listen")
