@@ -47,10 +47,6 @@ class Client:
         """The whole answer to POST `path`. Waits as long as the daemon works on it."""
         return self._ask("POST", _target(path, {}), body or {})
 
-    def delete(self, path: str) -> dict[str, Any]:
-        """The whole answer to DELETE `path`; empty when there is nothing to say. Waits as long as the daemon works on it."""
-        return self._ask("DELETE", _target(path, {}))
-
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The whole answer to PATCH `path`."""
         return self._ask("PATCH", _target(path, {}), body)

@@ -56,7 +56,6 @@ def command(
       packd install git@git.example:team/packs.git#netops
       packd install https://packs.example/netops-1.2.0.tar.gz --checksum sha256:…
 
-    \b
     Exit status: 0 it is active (or would be), 1 it is not: it can't be fetched, does not fit together, was refused and
     rolled back, or is there already, 2 SOURCE or an option means nothing, 3 no daemon answers.
     """

@@ -24,6 +24,9 @@ def command(ctx: click.Context, client: Client, as_json: bool) -> None:
     FITS is the newest that every pack in use that needs it can live with; HELD BY is who can't live with the newest.
 
     \b
+    Examples:
+      packd outdated
+
     Exit status: 0 everything is up to date, 1 something is not, 3 no daemon answers.
     """
     answer = client.get("/indexes/outdated", page_size=100)

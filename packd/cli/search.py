@@ -27,7 +27,6 @@ def command(ctx: click.Context, client: Client, words: tuple[str, ...], as_json:
       packd search slack
       packd search network backup --json
 
-    \b
     Exit status: 0 something was found, 1 nothing was, 3 no daemon answers.
     """
     answer = client.get("/indexes/packs", q=" ".join(words), page_size=100)

@@ -44,6 +44,8 @@ def install(
       packd service install --packs /srv/packs
       packd service install --user --packs ~/packs
       packd service install --dry-run         look first
+
+    Exit status: 0 written and started, 1 systemd refused, 2 it can't be written, or there is no systemd.
     """
     files = _files(for_user=for_user, packs=packs, network=not no_network)
     if dry_run:
@@ -61,7 +63,14 @@ def install(
 @click.option("--user", "for_user", is_flag=True, help="The service of your own.")
 @click.option("--root", type=A_PATH, metavar="DIR", help="Remove below DIR and stop nothing.")
 def uninstall(for_user: bool, root: Path | None) -> None:
-    """Stop packd and remove what `install` wrote; configuration, secrets, state and packs stay."""
+    """Stop packd and remove what `install` wrote; configuration, secrets, state and packs stay.
+
+    \b
+    Examples:
+      packd service uninstall
+
+    Exit status: 0 removed, 1 systemd refused, 2 it can't be removed.
+    """
     from packd.service import manager
 
     files = _files(for_user=for_user, packs=Path("/unused"), network=True)

@@ -29,6 +29,8 @@ def command(client: Client, dry_run: bool, as_json: bool) -> None:
     Examples:
       packd sweep --dry-run        what would go, and why
       packd sweep
+
+    Exit status: 0 done, 3 no daemon answers.
     """
     answer = client.get("/sweep") if dry_run else client.post("/sweep")
     if as_json:

@@ -32,7 +32,6 @@ def command(client: Client, refs: tuple[str, ...], dry_run: bool, as_json: bool)
       packd upgrade --dry-run
       packd upgrade netops core
 
-    \b
     Exit status: 0 done, or there was nothing to do, 1 it can't be done, or was rolled back, 3 no daemon answers.
     """
     wish = {"refs": list(refs), "dry_run": dry_run}

@@ -92,6 +92,9 @@ def add(
     Examples:
       packd webhook add ci https://ci.example/packd
       packd webhook add chat http://10.0.0.7:8080/in --allow-private --type pack.rolled_back
+
+    Exit status: 0 it is there (its webhook.test may have failed: that is said), 1 the name is taken,
+    2 a value is no good, 3 no daemon answers.
     """
     wish |= {"name": name, "url": url}
     if secret_file is not None:
@@ -114,7 +117,15 @@ def add(
 @as_json
 @asks_daemon
 def change(client: Client, name: str, wish: dict[str, Any], url: str | None, as_json: bool) -> None:
-    """Change what is given and leave the rest. What the configuration file says is changed there."""
+    """Change what is given and leave the rest. What the configuration file says is changed there.
+
+    \b
+    Examples:
+      packd webhook set ci --type 'pack.*' --rate 5
+
+    Exit status: 0 changed, 1 there is no such endpoint or the file says it, 2 a value is no good,
+    3 no daemon answers.
+    """
     if url is not None:
         wish["url"] = url
     if not wish:

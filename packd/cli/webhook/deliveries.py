@@ -53,6 +53,8 @@ def deliveries(
     Examples:
       packd webhook deliveries --endpoint ci --state exhausted
       packd webhook deliveries 4711
+
+    Exit status: 0 shown, 1 there is no such delivery or endpoint, 3 no daemon answers.
     """
     if delivery is not None:
         _show(client.get(f"{DELIVERIES}/{delivery}")["data"], as_json=as_json)
@@ -117,7 +119,14 @@ def _say_attempt(row: dict[str, Any]) -> None:
 @as_json
 @asks_daemon
 def resend(client: Client, which: str, endpoint: str | None, as_json: bool) -> None:
-    """Send a delivery, or all deliveries of an event (evt_…), again: the same bytes, the same id."""
+    """Send a delivery, or all deliveries of an event (evt_…), again: the same bytes, the same id.
+
+    \b
+    Examples:
+      packd webhook resend 4711
+
+    Exit status: 0 it is on its way, 1 there is no such delivery, 3 no daemon answers.
+    """
     ids = [int(which)] if which.isascii() and which.isdigit() else _of_event(client, which, endpoint)
     again = [client.post(f"{DELIVERIES}/{one}/resend") for one in ids]
     if as_json:
@@ -140,7 +149,15 @@ def _of_event(client: Client, event: str, endpoint: str | None) -> list[int]:
 @as_json
 @asks_daemon
 def recover(client: Client, name: str, since: str, as_json: bool) -> None:
-    """Send again everything since then that did not arrive: what was given up, aborted, or still waits."""
+    """Send again everything since then that did not arrive: what was given up, aborted, or still waits.
+
+    \b
+    Examples:
+      packd webhook recover ci --since 2h
+
+    Exit status: 0 they are on their way, 1 there is no such endpoint, 2 a bad moment,
+    3 no daemon answers.
+    """
     _again(client, name, "/recover", since, as_json)
 
 
@@ -150,7 +167,15 @@ def recover(client: Client, name: str, since: str, as_json: bool) -> None:
 @as_json
 @asks_daemon
 def replay(client: Client, name: str, since: str, as_json: bool) -> None:
-    """Send again everything since then, delivered or not, in order; also from before the endpoint was there."""
+    """Send again everything since then, delivered or not, in order; also from before the endpoint was there.
+
+    \b
+    Examples:
+      packd webhook replay ci --since 1d
+
+    Exit status: 0 they are on their way, 1 there is no such endpoint, 2 a bad moment,
+    3 no daemon answers.
+    """
     _again(client, name, "/replay", since, as_json)
 
 

@@ -26,6 +26,8 @@ def examples(event_type: str | None, form: str, all_of_them: bool, schema: bool)
       packd webhook examples pack.rolled_back
       packd webhook examples pack.updated --format cloudevents
       packd webhook examples --all > fixtures.json
+
+    Exit status: 0 shown, 2 there is no such type.
     """
     from packd.domain.events import EVENT_TYPES, json_schema
 

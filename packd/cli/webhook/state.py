@@ -26,6 +26,9 @@ def try_it(ctx: click.Context, client: Client, name: str, as_json: bool) -> None
     """Send a webhook.test now, and say what came of it.
 
     \b
+    Examples:
+      packd webhook test ci
+
     Exit status: 0 it arrived, 1 it did not.
     """
     answer = client.post(path_of(name, "/test"))
@@ -50,7 +53,15 @@ def try_it(ctx: click.Context, client: Client, name: str, as_json: bool) -> None
 @as_json
 @asks_daemon
 def rotate(client: Client, name: str, secret_file: Path | None, signature: str | None, as_json: bool) -> None:
-    """Another secret from now on. The former one signs as well for 24 hours, so that the receiver can follow."""
+    """Another secret from now on. The former one signs as well for 24 hours, so that the receiver can follow.
+
+    \b
+    Examples:
+      packd webhook rotate ci
+
+    Exit status: 0 the new secret is in use, 1 there is no such endpoint or the file says it,
+    2 a bad secret, 3 no daemon answers.
+    """
     given = None if secret_file is None else read_text(secret_file).strip()
     answer = client.post(path_of(name, "/rotate"), {"secret": given, "signature": signature})
     if as_json:
@@ -65,7 +76,14 @@ def rotate(client: Client, name: str, secret_file: Path | None, signature: str |
 @as_json
 @asks_daemon
 def enable(client: Client, name: str, as_json: bool) -> None:
-    """Send to it again; what was held goes first."""
+    """Send to it again; what was held goes first.
+
+    \b
+    Examples:
+      packd webhook enable ci
+
+    Exit status: 0 done, 1 there is no such endpoint, 3 no daemon answers.
+    """
     _do(client, name, "/enable", as_json)
 
 
@@ -74,7 +92,14 @@ def enable(client: Client, name: str, as_json: bool) -> None:
 @as_json
 @asks_daemon
 def disable(client: Client, name: str, as_json: bool) -> None:
-    """Send nothing to it. Its events are held until it is enabled."""
+    """Send nothing to it. Its events are held until it is enabled.
+
+    \b
+    Examples:
+      packd webhook disable ci
+
+    Exit status: 0 done, 1 there is no such endpoint, 3 no daemon answers.
+    """
     _do(client, name, "/disable", as_json)
 
 
@@ -82,7 +107,14 @@ def disable(client: Client, name: str, as_json: bool) -> None:
 @click.argument("name")
 @asks_daemon
 def remove(client: Client, name: str) -> None:
-    """Send nothing to it any more. What it was told stays in the registry as long as events are kept."""
+    """Send nothing to it any more. What it was told stays in the registry as long as events are kept.
+
+    \b
+    Examples:
+      packd webhook remove ci
+
+    Exit status: 0 done, 1 there is no such endpoint or the file says it, 3 no daemon answers.
+    """
     client.delete(path_of(name))
     click.secho(f"'{clean(name)}' was removed", fg="green")
 

@@ -40,10 +40,10 @@ def verify(
     """Say whether a webhook can be trusted, and if not, why. BODY is the file with the exact bytes; without, stdin.
 
     \b
-    Exit status: 0 it can be trusted, 1 it can't, 2 something is missing.
-    \b
-    Example:
+    Examples:
       packd webhook verify body.json --secret-file ci.secret --headers headers.txt
+
+    Exit status: 0 it can be trusted, 1 it can't, 2 something is missing.
     """
     from packd.notify import signature
 
