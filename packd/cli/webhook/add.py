@@ -91,7 +91,7 @@ def add(
     \b
     Examples:
       packd webhook add ci https://ci.example/packd
-      packd webhook add chat http://10.0.0.7:8080/in --allow-private --type pack.rolled_back
+      packd webhook add chat http://10.0.0.7/in --allow-private
 
     Exit status: 0 it is there (its webhook.test may have failed: that is said), 1 the name is taken,
     2 a value is no good, 3 no daemon answers.
