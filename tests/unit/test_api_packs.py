@@ -235,8 +235,10 @@ def test_a_run_can_be_followed(ground: Ground) -> None:
     """Whoever accepts an event stream is told of each case, and then of the run as anybody else is."""
     ground.activate("core", 1)
     ground.add_run("core", 1, report(failed=True))
-    told: list[dict[str, object]] = []
-    answer = ground.client.post_live("/packs/core/test", {}, on_message=lambda _, said: told.append(said))
+    heard: list[tuple[str, dict[str, object]]] = []
+    answer = ground.client.post_live("/packs/core/test", {}, on_message=lambda *message: heard.append(message))
+    told = [said for name, said in heard if name == "case"]
+    assert heard[0] == ("started", {"run_id": "run_1"})
     assert answer == ground.client.post("/packs/core/test")
     assert [(case["suite"], case["name"]) for case in told] == [
         (suite["name"], case["name"])

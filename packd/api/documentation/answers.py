@@ -51,6 +51,15 @@ ANSWERS: Final[dict[tuple[str, str], Told]] = {
         m.Registered, "Pack 'slack' 1.3.0 (slack#7) was registered; 36 of 36 tests passed", status=201, later=True,
         also=(202,), refuses=(400, 409),
     ),
+    ("POST", "/api/v1/packs/install"): _one(
+        m.Installed, "Pack 'slack' 1.3.0 (slack#7) was registered; with it: core#2", status=201, later=True,
+        also=(200, 202), refuses=(400, 404, 409),
+    ),
+    ("POST", "/api/v1/packs/upgrade"): _one(
+        m.Installed, "slack 1.3.0", later=True, also=(202,), refuses=(400, 404, 409)
+    ),
+    ("GET", "/api/v1/indexes/packs"): _many(m.Offer),
+    ("GET", "/api/v1/indexes/outdated"): _many(m.Outdated),
     ("GET", "/api/v1/packs/tests"): _many(m.Run, refuses=_WRONG),
     ("GET", _PACK): _one(m.WholePack, refuses=_MISSING),
     ("DELETE", _PACK): _one(m.TakenOut, "'slack' was removed", refuses=_CLASH),
@@ -67,6 +76,9 @@ ANSWERS: Final[dict[tuple[str, str], Told]] = {
     ("GET", f"{_PACK}/tests"): _many(m.Run, refuses=(400, 404)),
     ("GET", f"{_PACK}/tests/latest"): _one(m.WholeRun, refuses=_MISSING),
     ("GET", f"{_PACK}/tests/{{run_id}}"): _one(m.WholeRun, refuses=_MISSING),
+    ("GET", f"{_PACK}/tests/{{run_id}}/stream"): Told(
+        model=None, example=None, media_type=EVENT_STREAM, refuses=_MISSING
+    ),
     ("GET", f"{_PACK}/compare"): _one(m.Comparison, refuses=(400, 404, 409)),
     ("GET", "/api/v1/events"): Told(model=m.EventPage, example=m.EventPage.sample, refuses=(400, 410)),
     ("GET", "/api/v1/events/stream"): Told(model=None, example=None, media_type=EVENT_STREAM, refuses=(400, 410)),
@@ -99,6 +111,7 @@ ANSWERS: Final[dict[tuple[str, str], Told]] = {
     ("POST", "/api/v1/tokens"): _one(m.NewToken, "keep it", status=201, refuses=(400, 409)),
     ("DELETE", "/api/v1/tokens/{token_id}"): _one(m.Token, "'ci' opens nothing any more", refuses=_MISSING),
     ("GET", "/api/v1/status"): _one(m.Status),
+    ("GET", "/metrics"): Told(model=None, example=None, media_type="text/plain"),
     ("GET", "/livez"): _one(m.Health),
     ("GET", "/readyz"): _one(m.Health),
     ("GET", "/healthz"): _one(m.Health, also=(503,)),

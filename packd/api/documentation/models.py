@@ -280,6 +280,39 @@ class Registered(Form):
     }  # fmt: skip
 
 
+class Installed(Form):
+    """What came of installing: as with registering, and the whole plan. With `dry_run` nothing but the plan."""
+
+    plan: list[dict[str, Any]] = Field(description="Every pack that is needed, in the order of their registration.")
+    notes: list[str] = Field(description="What was odd about the indexes, and did not matter.")
+    installed: list[Revision] = Field(description="What was registered.")
+    sample: ClassVar[dict[str, Any]] = Registered.sample | {"plan": [], "notes": [], "installed": [Revision.sample]}
+
+
+class Offer(Form):
+    """A pack that an index has, with all its versions."""
+
+    ref: str
+    version: str = Field(description="The newest.")
+    versions: list[str]
+    label: str
+    description: str
+    needs: list[dict[str, str]]
+    index: str
+    in_use: str | None
+    sample: ClassVar[dict[str, Any]] = {
+        "ref": "slack", "version": "1.3.0", "versions": ["1.3.0", "1.2.0"], "label": "Slack", "description": "",
+        "needs": [], "index": "https://packs.example/index.json", "in_use": "1.2.0",
+    }  # fmt: skip
+
+
+class Outdated(Form):
+    """A pack in use of which an index has a newer version."""
+
+    ref: str
+    sample: ClassVar[dict[str, Any]] = {"ref": "slack"}
+
+
 class TakenOut(Form):
     """A pack that is not in use any more."""
 

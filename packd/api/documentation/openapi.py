@@ -94,7 +94,7 @@ def _responses(method: str, path: str, told: Told, operation: dict[str, Any]) ->
     if told.later:
         said["202"] = _later()
     refusals = {*_ANY, *told.refuses} if path.startswith("/api/") else {421, 429, 500, 503, *told.refuses}
-    if path == "/healthz":
+    if path in ("/healthz", "/metrics"):
         refusals |= {401, 403}
     if method.lower() in _WRITING:
         refusals |= set(_ANY_WRITING)
@@ -242,6 +242,6 @@ _PARAMETERS: Final[dict[str, Any]] = {
     "ref": "slack", "name": "slack", "number": 7, "run_id": "run_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "page": 1,
     "page_size": 50, "status": "active", "q": "chat", "after": 4711, "limit": 100, "wait": 0, "job_id":
     "job_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "token_id": "ci", "event_type": "pack.registered", "delivery_id": 42,
-    "prefer": "respond-async", "accept": "application/json", "since": "2026-01-31", "from": "6", "to": "7", "types": ["pack.*"], "pack": ["slack"],
+    "prefer": "respond-async", "endpoint": "ci", "state": "delivered", "event_id": "evt_01K9Z6T1M0VJ5R8Q4X2C7B3N6E", "accept": "application/json", "since": "2026-01-31", "from": "6", "to": "7", "types": ["pack.*"], "pack": ["slack"],
     "last-event-id": "4711", "if-match": '"9f86d081884c7d65"',
 }  # fmt: skip
