@@ -181,11 +181,13 @@ def _is_delegated(path: Path) -> bool:
 def _settle(path: Path) -> None:
     """Move ourselves into the leaf, remove what a killed daemon left, and let children have controllers."""
     leaf = Group(path=path / _LEAF)
-    leaf.path.mkdir(exist_ok=True)
-    for pid in _words(path / "cgroup.procs"):
-        if int(pid) != os.getpid() and not _is_descendant(int(pid)):
+    inside = [int(pid) for pid in _words(path / "cgroup.procs")]
+    for pid in inside:
+        if not _is_descendant(pid):
             raise OSError(f"process {pid}, which is none of packd's, is in it")
-        leaf.add(int(pid))
+    leaf.path.mkdir(exist_ok=True)
+    for pid in inside:
+        leaf.add(pid)
     for left in path.glob("run-*/"):
         Group(path=left).end()
     there = set(_words(path / "cgroup.controllers"))

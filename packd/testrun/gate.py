@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from packd.testrun.system_files import Someone
 
 # The shell is nobody's but packd's until `exec`. It speaks through its stdin, which the program does not get.
-_GATE: Final = 'echo >&0 && read -r _ && cd "$1" && shift && exec "$@" </dev/null'
+_GATE: Final = 'echo >&0 && read -r _ && cd "$1" && unset OLDPWD && shift && exec "$@" </dev/null'
 _MAKING_TAKES_S: Final = 20.0  # the namespaces and mounts, on a busy machine
 _GONE_S: Final = 10.0
 _INODES: Final = 200_000  # files, folders and links of a suite, those of its pack included
@@ -112,7 +112,7 @@ class GatedCell:
         first = children(init)
         if len(first) != 1:
             raise SandboxFailed("the sandbox ended while it was made")
-        self.leader = first[0]
+        self.leader = os.getpgid(first[0])
         self._limit(pid, init, first[0])
         self._open_folders(init)
         self._fill()

@@ -39,7 +39,7 @@ _LIMITS: Final = Limits(memory_mb=256, processes=64, disk_mb=16, output_kb=64, c
 _PROBE: Final = 'echo works > file && test -r file && read -r said < file && echo "$said"'
 
 
-class NoRung(Exception):
+class NoRung(LookupError):
     """The isolation that is wanted can't be had; the message says why, and the way out."""
 
 
@@ -60,7 +60,7 @@ class Rung:
 class Footing:
     """What the rungs stand on."""
 
-    folder: Path  # for what they prepare once, and for trying them
+    folder: Path  # its own: for what is prepared once, and for trying them
     someone: Someone | None = None  # whom suites become, where packd is root
     hidden: tuple[Path, ...] = ()  # never seen by a suite, but for its own folders in there
 

@@ -100,7 +100,9 @@ def _needed(order: Order) -> list[Path]:
     program = shutil.which(order.argv[0], path=order.env.get("PATH", os.defpath))
     if program is not None:
         # Each link on the way has to be seen as well as what it leads to.
-        needed += [path for path in (Path(program), Path(program).resolve()) if not _is_seen(path, needed)]
+        needed += [
+            path for path in (Path(program), Path(program).resolve()) if not _is_seen(path, (*needed, *order.writable))
+        ]
     return [path for path in dict.fromkeys(needed) if not _is_seen(path, ()) and not _is_within_private(path, order)]
 
 
