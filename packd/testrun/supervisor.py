@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from packd.testrun.limits import MIB
 from packd.testrun.processes import Family, Hurry, Killed, signal_group
 from packd.testrun.sandbox import SandboxFailed, Spent, spawn, wait_for
 from packd.testrun.transcript import Transcript
