@@ -72,6 +72,7 @@ from packd.testrun.environments.cache import Environments
 from packd.testrun.environments.origins import Origins
 from packd.testrun.executor import LocalExecutor
 from packd.testrun.interpreters import Interpreters, node_version, python_path
+from packd.testrun.ladder import Footing, choose, suite_user
 from packd.testrun.limits import Limits as RunLimits
 from packd.validate.findings import Runtime
 from packd.watch.settle import Settler
@@ -79,6 +80,8 @@ from packd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     from packd.config import Settings, Webhook
+    from packd.testrun.ladder import Rung
+    from packd.testrun.sandbox import Sandbox
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +101,7 @@ class Parts:
     registry: Registry
     store: Store
     executor: LocalExecutor
+    missed_rungs: tuple[Rung, ...]  # better isolation that does not work here
     lanes: Lanes
     settling: Settling
     intake: Intake
@@ -138,7 +142,8 @@ class Parts:
 def build(settings: Settings) -> Parts:
     """Make every part and join them; nothing is started and nothing runs yet.
 
-    Raises SchemaMismatch when the database is newer than this packd.
+    Raises SchemaMismatch when the database is newer than this packd, NoRung when the isolation that is wanted can't
+    be had.
     """
     clock = Clock()
     ignore = Ignore(settings.watch.ignore)
@@ -149,8 +154,9 @@ def build(settings: Settings) -> Parts:
     store = Store(settings.state_dir / "store", folder.limits)
     interpreters = Interpreters(python_path(settings.tests.python))
     environments = Environments(settings.state_dir / "environments")
+    sandbox, missed_rungs = choose(settings.tests.isolation, footing(settings))
     executor = local_executor(
-        settings, store, settings.state_dir / "work", interpreters=interpreters, environments=environments
+        settings, store, settings.state_dir / "work", sandbox, interpreters=interpreters, environments=environments
     )
     lanes = Lanes(_LANE_THREADS)
     policy = policy_of(settings, interpreters)
@@ -276,6 +282,7 @@ def build(settings: Settings) -> Parts:
         isolation=executor.isolation,
         health=health,
         configuration=configuration,
+        not_contained=executor.shortcomings,
     )
     metrics.ask_status(status.view)
     commands = Commands(
@@ -315,6 +322,7 @@ def build(settings: Settings) -> Parts:
         registry=registry,
         store=store,
         executor=executor,
+        missed_rungs=missed_rungs,
         lanes=lanes,
         settling=settling,
         intake=intake,
@@ -403,8 +411,23 @@ def tree_limits(settings: Settings) -> TreeLimits:
     return TreeLimits(files=settings.limits.files, bytes=settings.limits.bytes_mb * _MIB, depth=settings.limits.depth)
 
 
+def footing(settings: Settings) -> Footing:
+    """What the rungs of the isolation ladder stand on. Raises NoRung when there is no user `tests.user`."""
+    return Footing(
+        folder=settings.state_dir / "sandbox",
+        someone=suite_user(settings.tests.user),
+        hidden=(settings.state_dir, settings.packs_dir),
+    )
+
+
 def local_executor(
-    settings: Settings, store: Store, work: Path, *, interpreters: Interpreters, environments: Environments
+    settings: Settings,
+    store: Store,
+    work: Path,
+    sandbox: Sandbox,
+    *,
+    interpreters: Interpreters,
+    environments: Environments,
 ) -> LocalExecutor:
     """Runs suites on this machine."""
     work.mkdir(parents=True, exist_ok=True)
@@ -412,6 +435,7 @@ def local_executor(
         work,
         workers=settings.tests.workers or os.cpu_count() or 1,
         copy_tree=store.copy_tree,
+        sandbox=sandbox,
         interpreters=interpreters,
         environments=environments,
         origins=Origins(**settings.tests.origins()),

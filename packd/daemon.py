@@ -126,6 +126,12 @@ def _run_once(parts: Parts) -> int:
 
 def _begin(parts: Parts) -> None:
     """What has to be right before anything new happens."""
+    log.info(
+        "isolation.chosen",
+        isolation=parts.executor.isolation,
+        not_contained=list(parts.executor.shortcomings),
+        missed={rung.name: rung.why_not for rung in parts.missed_rungs},
+    )
     kill_leftovers(parts.settings.state_dir / "work")  # a daemon that was killed may have left suites running
     parts.store.clear_temporaries()
     _close_open_runs(parts)

@@ -117,16 +117,31 @@ def _of_daemon(settings: Settings, status: dict[str, Any] | None) -> Iterator[An
     from packd.flow.diagnosis import parts, places
     from packd.flow.exclusive import holder
     from packd.registry.tables import SCHEMA_VERSION
-    from packd.testrun.sandbox import BasicSandbox
 
     yield parts.interpreter(settings.tests.python)
-    yield parts.isolation(BasicSandbox(), settings.tests.isolation)
+    yield _isolation(settings)
     if settings.database_url is not None:
         yield parts.server_database(settings.database_url.get_secret_value())
     else:
         yield parts.database(settings.state_dir / "packd.db", newest_schema=SCHEMA_VERSION)
     yield places.socket(settings.socket_path, answers=status is not None, pid=_holder(holder, settings.state_dir))
     yield from parts.endpoints([(one.name, str(one.url), one.allow_private) for one in settings.webhooks])
+
+
+def _isolation(settings: Settings) -> Answer:
+    """Tried in a folder of its own, so that nothing of a daemon is touched."""
+    import tempfile
+
+    from packd.flow.diagnosis import parts
+    from packd.flow.diagnosis.answers import wrong
+    from packd.testrun.ladder import Footing, NoRung, rungs, suite_user
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="packd-doctor-") as folder:
+            footing = Footing(folder=Path(folder), someone=suite_user(settings.tests.user))
+            return parts.isolation(rungs(footing), settings.tests.isolation)
+    except NoRung as refusal:
+        return wrong("isolation", str(refusal), "correct tests.user")
 
 
 def _holder(holder: Any, state_dir: Path) -> int | None:

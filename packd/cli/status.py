@@ -62,6 +62,7 @@ def print_status(status: dict[str, Any]) -> None:
             ("watching", watched(status)),
             ("work", _work(status["queue"])),
             ("tests run", [cell(f"isolation {status['isolation']}")]),
+            *(("", [cell(f"but {gap}")]) for gap in status["not_contained"]),
             ("state", [cell(status["state_dir"])]),
         ]
     )

@@ -36,6 +36,8 @@ def _from_settings(config: Path | None) -> Terms:
         suite_timeout_s=settings.tests.timeout_s,
         run_limits=RunLimits(**settings.tests.limits.model_dump()),
         allow_network=settings.tests.network == "allow",
+        isolation=settings.tests.isolation,
+        user=settings.tests.user,
         python=settings.tests.python,
         grace_s=settings.tests.grace_s,
         origins=Origins(**settings.tests.origins()),

@@ -120,6 +120,11 @@ class Suites(Section):
         description="What keeps a suite apart from the machine; auto: the best that works here, "
         "bwrap: refuse to start without it.",
     )
+    user: Text | None = Field(
+        default=None,
+        description="Whom suites run as where packd is root: a name or number; null: packd-tests if there is such a "
+        "user, else nobody.",
+    )
     network: Literal["deny", "allow"] = Field(
         default="deny", description="allow: suites that ask for the network (`network: true`) get it."
     )

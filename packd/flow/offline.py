@@ -28,6 +28,7 @@ from packd.testrun.environments.cache import Environments
 from packd.testrun.environments.origins import Origins
 from packd.testrun.executor import CancelToken, LocalExecutor, RunRequest
 from packd.testrun.interpreters import Interpreters, node_version, python_path
+from packd.testrun.ladder import Footing, NoRung, choose, suite_user
 from packd.testrun.limits import Limits as RunLimits
 from packd.validate.findings import Runtime
 from packd.validate.load import check
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from packd.domain.reports import Report
     from packd.domain.verdict import Verdict
     from packd.flow.told import Say
+    from packd.testrun.ladder import Wanted
+    from packd.testrun.sandbox import Sandbox
 
 
 _ENVIRONMENTS_KEPT_S: Final = 14 * 86_400.0  # since they were last used
@@ -62,6 +65,8 @@ class Terms:
     suite_timeout_s: float = 300.0  # for suites that do not say their own
     run_limits: RunLimits = field(default_factory=RunLimits)
     allow_network: bool = False  # suites that ask for the network get it
+    isolation: Wanted = "auto"
+    user: str | None = None  # whom suites run as where this is run by root
     python: Path | None = None  # runs the tests; None: the one that runs packd
     grace_s: float = 2.0  # between asking a suite to end and ending it
     origins: Origins = field(default_factory=Origins)  # where packages come from
@@ -113,7 +118,7 @@ def run_path(
 
     With `rebuild` its environments are built anew.
     `say` gets what the run tells, from another thread. An interruption ends the suites first. Raises Failure:
-    BAD_REQUEST when there is nothing to run, NOT_FOUND for an unknown runner.
+    BAD_REQUEST when there is nothing to run or no isolation to run it in, NOT_FOUND for an unknown runner.
     """
     with _workshop() as folder:
         store = _store(folder, terms)
@@ -202,10 +207,12 @@ def _run(
     clock, cancel = Clock(), CancelToken()
     testing = manifest.testing or Testing()
     environments = Environments(terms.environments)
+    sandbox = _sandbox(work.parent, terms)
     executor = LocalExecutor(
         work,
         workers=1,
         copy_tree=store.copy_tree,
+        sandbox=sandbox,
         python=python_path(terms.python),
         environments=environments,
         origins=terms.origins,
@@ -236,6 +243,14 @@ def _run(
     finally:
         executor.close(terms.grace_s)
         environments.sweep(_ENVIRONMENTS_KEPT_S)
+
+
+def _sandbox(folder: Path, terms: Terms) -> Sandbox:
+    try:
+        footing = Footing(folder=folder / "sandbox", someone=suite_user(terms.user), hidden=(folder,))
+        return choose(terms.isolation, footing)[0]
+    except NoRung as refusal:
+        raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
 
 
 def _store(folder: Path, terms: Terms) -> Store:

@@ -40,6 +40,7 @@ class Status:
     runs: Runs
     started_at: str
     isolation: str
+    not_contained: tuple[str, ...]  # what the isolation leaves open on this machine, as sentences
     health: Health
     configuration: Configuration
 
@@ -73,6 +74,7 @@ class Status:
             },
             "endpoints": endpoints,
             "isolation": self.isolation,
+            "not_contained": list(self.not_contained),
             "health": [ailment.to_dict() for ailment in self.health.ailments()],
             "configuration": self.configuration.to_dict(),
         }

@@ -17,6 +17,7 @@ from packd.testrun.sandbox import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from packd.domain.manifest import Suite
     from packd.domain.reports import Case, SuiteReport
@@ -40,6 +41,7 @@ class Attempt:
     supervisor: Supervisor
     cancel: CancelToken
     tell: Callable[[Case], None]  # of each case, as soon as it is known
+    leaves_copy: bool = False  # what it does to the copy of the pack is for the suites after it
 
     def carry_out(self) -> SuiteReport:
         """The suite's part of the report, whatever happens."""
@@ -76,7 +78,7 @@ class Attempt:
         place = None
         if planned.format is not None and planned.path is not None:
             place = ReportPlace.look(self.workspace.pack, planned.path, planned.format)
-        end = self._run(planned, on_events=None)
+        end = self._run(planned, on_events=None, returns=place.roots() if place else ())
         tally = _read(planned, place, end)
         finding = self._judge(end, tally, complete=True)
         shown = tally if tally is not None else whole_as_case(self.suite, end, finding)
@@ -84,7 +86,9 @@ class Attempt:
             self.tell(case)
         return suite_report(self.suite, end, shown, finding)
 
-    def _run(self, planned: Plan, *, on_events: Callable[[bytes], None] | None) -> Ending:
+    def _run(
+        self, planned: Plan, *, on_events: Callable[[bytes], None] | None, returns: tuple[Path, ...] = ()
+    ) -> Ending:
         order = Order(
             argv=planned.argv,
             cwd=self.workspace.pack,
@@ -94,7 +98,9 @@ class Attempt:
             mark=Mark.of(self.workspace.folder),
             network=self.suite.network and self.request.allow_network,
             separate_stdout=planned.reads_stdout,
-            readable=self.equipment.readable,
+            private=self.workspace.folder,
+            returns=(self.workspace.folder,) if self.leaves_copy else returns,
+            readable=(*self.equipment.readable, *planned.readable),
         )
         return self.supervisor.run(order, timeout_s=self._timeout_s, cancel=self.cancel, on_events=on_events)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from packd.domain.failures import Code, Failure
 from packd.domain.reports import Report
+from packd.testrun.basic import BasicSandbox
 from packd.testrun.cancel import CancelToken
 from packd.testrun.environments.build import Builder
 from packd.testrun.environments.equip import Outfitter
@@ -24,7 +25,6 @@ from packd.testrun.processes import adopt_orphans, can_list_children
 from packd.testrun.progress import nobody
 from packd.testrun.request import RunRequest
 from packd.testrun.run import Run, cancelled_report
-from packd.testrun.sandbox import BasicSandbox
 from packd.testrun.supervisor import Supervisor
 from packd.testrun.workspace import workspace_at
 

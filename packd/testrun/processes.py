@@ -87,7 +87,7 @@ class Family:
                 if time.monotonic() > deadline:
                     return Killed(count=count, stubborn=tuple(look.dying))
                 # What multiplies must not gain time: wait only when nothing new was found.
-                if not look.fresh:
+                if not look.fresh and look.dying:
                     _wait_for_an_end(look.dying)
 
     def hold_to(self, most: int, hurry: Hurry) -> bool:

@@ -50,6 +50,11 @@ class ReportPlace:
     def look(cls, pack: Path, path: str, kind: ResultFormat) -> ReportPlace:
         return cls(pack=pack, path=path, format=kind, before=_stamps(pack, path, kind))
 
+    def roots(self) -> tuple[Path, ...]:
+        """The file or folder that holds all that the path can name."""
+        fixed, _ = _split(self.path)
+        return () if ".." in fixed or "\0" in self.path else (self.pack.joinpath(*fixed),)
+
     def written(self) -> list[Path]:
         """The reports that are new or were changed since."""
         now = _stamps(self.pack, self.path, self.format)
@@ -118,17 +123,23 @@ def _candidates(pack: Path, path: str, kind: ResultFormat) -> Iterator[Path]:
 
 
 def _named(pack: Path, path: str, kind: ResultFormat) -> Iterator[Path]:
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    fixed = next((at for at, part in enumerate(parts) if _WILD & set(part)), len(parts))
-    start = pack.joinpath(*parts[:fixed])
-    if ".." in parts or "\0" in path:
+    fixed, wild = _split(path)
+    start = pack.joinpath(*fixed)
+    if ".." in (*fixed, *wild) or "\0" in path:
         return
-    if fixed < len(parts):
-        yield from (found for found in _below(start) if _matches(found.relative_to(start).parts, parts[fixed:]))
+    if wild:
+        yield from (found for found in _below(start) if _matches(found.relative_to(start).parts, wild))
     elif start.is_dir():
         yield from (found for found in _below(start) if found.suffix in _ENDINGS[kind])
     else:
         yield start
+
+
+def _split(path: str) -> tuple[list[str], list[str]]:
+    """The parts before the first that is a pattern, and the rest."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    fixed = next((at for at, part in enumerate(parts) if _WILD & set(part)), len(parts))
+    return parts[:fixed], parts[fixed:]
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -87,7 +87,11 @@ class Run:
     def _in_turn(self, equipped: Sequence[Equipped]) -> list[SuiteReport]:
         """All in the same copy."""
         workspace = self._workspace(self.request.run_id)
-        return [self._attempt(suite, equipment, workspace) for suite, equipment in equipped]
+        last = len(equipped) - 1
+        return [
+            self._attempt(suite, equipment, workspace, leaves_copy=number < last)
+            for number, (suite, equipment) in enumerate(equipped)
+        ]
 
     def _together(self, equipped: Sequence[Equipped]) -> list[SuiteReport]:
         """Each in a copy of its own, and with a mark of its own: what one leaves behind is not another's."""
@@ -114,18 +118,22 @@ class Run:
         self._made.append(workspace.folder)
         return workspace
 
-    def _attempt(self, suite: Suite, equipment: Equipment | Unequipped, workspace: Workspace) -> SuiteReport:
+    def _attempt(
+        self, suite: Suite, equipment: Equipment | Unequipped, workspace: Workspace, *, leaves_copy: bool = False
+    ) -> SuiteReport:
         if isinstance(equipment, Unequipped):
             return _unequipped(suite, equipment)
         while not self.slots.acquire(timeout=_LOOK_S):
             if self.cancel.reason is not None:
                 return not_run(suite, "cancelled", self.cancel.reason)
         try:
-            return self._carried_out(suite, equipment, workspace)
+            return self._carried_out(suite, equipment, workspace, leaves_copy=leaves_copy)
         finally:
             self.slots.release()
 
-    def _carried_out(self, suite: Suite, equipment: Equipment, workspace: Workspace) -> SuiteReport:
+    def _carried_out(
+        self, suite: Suite, equipment: Equipment, workspace: Workspace, *, leaves_copy: bool
+    ) -> SuiteReport:
         if equipment.node_modules is not None and not (workspace.pack / "node_modules").is_symlink():
             (workspace.pack / "node_modules").symlink_to(equipment.node_modules)
         attempt = Attempt(
@@ -136,6 +144,7 @@ class Run:
             supervisor=self.supervisor,
             cancel=self.cancel,
             tell=partial(self.on_case, suite.name) if self.on_case else _nobody,
+            leaves_copy=leaves_copy,
         )
         return attempt.carry_out()
 

@@ -30,6 +30,7 @@ class Plan:
     path: str | None = None  # where the report is; None: it is what the suite prints
     required: bool = False  # the suite itself promised this report; otherwise its output will do
     env: tuple[tuple[str, str], ...] = ()  # variables that its runner needs
+    readable: tuple[Path, ...] = ()  # what its runner needs to be seen
 
     @property
     def reads_stdout(self) -> bool:
@@ -164,7 +165,7 @@ def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:
             return _missing(suite)
         # A pattern unless jest is told that they are paths, and paths are files.
         arguments += ["--rootDir=.", *(["--runTestsByPath"] if entry.is_file() else ["--roots"]), suite.entry_point]
-    return Plan(argv=(node, str(jest), *arguments), reading="cases")
+    return Plan(argv=(node, str(jest), *arguments), reading="cases", readable=(_HARNESS,))
 
 
 _PLANS: Final[dict[str, Callable[[Suite, Ground], Plan | Unavailable]]] = {
@@ -195,7 +196,9 @@ def _reporting(suite: Suite, ground: Ground, argv: tuple[str, ...]) -> Plan:
 def _python(ground: Ground, program: str, *arguments: str, env: tuple[tuple[str, str], ...] = ()) -> Plan | Unavailable:
     if shutil.which(ground.python) is None:
         return Unavailable(sentence=f"there is no Python interpreter at {ground.python}; set tests.python to one")
-    return Plan(argv=(str(ground.python), str(_HARNESS / program), *arguments), reading="cases", env=env)
+    lent = tuple(Path(folder) for _, folder in env)
+    argv = (str(ground.python), str(_HARNESS / program), *arguments)
+    return Plan(argv=argv, reading="cases", env=env, readable=(_HARNESS, *lent))
 
 
 def _pytest_fallback() -> tuple[tuple[str, str], ...]:

@@ -1,37 +1,27 @@
 """How a suite's process is started, and what keeps it apart from the machine. The only door to subprocess.
 
-A rung turns a command line into one that runs it contained. `basic` is the lowest: limits, a session of its own, an
-environment from nothing, a private folder, a deadline and the certainty that nothing survives. It does not hide the
-machine's files, its network or other processes of the same user.
+A rung of the isolation ladder makes a cell for each program that is to be run: the command line that runs it contained,
+what has to be done while it starts, and the certainty that nothing of it is left. Which rungs there are: `ladder`.
 """
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
-
-from packd.testrun.limits import MIB
-from packd.testrun.processes import everyone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from packd.testrun.limits import Limits
     from packd.testrun.mark import Mark
+    from packd.testrun.usage import Usage
 
-_SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROBE_S: Final = 10.0
-
-# A limit on processes counts all of a user's, in the whole system. What the user runs beside packd must not make a
-# pack's fork fail, so this wall stands well away; the exact number is watched by the supervisor.
-_PROCESS_MARGIN: Final = 1024
-_RECOUNT_S: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +36,75 @@ class Order:
     given: Path | None = None  # what its folder holds a copy of from the beginning; that is not counted as written
     network: bool = False  # may reach the network, where the rung can forbid it
     separate_stdout: bool = False  # stdout is read by a parser and must not be mixed with stderr
+    private: Path | None = None  # the folder that it works in: where the rung can, it gets a copy of limited size
+    returns: tuple[Path, ...] = ()  # files and folders of the private one that are needed here afterwards
     readable: tuple[Path, ...] = ()  # what it needs beside its folder and the system's: to be seen, and not changed
     writable: tuple[Path, ...] = ()  # what it fills, outside of its folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What the kernel counted of a program and all that it started. 0 or None where the rung can't tell."""
+
+    oom_kills: int = 0  # processes that were killed because all of them together took too much memory
+    forks_refused: int = 0  # because there were too many
+    memory_peak: int | None = None  # bytes, of all of them together
+    disk_full: bool = False  # the work folder, or another folder of limited size, had no room left
+
+
+class SandboxFailed(OSError):
+    """The rung itself could not be entered: nothing of the program was run. The message says why."""
+
+
+class Cell(Protocol):
+    """One program's place on a rung."""
+
+    @property
+    def command(self) -> Sequence[str]:
+        """The command line that runs it, contained."""
+        ...
+
+    @property
+    def stdin(self) -> int:
+        """What the command line gets as its stdin."""
+        ...
+
+    @property
+    def keep(self) -> Sequence[int]:
+        """Descriptors that it needs."""
+        ...
+
+    @property
+    def own_processes(self) -> int:
+        """Processes that the rung itself adds."""
+        ...
+
+    @property
+    def leader(self) -> int | None:
+        """The process group to be asked to end, once entered; None: that of the process that was started."""
+        ...
+
+    def enter(self, pid: int) -> None:
+        """To be called right after the command was started as `pid`: returns when the program runs.
+
+        Raises SandboxFailed.
+        """
+        ...
+
+    def is_overfull(self) -> bool:
+        """Does its folder hold so much that it has to be stopped?"""
+        ...
+
+    def clear(self) -> None:
+        """Kill what is left, wait until it is gone, and bring back what the order wants. Once the first one ended.
+
+        Raises SandboxFailed when something can't be brought back.
+        """
+        ...
+
+    def spent(self) -> Spent:
+        """To be asked after `clear`."""
+        ...
 
 
 class Sandbox(Protocol):
@@ -60,64 +117,40 @@ class Sandbox(Protocol):
 
     @property
     def shortcomings(self) -> tuple[str, ...]:
-        """What it can't do on this machine, as sentences; empty when it is all that it can be."""
+        """What it does not contain on this machine, as sentences; empty when it is all that it can be."""
         ...
 
-    def command(self, order: Order) -> list[str]:
-        """The command line that runs the order's, contained."""
+    def cell(self, order: Order) -> AbstractContextManager[Cell]:
+        """A place for one program; nothing of it is left when the block is. Raises OSError."""
         ...
 
 
-class BasicSandbox:
-    """util-linux's `setpriv` (die with the thread that started it) and `prlimit` (limits), then the program itself."""
+@dataclass(frozen=True, kw_only=True)
+class OpenCell:
+    """A cell that needs nothing but a command line."""
 
-    isolation = "basic"
+    command: Sequence[str]
+    stdin: int = subprocess.DEVNULL
+    keep: tuple[int, ...] = ()
+    own_processes: int = 0
+    leader: int | None = None
+    usage: Usage | None = None
 
-    def __init__(self) -> None:
-        self._setpriv = _working("setpriv", "--pdeathsig", "KILL")
-        self._prlimit = _working("prlimit", "--core=0:0", "--")
-        self._tasks = (0, -_RECOUNT_S)  # the user's tasks, when they were counted
-        self.shortcomings: tuple[str, ...] = (
-            *(
-                ()
-                if self._setpriv
-                else ("setpriv is missing: a suite outlives a daemon that is killed, until its next start",)
-            ),
-            *(() if self._prlimit else ("prlimit is missing: memory, file size and processor time are not limited",)),
-        )
+    def enter(self, pid: int) -> None:
+        """The program runs at once."""
 
-    def command(self, order: Order) -> list[str]:
-        limits = [*self._prlimit[:1], *self._options(order), "--"] if self._prlimit else []
-        return [*self._setpriv, *limits, *order.argv]
+    def is_overfull(self) -> bool:
+        return self.usage is not None and self.usage.exceeds()
 
-    def _options(self, order: Order) -> list[str]:
-        limits = order.limits
-        wanted = {
-            "core": 0,
-            "data": limits.memory_mb * MIB or None,
-            "fsize": limits.disk_mb * MIB or None,
-            "nofile": limits.open_files or None,
-            "nproc": self._process_wall(limits.processes),
-            "rttime": order.mark.tag,
-        }
-        options = [f"--{name}={value}:{value}" for name, value in _allowed(wanted).items()]
-        if limits.cpu_s:  # first a signal that tells why, a little later the end
-            cpu = _allowed({"cpu": limits.cpu_s + 2})["cpu"]
-            options.append(f"--cpu={min(limits.cpu_s, cpu)}:{cpu}")
-        return options
+    def clear(self) -> None:
+        """Whoever started it kills what is left."""
 
-    def _process_wall(self, processes: int) -> int | None:
-        """None for root, whom the kernel does not hold to it."""
-        if not processes or os.geteuid() == 0:
-            return None
-        counted, at = self._tasks
-        if time.monotonic() - at >= _RECOUNT_S:
-            counted, at = self._tasks = (_user_tasks(), time.monotonic())
-        return counted + processes + _PROCESS_MARGIN
+    def spent(self) -> Spent:
+        return Spent()
 
 
 def spawn(
-    command: Sequence[str], order: Order, *, stdout: int, stderr: int, keep: Sequence[int]
+    command: Sequence[str], order: Order, *, stdin: int, stdout: int, stderr: int, keep: Sequence[int]
 ) -> subprocess.Popen[bytes]:
     """Start it in a session of its own, with nothing inherited but the descriptors in `keep`.
 
@@ -127,7 +160,7 @@ def spawn(
         command,
         cwd=order.cwd,
         env=dict(order.env),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         pass_fds=tuple(keep),
@@ -143,47 +176,20 @@ def wait_for(process: subprocess.Popen[bytes], timeout_s: float | None) -> int |
         return None
 
 
-_RESOURCES: Final = {
-    "core": resource.RLIMIT_CORE,
-    "cpu": resource.RLIMIT_CPU,
-    "data": resource.RLIMIT_DATA,
-    "fsize": resource.RLIMIT_FSIZE,
-    "nofile": resource.RLIMIT_NOFILE,
-    "nproc": resource.RLIMIT_NPROC,
-    "rttime": resource.RLIMIT_RTTIME,
-}
+def tool(name: str) -> str | None:
+    """Where a program of the system is; None when it is missing."""
+    return shutil.which(name, path=SYSTEM_PATH)
 
 
-def _allowed(wanted: Mapping[str, int | None]) -> dict[str, int]:
-    """Lowered to what this process is itself limited to: raising a hard limit would be refused, and the start with it."""
-    allowed: dict[str, int] = {}
-    for name, value in wanted.items():
-        _, most = resource.getrlimit(_RESOURCES[name])
-        if value is not None:
-            allowed[name] = value if most == resource.RLIM_INFINITY else min(value, most)
-    return allowed
-
-
-def _working(tool: str, *options: str) -> list[str]:
-    """The beginning of a command line with this tool, or nothing when it is missing or can't do it here."""
-    path = shutil.which(tool, path=_SYSTEM_PATH)
-    if path is None:
-        return []
-    command = [path, *options]
+def tried(command: Sequence[str]) -> str | None:
+    """Run something quick: None when it ended well, otherwise what it said."""
     try:
-        probe = subprocess.run([*command, "/bin/sh", "-c", ":"], check=False, capture_output=True, timeout=_PROBE_S)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return command if probe.returncode == 0 else []
-
-
-def _user_tasks() -> int:
-    """Processes and threads of this user, in the whole system."""
-    count = 0
-    for pid in everyone():
-        try:
-            if Path(f"/proc/{pid}").stat().st_uid == os.geteuid():
-                count += len(os.listdir(f"/proc/{pid}/task"))
-        except OSError:
-            continue
-    return count
+        probe = subprocess.run(
+            command, check=False, capture_output=True, timeout=_PROBE_S, stdin=subprocess.DEVNULL, env={}
+        )
+    except (OSError, subprocess.TimeoutExpired) as trouble:
+        return str(trouble)
+    if probe.returncode == 0:
+        return None
+    said = probe.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1] if said else f"it ended with exit status {probe.returncode}"

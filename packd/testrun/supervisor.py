@@ -12,21 +12,20 @@ import os
 import selectors
 import signal
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from packd.testrun.limits import MIB
 from packd.testrun.processes import Family, Hurry, Killed, signal_group
-from packd.testrun.sandbox import spawn, wait_for
+from packd.testrun.sandbox import SandboxFailed, Spent, spawn, wait_for
 from packd.testrun.transcript import Transcript
-from packd.testrun.usage import Usage
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
     from packd.testrun.cancel import CancelToken
-    from packd.testrun.sandbox import Order, Sandbox
+    from packd.testrun.sandbox import Cell, Order, Sandbox
 
 Stopped = Literal["timeout", "cancelled", "output", "processes", "disk"]
 
@@ -56,6 +55,7 @@ class Ending:
     written: int  # bytes printed in all
     told: int = 0  # bytes of events in all
     cpu_s: float = 0.0  # processor time of the process that had most when one could have used up its limit
+    spent: Spent = field(default_factory=Spent)
 
 
 class Supervisor:
@@ -75,8 +75,9 @@ class Supervisor:
         """
         family = Family(mark=order.mark, adopting=self._adopting)
         with contextlib.ExitStack() as stack:
-            watch = _Watch(stack, order, family, timeout_s=timeout_s, grace_s=self._grace_s, on_events=on_events)
-            return watch.follow(stack, self._sandbox.command(order), cancel)
+            cell = stack.enter_context(self._sandbox.cell(order))
+            watch = _Watch(stack, order, family, cell, timeout_s=timeout_s, grace_s=self._grace_s, on_events=on_events)
+            return watch.follow(stack, cancel)
 
 
 class _Watch:
@@ -87,6 +88,7 @@ class _Watch:
         stack: contextlib.ExitStack,
         order: Order,
         family: Family,
+        cell: Cell,
         *,
         timeout_s: float,
         grace_s: float,
@@ -95,6 +97,7 @@ class _Watch:
         limit = order.limits.output_kb * 1024 or _KEPT_WITHOUT_LIMIT
         self._order = order
         self._family = family
+        self._cell = cell
         self._timeout_s = timeout_s
         self._grace_s = grace_s
         self._on_events = on_events
@@ -102,8 +105,6 @@ class _Watch:
         self._told = 0  # bytes of events
         self._cpu_s = 0.0
         self._cpu_from = float("inf")  # before that no process can have used up its processor time
-        most = order.limits.disk_mb * MIB
-        self._usage = Usage(order.mark.folder, given=order.given, most=most) if most else None
         self._output = Transcript(limit)
         self._stdout = Transcript(limit) if order.separate_stdout else self._output
         self._hurry = stack.enter_context(Hurry())
@@ -114,18 +115,23 @@ class _Watch:
         self._give_up_at = float("inf")
         self._ended_at: float | None = None
 
-    def follow(self, stack: contextlib.ExitStack, command: list[str], cancel: CancelToken) -> Ending:
+    def follow(self, stack: contextlib.ExitStack, cancel: CancelToken) -> Ending:
         stop_button = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         stack.callback(os.close, stop_button)
+        process = self._start(stack)
         began = time.monotonic()
-        process = self._start(stack, command)
         try:
+            self._enter(process.pid)
+            began = time.monotonic()
             self._watch(stop_button, lambda: self._cancelled(stop_button))
             stack.enter_context(cancel.waking(lambda: os.eventfd_write(stop_button, 1)))
             self._wait(stack, process.pid, began)
         finally:
             exit_code = self._collect(process)
-            left = self._family.kill()
+            try:
+                self._cell.clear()
+            finally:
+                left = self._family.kill()
         self._drain()
         output = self._output.text()
         return Ending(
@@ -138,22 +144,31 @@ class _Watch:
             stdout=output if self._stdout is self._output else self._stdout.text(),
             written=self._output.written,
             told=self._told,
+            spent=self._cell.spent(),
         )
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
-    def _start(self, stack: contextlib.ExitStack, command: list[str]) -> subprocess.Popen[bytes]:
+    def _start(self, stack: contextlib.ExitStack) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as ours:  # the ends that only the new process keeps
             out = self._pipe(stack, ours, self._printed)
             err = self._pipe(stack, ours, self._output.add) if self._order.separate_stdout else out
-            keep: list[int] = []
+            keep = [*self._cell.keep]
             order = self._order
             if self._on_events is not None:
-                keep = [self._pipe(stack, ours, self._tell)]
-                order = replace(order, env={**order.env, EVENTS_VARIABLE: str(keep[0])})
-            process = spawn(command, order, stdout=out, stderr=err, keep=keep)
+                keep.append(self._pipe(stack, ours, self._tell))
+                order = replace(order, env={**order.env, EVENTS_VARIABLE: str(keep[-1])})
+            process = spawn(self._cell.command, order, stdin=self._cell.stdin, stdout=out, stderr=err, keep=keep)
         self._family.first = process.pid
         return process
+
+    def _enter(self, pid: int) -> None:
+        try:
+            self._cell.enter(pid)
+        except SandboxFailed as trouble:
+            self._drain()
+            said = self._output.text().strip()
+            raise SandboxFailed(f"{trouble}: {said}" if said else str(trouble)) from trouble
 
     def _pipe(self, stack: contextlib.ExitStack, ours: contextlib.ExitStack, take: Callable[[bytes], None]) -> int:
         """A pipe whose reading end is watched; the writing end."""
@@ -211,9 +226,9 @@ class _Watch:
     def _look(self) -> None:
         """The kernel counts processes per user, if at all, and files not at all; the suite's own are counted here."""
         most = self._order.limits.processes
-        if most and self._family.hold_to(most, self._hurry):
+        if most and self._family.hold_to(most + self._cell.own_processes, self._hurry):
             self._stop("processes", 0.0)
-        if self._usage is not None and self._usage.exceeds():
+        elif self._cell.is_overfull():
             self._stop("disk", 0.0)
         if time.monotonic() >= self._cpu_from:
             self._cpu_s = max(self._cpu_s, self._family.most_cpu_s())
@@ -242,8 +257,9 @@ class _Watch:
         self._stopped = why
         self._kill_at = time.monotonic() + grace_s
         self._give_up_at = self._kill_at + _AFTER_KILL_S
-        if grace_s > 0 and self._family.first is not None:
-            signal_group(self._family.first, signal.SIGTERM)
+        leader = self._cell.leader or self._family.first
+        if grace_s > 0 and leader is not None:
+            signal_group(leader, signal.SIGTERM)
 
     def _kill_if_due(self, pid: int, now: float) -> None:
         if now >= self._kill_at and self._ended_at is None:

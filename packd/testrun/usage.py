@@ -6,9 +6,13 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from packd.testrun.limits import MIB
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from packd.testrun.sandbox import Order
 
 _AT_ONCE: Final = 2_000  # entries that are looked at in one go: some milliseconds
 _BLOCK: Final = 512  # bytes; what st_blocks counts in, whatever the file system (stat(2))
@@ -47,6 +51,17 @@ class Usage:
         if self._allowed is None:
             self._allowed = self._most + (sum(_entries(self._given)) if self._given is not None else 0)
         return self._held > self._allowed
+
+
+def watched(order: Order) -> Usage | None:
+    """For what lies in an order's folder; None where that has no limit."""
+    most = order.limits.disk_mb * MIB
+    return Usage(order.mark.folder, given=order.given, most=most) if most else None
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all that lies in it, roughly."""
+    return sum(_entries(folder))
 
 
 def _entries(folder: Path) -> Iterator[int]:

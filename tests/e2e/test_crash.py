@@ -66,6 +66,18 @@ def survivors(daemon: Daemon) -> list[str]:
     return found
 
 
+def is_running(command: str) -> bool:
+    """Is there a process with this command line, in whatever namespace?"""
+    line = command.replace(" ", "\0").encode() + b"\0"
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if cmdline.read_bytes() == line:
+                return True
+        except OSError:
+            continue
+    return False
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, TRANSACTIONS + 1))
 def test_a_crash_at_every_transaction(moment: str, number: int, daemon: Daemon, receiver: Receiver) -> None:
@@ -86,25 +98,24 @@ def test_a_crash_at_every_transaction(moment: str, number: int, daemon: Daemon, 
 def test_a_killed_daemon_leaves_no_suite_running(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """Also not what the suite started in a session of its own; the next start tests the revision again."""
     daemon.start()
-    started = tmp_path / "started"
-    pack = write_pack(tmp_path / "slow", "slow", test=f"setsid sleep 300 & touch {started}; sleep 300")
+    pack = write_pack(tmp_path / "slow", "slow", test="setsid sleep 300.25 & sleep 300.5")
     pack.rename(daemon.packs / "slow")
-    daemon.wait_until(started.exists, "the suite to run")
+    daemon.wait_until(lambda: is_running("sleep 300.25") and is_running("sleep 300.5"), "the suite to run")
     assert survivors(daemon)
     daemon.kill()
     script(daemon.packs / "slow" / "tests" / "run_tests.sh", "exit 0")
     daemon.start()
     receiver.wait_for("pack.registered", "slow")
     daemon.wait_until(lambda: not survivors(daemon), "the survivors to be gone")
+    assert not is_running("sleep 300.25")
 
 
 def test_stopping_takes_no_longer_than_ten_seconds(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """A suite that ignores the request to end is ended; the daemon leaves with 0 and its revision waits."""
     daemon.start()
-    started = tmp_path / "started"
-    pack = write_pack(tmp_path / "slow", "slow", test=f"trap '' TERM; touch {started}; while :; do sleep 1; done")
+    pack = write_pack(tmp_path / "slow", "slow", test="trap '' TERM; while :; do sleep 1.25; done")
     pack.rename(daemon.packs / "slow")
-    daemon.wait_until(started.exists, "the suite to run")
+    daemon.wait_until(lambda: is_running("sleep 1.25"), "the suite to run")
     began = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - began < 10

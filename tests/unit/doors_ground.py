@@ -186,6 +186,7 @@ class Asked:
                  "exhausted": 0, "last_error": "connection refused"},
             ],
             "isolation": "basic",
+            "not_contained": ["prlimit is missing: memory is not limited"],
         }  # fmt: skip
 
     def _note(self, name: str, subject: str, **more: Any) -> None:

@@ -22,6 +22,7 @@ from packd.flow.diagnosis import machine, parts, places
 from packd.flow.diagnosis.answers import Answer
 from packd.flow.exclusive import exclusively
 from packd.registry.database import Database, sqlite_url
+from packd.testrun.ladder import Rung
 from tests.unit.doors_ground import Ground, made_ground
 
 
@@ -231,8 +232,12 @@ def test_the_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_isolation_that_is_asked_for_and_not_there() -> None:
     """`bwrap` where only `basic` works is wrong; a rung that lacks something is a warning that says what."""
-    basic = SimpleNamespace(isolation="basic", shortcomings=())
-    assert parts.isolation(basic, "auto").outcome == "ok"
-    assert parts.isolation(basic, "bwrap").outcome == "wrong"
+    none = Rung(name="bwrap", sandbox=None, why_not="bubblewrap is not installed")
     lame = SimpleNamespace(isolation="basic", shortcomings=("prlimit is missing",))
-    assert "prlimit is missing" in parts.isolation(lame, "auto").said
+    basic = Rung(name="basic", sandbox=lame)  # type: ignore[arg-type]
+    assert parts.isolation([none, basic], "bwrap").outcome == "wrong"
+    assert "bubblewrap is not installed" in parts.isolation([none, basic], "bwrap").said
+    answer = parts.isolation([none, basic], "auto")
+    assert (answer.outcome, "prlimit is missing" in answer.said) == ("warning", True)
+    good = Rung(name="bwrap", sandbox=SimpleNamespace(isolation="bwrap", shortcomings=()))  # type: ignore[arg-type]
+    assert parts.isolation([good, basic], "auto").outcome == "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -12,9 +13,10 @@ import pytest
 
 from packd.domain.failures import Code, Failure
 from packd.domain.manifest import Suite
+from packd.testrun.basic import BasicSandbox
 from packd.testrun.cancel import CancelToken
 from packd.testrun.executor import LocalExecutor, kill_leftovers
-from packd.testrun.sandbox import BasicSandbox, Order
+from packd.testrun.sandbox import OpenCell, Order
 from packd.testrun.workspace import workspace_at
 from tests.unit.testrun_ground import Ground, copy_tree, made_ground, number_in, shell, wait_until
 
@@ -138,8 +140,9 @@ def test_another_rung_can_take_the_place_of_basic(ground: Ground, tmp_path: Path
         isolation = "echo"
         shortcomings = ()
 
-        def command(self, order: Order) -> list[str]:
-            return ["/bin/sh", "-c", 'echo "instead of $*"', "sh", *order.argv]
+        @contextlib.contextmanager
+        def cell(self, order: Order) -> Iterator[OpenCell]:
+            yield OpenCell(command=["/bin/sh", "-c", 'echo "instead of $*"', "sh", *order.argv])
 
     executor = LocalExecutor(tmp_path / "other", 1, copy_tree, sandbox=Echoing())
     report = executor.submit(ground.request(shell("true")), cancel=CancelToken()).result(timeout=30)
@@ -152,7 +155,7 @@ def test_missing_tools_are_said_and_suites_run_all_the_same(
     ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine without util-linux: fewer promises, no silence about it."""
-    monkeypatch.setattr("packd.testrun.sandbox._SYSTEM_PATH", "/nowhere")
+    monkeypatch.setattr("packd.testrun.sandbox.SYSTEM_PATH", "/nowhere")
     sandbox = BasicSandbox()
     assert len(sandbox.shortcomings) == 2
     executor = LocalExecutor(tmp_path / "other", 1, copy_tree, sandbox=sandbox)

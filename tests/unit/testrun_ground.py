@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from packd.domain.reports import Case, Report, SuiteReport
+    from packd.testrun.sandbox import Sandbox
 
 _NUMBERS = itertools.count(1)
 
@@ -77,10 +78,10 @@ def shell(command: str, **more: object) -> Suite:
     return Suite(name="shell", runner_type="command", command=textwrap.dedent(command), **more)  # type: ignore[arg-type]
 
 
-def made_ground(tmp_path: Path, workers: int = 2) -> Iterator[Ground]:
+def made_ground(tmp_path: Path, workers: int = 2, sandbox: Sandbox | None = None) -> Iterator[Ground]:
     tree = tmp_path / "tree"
     tree.mkdir()
-    executor = LocalExecutor(tmp_path / "work", workers, copy_tree, grace_s=0.3)
+    executor = LocalExecutor(tmp_path / "work", workers, copy_tree, sandbox=sandbox, grace_s=0.3)
     yield Ground(tree=tree, executor=executor, work_dir=tmp_path / "work")
     executor.close(0)
 

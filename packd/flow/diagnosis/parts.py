@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from packd.testrun.sandbox import Sandbox
+    from packd.testrun.ladder import Rung
 
 _CONNECT_S: Final = 3.0
 _AT_ONCE: Final = 16
@@ -80,15 +80,20 @@ def server_database(url: str) -> Answer:
         return wrong(about, f"the server of database_url does not answer: {said}", "start it, or correct database_url")
 
 
-def isolation(sandbox: Sandbox, wanted: str) -> Answer:
-    """What keeps packs' tests apart from this machine."""
+def isolation(rungs: Sequence[Rung], wanted: str) -> Answer:
+    """What keeps packs' tests apart from this machine; `rungs` are what there could be, best first."""
     about = "isolation"
-    if wanted not in ("auto", sandbox.isolation):
-        said = f"tests.isolation is {wanted}, and only {sandbox.isolation} works here"
+    missing = "; ".join(f"{rung.name}: {rung.why_not}" for rung in rungs if rung.sandbox is None)
+    fitting = [one.sandbox for one in rungs if one.sandbox and (wanted == "auto" or one.name.startswith(wanted))]
+    if not fitting:
+        said = f"tests.isolation is {wanted}, and that does not work here ({missing})"
         return wrong(about, said, f"install what it needs ({wanted}), or set tests.isolation: auto")
-    if sandbox.shortcomings:
-        return warning(about, f"{sandbox.isolation}: {'; '.join(sandbox.shortcomings)}", "apt install util-linux")
-    return ok(about, sandbox.isolation)
+    best = fitting[0]
+    said = ". ".join((best.isolation, *best.shortcomings))
+    if best.isolation.startswith("bwrap"):
+        return ok(about, said)
+    said = f"{said} (better, and not to be had here: {missing})" if missing else said
+    return warning(about, said, "apt install bubblewrap util-linux")
 
 
 def interpreter(python: Path | None) -> Answer:
