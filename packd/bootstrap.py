@@ -59,7 +59,6 @@ from packd.flow.watchkeeping import Watchkeeper
 from packd.flow.webhooks import Webhooks
 from packd.flow.workers import Lanes
 from packd.notify.envelope import webhook_body
-from packd.notify.sender import Sender
 from packd.registry import queries
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
@@ -82,6 +81,7 @@ if TYPE_CHECKING:
     from packd.config import Settings, Webhook
     from packd.testrun.ladder import Rung
     from packd.testrun.sandbox import Sandbox
+    from packd.notify.sender import Sender
 
 log = structlog.get_logger(__name__)
 
@@ -218,7 +218,7 @@ def build(settings: Settings) -> Parts:
         clock=clock,
     )
     keeper.scan_with(reconciler.request)
-    courier = NetworkCourier(Sender(user_agent=f"packd/{__version__}"))
+    courier = NetworkCourier(_sender)
     clock_watch = ClockWatch()
     dispatcher = Dispatcher(
         registry=registry,
@@ -488,6 +488,12 @@ def _guarded(listener: Committed) -> Committed:
             log.exception("listener.failed", listener=getattr(listener, "__qualname__", repr(listener)))
 
     return call
+
+
+def _sender() -> Sender:
+    from packd.notify.sender import Sender
+
+    return Sender(user_agent=f"packd/{__version__}")
 
 
 def _registry(settings: Settings, clock: Clock) -> tuple[Database, Registry]:

@@ -172,6 +172,9 @@ def _first_reconcile(parts: Parts, begun: threading.Event, ready: threading.Even
             correlation_id=parts.clock.new_id("chg"),
         )
     ready.set()
+    with parts.registry.read() as connection:
+        if queries.all_endpoints(connection):
+            parts.courier.warm_up()
 
 
 def _close_open_runs(parts: Parts) -> None:

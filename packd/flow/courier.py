@@ -24,21 +24,27 @@ if TYPE_CHECKING:
 class NetworkCourier:
     """Carries deliveries over HTTP; see `packd.flow.dispatch.Courier`."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, make_sender: Callable[[], Sender]) -> None:
+        """`make_sender` is called for the first attempt: what it imports is a tenth of a start, and many have no endpoint."""
+        self._make_sender = make_sender
+        self._sender: Sender | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="courier", daemon=True)
         self._asked_at: float | None = None  # monotonic; when its loop was asked for a sign and has not answered yet
 
     def start(self) -> None:
         self._thread.start()
-        self._wait_for(self._sender.start())
+
+    def warm_up(self) -> None:
+        """There is somebody to tell: what that takes is made ready now, not when it is urgent."""
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop)
 
     def stop(self) -> None:
         """Give up what is still under way."""
         if not self._thread.is_alive():
             return
-        self._wait_for(self._sender.close())
+        if self._sender is not None:
+            self._wait_for(self._sender.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -61,7 +67,8 @@ class NetworkCourier:
 
     async def _attempt(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
         try:
-            outcome = await self._sender.send(
+            sender = self._sender or await self._open()
+            outcome = await sender.send(
                 Attempt(
                     url=endpoint.url,
                     event_id=delivery.event_id,
@@ -76,6 +83,13 @@ class NetworkCourier:
         except Exception as surprise:  # whatever it was, the delivery must come back to be tried again
             outcome = Outcome(error=f"packd could not send it: {surprise!r}")
         done(delivery, outcome)
+
+    async def _open(self) -> Sender:
+        if self._sender is None:
+            sender = self._make_sender()
+            await sender.start()
+            self._sender = sender
+        return self._sender
 
     def _wait_for(self, step: Coroutine[object, object, None]) -> None:
         asyncio.run_coroutine_threadsafe(step, self._loop).result(timeout=10)

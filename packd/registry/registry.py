@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from packd.domain.lifecycle import Trigger, after
 from packd.domain.moments import rfc3339
@@ -241,7 +241,11 @@ _DELETE_COMPONENTS = Prepared(
 
 @cache
 def _upsert_into(table: Table, key: tuple[str, ...], dialect: str) -> Prepared:
-    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    statement: Any = sqlite.insert(table)
+    if dialect != "sqlite":
+        from sqlalchemy.dialects import postgresql  # a fortieth of a start, for those who do not use it
+
+        statement = postgresql.insert(table)
     others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
     return Prepared(statement.on_conflict_do_update(index_elements=list(key), set_=others))
 

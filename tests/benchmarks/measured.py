@@ -18,6 +18,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class MeasuredDaemon(Daemon):
     """Counts as started when it is ready: the folder has been compared with the registry."""
 
+    deadline_s = 600.0  # 10,000 packs on a machine that others use, too
+    once_s = 1800.0
+
     def answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"the daemon ended:\n{self.tail()}"

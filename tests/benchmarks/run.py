@@ -39,6 +39,7 @@ _BENCHES: dict[str, Callable[..., list[Figure]]] = {
 
 def main() -> None:
     asked = _arguments()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is not compiled anew at every start
     machine = _machine(asked.folder)
     print(_in_words(machine), flush=True)
     figures: list[Figure] = []
@@ -57,7 +58,6 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benches", nargs="*", metavar="LETTER", help="which; without, all")
-    parser.add_argument("benches", nargs="*", metavar="a b c d h", help="which; without, all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single value there as well")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no 10,000 packs: does it work at all")
     parser.add_argument("--folder", type=Path, help="measure on the file system of this folder (default: $TMPDIR)")

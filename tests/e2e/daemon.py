@@ -23,6 +23,9 @@ DEADLINE_S = 60.0
 class Daemon:
     """`packd run` on folders of a test."""
 
+    deadline_s = DEADLINE_S  # for whatever is waited for
+    once_s = 300.0  # for `run --once`
+
     def __init__(self, folder: Path, *, webhooks: list[dict[str, Any]] | None = None, **settings: Any) -> None:
         self.packs = folder / "packs"
         self.state = folder / "state"
@@ -60,14 +63,14 @@ class Daemon:
         """As the kernel would: no chance to say anything."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(DEADLINE_S)
+        self.process.wait(self.deadline_s)
 
     def stop(self) -> int:
         """As systemd would; returns the exit status."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(DEADLINE_S)
+        return self.process.wait(self.deadline_s)
 
     def once(self) -> int:
         """`packd run --once`."""
@@ -77,7 +80,7 @@ class Daemon:
         ]
         with self.log.open("ab") as log:
             return subprocess.run(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=300, check=False
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=self.once_s, check=False
             ).returncode
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -109,7 +112,7 @@ class Daemon:
         self.wait_until(active, f"{ref} {version} to be active")
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + self.deadline_s
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited in vain for {what}; the log ends with\n{self.tail()}")
