@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.bootstrap import configured_endpoints, delivery_rules, policy_of
+from packd.bootstrap import configured_endpoints, delivery_rules, fetch_terms, pack_indexes, policy_of
 from packd.config import BadConfig, Settings, changed_keys
 from packd.flow.endpoints import follow_configuration
 from packd.logs import configure
@@ -121,6 +121,10 @@ def _policy(parts: Parts, settings: Settings) -> None:
     parts.runs.follow(policy)
 
 
+def _sources(parts: Parts, settings: Settings) -> None:
+    parts.installer.follow(fetch_terms(settings), pack_indexes(settings))
+
+
 def _settling(parts: Parts, settings: Settings) -> None:
     watch = settings.watch
     parts.settling.follow(
@@ -163,6 +167,9 @@ _LIVE: Final[dict[str, Callable[[Parts, Settings], None]]] = {
     "watch.remove_grace_s": _settling,
     "watch.reconcile_every_s": _reconciling,
     "rollback.folder": _restoring,
+    "sources.allow_private": _sources,
+    "sources.timeout_s": _sources,
+    "sources.indexes": _sources,
     "retention": _retention,
     "log": _logs,
 }

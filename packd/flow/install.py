@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from packd.domain.reports import RunSource
     from packd.flow.carrying import Carrying
-    from packd.flow.fetching import Fetcher
+    from packd.flow.fetching import Fetcher, FetchTerms
     from packd.flow.jobs import Progress
     from packd.flow.register import Inspected, Registrar
     from packd.registry.registry import Registry
@@ -123,6 +123,11 @@ class Installer:
         progress.on_cancel(cancelled.set)
         errand = self._fetcher.errand(_telling(progress, "reading the indexes"), cancelled)
         return self._indexes.read(replace(errand, timeout_s=min(errand.timeout_s, _SOON_S)))
+
+    def follow(self, terms: FetchTerms, indexes: Indexes) -> None:
+        """From the next installation on; who may fetch what stays as it was at the start."""
+        self._fetcher.terms = replace(terms, allow=self._fetcher.terms.allow)
+        self._indexes = indexes
 
     def recover(self) -> None:
         """At start: take back an installation that a crash interrupted."""

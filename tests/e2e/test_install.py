@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import signal
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -363,7 +364,7 @@ def _phase(daemon: Daemon, ref: str) -> str | None:
 
 
 def test_private_addresses_are_refused_by_default(tmp_path: Path, shelf: Shelf) -> None:
-    """Without the setting nothing on loopback is fetched, and a rescan leaves what was installed alone."""
+    """Without the setting, which can be changed at any time, nothing on loopback is fetched; what was installed stays."""
     daemon = Daemon(tmp_path)
     daemon.start()
     try:
@@ -375,5 +376,11 @@ def test_private_addresses_are_refused_by_default(tmp_path: Path, shelf: Shelf) 
         assert daemon.stop() == 0
         daemon.start()
         assert in_use(daemon, "n_two") == "1.0.0"
+        config = tmp_path / "packd.yaml"
+        config.write_text(config.read_text() + "sources: {allow_private: true}\n")
+        assert daemon.process is not None
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_until(lambda: any(line["event"] == "config.reloaded" for line in daemon.logged()), "the new setting")
+        assert install(daemon, shelf.archive("n_one")[0])["data"]["pack"]["status"] == "active"
     finally:
         daemon.kill()

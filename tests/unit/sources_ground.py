@@ -6,6 +6,7 @@ import http.server
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -25,6 +26,9 @@ WHO = {
 }
 DEADLINE_S = 20.0
 
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is missing: apt-get install openssl"
+)
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is missing: apt-get install git")
 
 
@@ -98,10 +102,28 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.02)
 
 
+def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """For localhost, signed by itself: the server's side, and the file to trust."""
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    names = [
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        str(folder / "key.pem"),
+        "-out",
+        str(folder / "ca.pem"),
+    ]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True, timeout=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    return context, folder / "ca.pem"
+
+
 class Web:
     """A web server whose every answer a test decides; notes what was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._scheme = "https" if tls else "http"
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.pages: dict[str, Callable[[http.server.BaseHTTPRequestHandler], None]] = {}
@@ -130,12 +152,15 @@ class Web:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+        host = "localhost" if self._scheme == "https" else "127.0.0.1"
+        return f"{self._scheme}://{host}:{self.server.server_port}"
 
     def page(self, path: str, body: bytes, status: int = 200, **headers: str) -> str:
         """What GET `path` gets; returns its URL."""

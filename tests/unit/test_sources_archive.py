@@ -15,7 +15,7 @@ from packd.domain.failures import Code, Failure
 from packd.domain.sources import ArchiveSource
 from packd.sources.archive import FetchedArchive, fetch_archive
 from packd.sources.errand import Errand, SourceFailure
-from tests.unit.sources_ground import Web
+from tests.unit.sources_ground import Web, certificate, needs_openssl
 
 CONTENT = os.urandom(300_000)
 CHECKSUM = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -64,6 +64,24 @@ def test_fetched_with_its_checksum(tmp_path: Path, web: Web) -> None:
     assert fetched.checksum == CHECKSUM
     assert fetched.found_at == f"{web.url}/a/hello-1.0.tar.gz"
     assert said[-1].endswith("(100 %)")
+
+
+@needs_openssl
+def test_by_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate is verified; without encryption nothing goes on behind it, unless a checksum would notice."""
+    context, trusted = certificate(tmp_path)
+    secure, plain = Web(context), Web()
+    try:
+        url = secure.page("/x.zip", CONTENT)
+        assert "its certificate is not valid" in refusal(tmp_path, url).sentence
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert fetch(tmp_path, url).path.read_bytes() == CONTENT
+        down = secure.redirect("/down.zip", plain.page("/x.zip", CONTENT))
+        assert "redirects from https to http" in refusal(tmp_path, down).sentence
+        assert fetch(tmp_path, down, CHECKSUM).path.read_bytes() == CONTENT
+    finally:
+        secure.close()
+        plain.close()
 
 
 def test_a_wrong_checksum_is_refused(tmp_path: Path, web: Web) -> None:

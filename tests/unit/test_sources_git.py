@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import time
@@ -14,7 +15,7 @@ from packd.domain.failures import Code, Failure
 from packd.domain.sources import GitSource
 from packd.sources.errand import Errand
 from packd.sources.git import FetchedGit, fetch_git
-from tests.unit.sources_ground import Repository, Web, git_daemon, needs_git
+from tests.unit.sources_ground import Repository, Web, certificate, git_daemon, needs_git, needs_openssl
 
 pytestmark = needs_git
 
@@ -87,6 +88,38 @@ def test_a_branch_of_a_path(tmp_path: Path, repository: Repository) -> None:
     """A repository on this machine is fetched like any other, whoever owns it."""
     fetched = fetch(tmp_path, str(repository.folder), "next")
     assert fetched.revision == "refs/heads/next"
+
+
+@needs_openssl
+def test_by_https(tmp_path: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate is verified, against what the machine trusts and SSL_CERT_FILE."""
+    context, trusted = certificate(tmp_path)
+    web = Web(context)
+    web.git_root = tmp_path / "served"
+    try:
+        assert "certificate" in refusal(tmp_path, f"{web.url}/hello").sentence
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert (fetch(tmp_path, f"{web.url}/hello").path / "news").read_text() == "three"
+    finally:
+        web.close()
+
+
+@pytest.mark.parametrize("form", ["ssh://git@localhost:2222{path}", "git@localhost:{path}"])
+def test_by_ssh(tmp_path: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """ssh is told to ask nobody, to trust only known keys of the name, and which address to connect to."""
+    said = tmp_path / "said"
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {said}\nfor last; do :; done\nGIT_CONFIG_COUNT=0 exec sh -c "$last"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    fetched = fetch(tmp_path, form.format(path=repository.folder), "v1")
+    assert fetched.commit == repository.git("rev-parse", "v1^{commit}")
+    options = said.read_text()
+    for option in ("BatchMode=yes", "StrictHostKeyChecking=yes", "ForwardAgent=no"):
+        assert f"-o {option}" in options
+    assert any(f"HostName={address}" in options for address in ("127.0.0.1", "::1"))
+    assert f"HostKeyAlias={'[localhost]:2222' if '2222' in form else 'localhost'}" in options
 
 
 def test_a_folder_of_it(tmp_path: Path, repository: Repository) -> None:
