@@ -342,7 +342,8 @@ def fetch_terms(settings: Settings) -> FetchTerms:
 def pack_indexes(settings: Settings) -> Indexes:
     """The configured indexes, with the copies of them that are kept."""
     sites = [
-        IndexSite(name=index.name, url=index.address(), priority=index.priority) for index in settings.sources.indexes
+        IndexSite(name=index.called(), url=index.address(), priority=index.priority)
+        for index in settings.sources.indexes
     ]
     return Indexes(sites, cache=settings.state_dir / "indexes")
 

@@ -37,6 +37,7 @@ from packd.config.values import (
     at_key,
     credential,
     credentials_readable,
+    index_name,
     no_boolean,
     own_credential,
     read_pem,
@@ -187,11 +188,22 @@ class Retention(Section):
 class PackIndex(Section):
     """An index of packs."""
 
-    name: EndpointName = Field(description="Its name in messages and in `packd search`; unique.")
+    name: EndpointName | None = Field(
+        default=None, description="Its name in messages and in `packd search`, unique; null: after its host or file."
+    )
     url: IndexUrl = Field(description="Where it is: an https address, or a path on this machine.")
     priority: Whole = Field(
         default=100, description="The lowest is asked first; a pack comes from the first index that has it."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    def called(self) -> str:
+        """Its name, given or not."""
+        return self.name or index_name(self.address())
 
     def address(self) -> str:
         """With its password, if it has one."""
@@ -214,10 +226,10 @@ class Sources(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sources:
-        names = [index.name for index in self.indexes]
+        names = [index.called() for index in self.indexes]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"has two indexes with the name {twice[0]!r}: each needs its own")
+            raise ValueError(f"has two indexes with the name {twice[0]!r}: give each its own with `name`")
         return self
 
 

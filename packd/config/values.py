@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
 
+from packd.domain.refs import ref_from_name
 from packd.domain.targets import header_name_fault, header_value_fault, url_fault
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  Standard Webhooks 1.0.0, "Signature scheme"
@@ -180,6 +181,12 @@ def index_url(value: Any, info: ValidationInfo) -> Any:
     if not known:
         raise ValueError("must be an https address as in https://packs.example/index.json, or a path")
     return value
+
+
+def index_name(url: str) -> str:
+    """How an index without a name is called: after its host, or its file."""
+    host = urlsplit(url).hostname if "://" in url else None
+    return ref_from_name(host or Path(url).stem)
 
 
 def allowed(value: Any, info: ValidationInfo) -> Any:

@@ -162,7 +162,8 @@ class Git:
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         """Limits by the shell: between fork and exec, a process with threads can do nothing safely itself."""
         blocks = self.errand.max_bytes // 512 + 1
-        limits = f'ulimit -c 0; ulimit -f {blocks}; ulimit -v {_MEMORY_KIB}; exec "$0" "$@"'
+        # Where less is allowed already, that stays.
+        limits = f'{{ ulimit -c 0; ulimit -f {blocks}; ulimit -v {_MEMORY_KIB}; }} 2>/dev/null; exec "$0" "$@"'
         return ["/bin/sh", "-c", limits, self.program, *arguments]
 
     def _environ(self) -> dict[str, str]:

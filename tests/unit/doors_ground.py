@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +33,11 @@ from packd.flow.clock import Clock
 from packd.flow.dispatch import Dispatcher
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
-from packd.flow.jobs import Jobs
+from packd.flow.install import Installed, InstallWish
+from packd.flow.jobs import Jobs, Progress
 from packd.flow.metrics import Metrics
 from packd.flow.once import Once
+from packd.flow.plans import Plan
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.tokens import Tokens
 from packd.flow.told import Say, Told
@@ -46,6 +48,7 @@ from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
 from packd.registry.rows import Delivery, Drop, Endpoint, Revision, Run
+from packd.sources.catalogue import Catalogue
 
 NOW_S = 1_769_850_900.0
 DIGESTS = {number: "sha256:" + f"{number:x}" * 64 for number in range(1, 10)}
@@ -62,6 +65,8 @@ class Asked:
     hold: threading.Event | None = None  # a run goes on until it is set
     troubles: list[str] = field(default_factory=list)
     told: dict[str, Told] = field(default_factory=dict)  # by runs that are under way
+    plan: Plan = field(default_factory=Plan)  # what an installation comes to
+    shelf: Catalogue = field(default_factory=Catalogue)  # what the indexes offer
 
     def rollback(self, ref: str, *, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
         self._note("rollback", ref, to=to, force=force, actor=actor)
@@ -135,6 +140,17 @@ class Asked:
     def _taken_out(self, ref: str) -> TakenOut:
         with self.registry.read() as connection:
             return TakenOut(last=queries.active_revision(connection, ref), drop=ref, needed_by=("web",))
+
+    def install(self, wish: InstallWish, progress: Progress) -> Installed:
+        self._note("install", wish.source, wish=wish)
+        return Installed(plan=self.plan)
+
+    def upgrade(self, refs: Sequence[str], wish: InstallWish, progress: Progress) -> Installed:
+        self._note("upgrade", " ".join(refs), wish=wish)
+        return Installed(plan=self.plan)
+
+    def catalogue(self, progress: Progress) -> Catalogue:
+        return self.shelf
 
     def explain(self, name: str) -> Explanation:
         self._note("explain", name)

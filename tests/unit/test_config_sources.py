@@ -1,0 +1,73 @@
+"""Where packs may come from, as the configuration says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from packd.config import BadConfig, Settings, effective, load
+
+
+def loaded(tmp_path: Path, sources: dict[str, Any]) -> Settings:
+    file = tmp_path / "packd.yaml"
+    file.write_text(yaml.safe_dump({"sources": sources}))
+    return load(file, {"HOME": "/home/ada"}, {})
+
+
+def test_indexes_in_every_form(tmp_path: Path) -> None:
+    """With all keys, with the address alone, or just the address; a path starts from the file's folder."""
+    settings = loaded(
+        tmp_path,
+        {
+            "indexes": [
+                {"name": "main", "url": "https://packs.example/index.json", "priority": 1},
+                {"url": "https://other.example:8443/x.json"},
+                "local/Own-index.json",
+            ]
+        },
+    )
+    found = [(index.called(), index.address(), index.priority) for index in settings.sources.indexes]
+    assert found == [
+        ("main", "https://packs.example/index.json", 1),
+        ("other_example", "https://other.example:8443/x.json", 100),
+        ("own-index", str(tmp_path / "local" / "Own-index.json"), 100),
+    ]
+
+
+def test_passwords_of_indexes_are_not_shown(tmp_path: Path) -> None:
+    """Neither in what is in force nor in what is wrong."""
+    settings = loaded(
+        tmp_path, {"indexes": ["https://ada:s3cret@packs.example/index.json?token=s3cret", "/srv/i.json"]}
+    )
+    shown = {key: value for key, value, _ in effective(settings)}
+    assert "s3cret" not in str(shown)
+    assert shown["sources.indexes.0.url"].startswith("https://ada:")
+    assert shown["sources.indexes.1.url"] == "/srv/i.json"
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ({"indexes": [{"name": "a"}]}, "sources.indexes.0.url is missing"),
+        ({"indexes": ["ftp://x/i.json"]}, "must be an https address"),
+        ({"indexes": ["https://"]}, "must be an https address"),
+        ({"indexes": [{"url": "/a.json"}, {"url": "/b/a.json"}]}, "two indexes with the name 'a'"),
+        ({"indexes": [{"url": "/a.json", "priorty": 1}]}, "there is no setting 'priorty'"),
+        ({"indexes": [{"url": "/a.json", "name": "A b"}]}, "sources.indexes.0.name"),
+        ({"timeout_s": 0}, "sources.timeout_s must be more than 0"),
+    ],
+)
+def test_mistakes(tmp_path: Path, sources: dict[str, Any], said: str) -> None:
+    """Named with their place."""
+    with pytest.raises(BadConfig) as caught:
+        loaded(tmp_path, sources)
+    assert said in caught.value.sentence
+
+
+def test_folders_that_are_allowed_start_from_the_file(tmp_path: Path) -> None:
+    """URL beginnings stay as they are."""
+    settings = loaded(tmp_path, {"allow": ["work", "https://git.example/team"]})
+    assert settings.sources.allow == (str(tmp_path / "work"), "https://git.example/team")
