@@ -79,9 +79,9 @@ from packd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     from packd.config import Settings, Webhook
+    from packd.notify.sender import Sender
     from packd.testrun.ladder import Rung
     from packd.testrun.sandbox import Sandbox
-    from packd.notify.sender import Sender
 
 log = structlog.get_logger(__name__)
 

@@ -263,6 +263,13 @@ def test_outdated_and_upgrade(running: Daemon, shelf: Shelf) -> None:
     client.post("/packs/upgrade", {"refs": ["u_core", "u_net"]})
     assert [in_use(running, ref) for ref in ("u_core", "u_net")] == ["2.0.0", "2.0.0"]
     assert client.post("/packs/upgrade", {"refs": ["u_core"]})["message"].startswith("every pack is at")
+    shelf.offer("u_core", "3.0.0")
+    shelf.offer("u_net", "3.0.0", "u_core@>=3", test=FAILING)
+    shelf.entries[-3]["dependencies"]["packs"] = ["u_core@<3"]  # of u_net 2.0.0, so that neither can go alone
+    shelf.entries[-3]["version"] = "2.0.0"
+    with pytest.raises(Failure, match="nothing was installed"):
+        client.post("/packs/upgrade", {"refs": ["u_core", "u_net"]})
+    assert [in_use(running, ref) for ref in ("u_core", "u_net")] == ["2.0.0", "2.0.0"]
     with pytest.raises(Failure, match="no revision of 'u_nothing' is in use"):
         client.post("/packs/upgrade", {"refs": ["u_nothing"]})
 
