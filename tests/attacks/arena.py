@@ -74,11 +74,8 @@ class Arena:
 
     def kill_in_the_middle(self) -> Iterator[list[str]]:
         """Kill the stand-in while a pack runs: what of the run is alive a while later, and after the next start."""
+        drop = self._begin("lingerer")
         assert self.process is not None
-        drop = self._drop("lingerer")
-        tree = self._ask({"take": str(drop)})["tree"]
-        self._tell({"run": tree, "limits": {}})
-        wait_until(lambda: sum(self.token in what for _, what in self._alive()) >= 2)
         self.process.kill()
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not list(self._alive()), deadline_s=5)
@@ -86,6 +83,21 @@ class Arena:
         self._start()
         yield self._left()
         self._clean(drop)
+
+    def cancel_in_the_middle(self) -> tuple[dict[str, Any], list[str]]:
+        """Stop a run that is under way: what the stand-in says of it, and what is left."""
+        drop = self._begin("lingerer")
+        said = self._ask({"cancel": True})
+        left = [what for _, what in self._alive()] + self._left()
+        self._clean(drop)
+        return said, left
+
+    def _begin(self, pack: str) -> Path:
+        """Returns when two processes that know their token are at work."""
+        drop = self._drop(pack)
+        self._ask({"begin": self._ask({"take": str(drop)})["tree"]})
+        wait_until(lambda: sum(self.token in what for _, what in self._alive()) >= 2)
+        return drop
 
     def complaints(self) -> list[str]:
         """What is wrong with the stand-in: it should live, run an ordinary pack as ever, and hold on to nothing."""
@@ -233,14 +245,11 @@ class Arena:
         self.held = {name: count + _SPARE[name] for name, count in self._ask({"look": True}).items()}
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        self._tell(order)
-        return self._answer()
-
-    def _tell(self, order: dict[str, Any]) -> None:
         assert self.process is not None
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self.process is not None

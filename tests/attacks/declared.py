@@ -37,7 +37,14 @@ LEAVE_ORPHANS: Final = BASIC
 ATTACKS: Final = (
     _limited("fork_bomb", "multiplies, each process in a session of its own", "processes", processes=20),
     _limited("memory_hog", "takes 10 GiB of memory", "memory", memory_mb=128),
-    _limited("memory_crowd", "takes memory with many processes, each within the limit", "memory", BASIC, memory_mb=96),
+    _limited(
+        "memory_crowd",
+        "takes memory with many processes, each within the limit",
+        "memory",
+        BASIC,
+        memory_mb=96,
+        disk_mb=4,
+    ),
     _limited("disk_filler", "fills the disk with many files", "disk", disk_mb=4),
     _limited("large_file", "fills the disk with one file", "disk", disk_mb=4),
     _limited("inode_filler", "fills the disk with empty files", "disk", disk_mb=4),

@@ -12,9 +12,10 @@ import os
 import socket
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packd.domain.ignore import Ignore
 from packd.snapshot.limits import Limits as TreeLimits
@@ -23,6 +24,11 @@ from packd.testrun.executor import CancelToken, Limits, LocalExecutor, RunReques
 from packd.testrun.processes import children
 from packd.validate.load import check
 from tests.attacks import rungs
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from packd.domain.reports import Report
 
 
 @dataclass
@@ -72,6 +78,9 @@ class StandIn:
         return self.store.path(taken.digest)
 
     def run(self, tree: Path, limits: dict[str, int]) -> dict[str, Any]:
+        return self.begin(tree, limits)[1].result().to_dict()
+
+    def begin(self, tree: Path, limits: dict[str, int]) -> tuple[CancelToken, Future[Report]]:
         manifest = check(tree, name="attack").manifest
         assert manifest is not None
         assert manifest.testing is not None
@@ -86,12 +95,14 @@ class StandIn:
             limits=Limits(**limits),
             started_at="2024-05-01T10:00:00Z",
         )
-        return self.executor.submit(request, cancel=CancelToken()).result().to_dict()
+        token = CancelToken()
+        return token, self.executor.submit(request, cancel=token)
 
 
 def main() -> None:
     folder, rung, token = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     this = StandIn(folder, rung, token)
+    begun: tuple[CancelToken, Future[Report]]
     answer({"pid": os.getpid(), "port": this.port, "isolation": this.executor.isolation})
     for line in sys.stdin:
         order = json.loads(line)
@@ -100,6 +111,16 @@ def main() -> None:
             continue
         if "look" in order:
             answer(held())
+            continue
+        if "begin" in order:
+            begun = this.begin(Path(order["begin"]), {})
+            answer({})
+            continue
+        if "cancel" in order:
+            at = time.monotonic()
+            begun[0].cancel("by an operator")
+            reason = begun[1].result().reason
+            answer({"reason": reason, "took_s": time.monotonic() - at})
             continue
         this.doors.visits.clear()
         report = this.run(Path(order["run"]), order["limits"])

@@ -57,6 +57,15 @@ def test_a_killed_daemon_takes_its_run_with_it(rung: str, arenas: Callable[[str]
     assert arena.complaints() == []
 
 
+@pytest.mark.parametrize("rung", rungs.NAMES)
+def test_a_cancelled_run_is_gone_within_a_second(rung: str, arenas: Callable[[str], Arena]) -> None:
+    """The whole tree of it, also what double-forked. (Twice that is allowed here, for a busy machine.)"""
+    said, left = arenas(rung).cancel_in_the_middle()
+    assert said["reason"] == "cancelled"
+    assert said["took_s"] < 2.0
+    assert left == []
+
+
 def test_the_table_is_what_is_declared() -> None:
     """Whoever changes what a rung contains writes the table again: `python -m tests.attacks.table --write`."""
     assert table.written(table.README.read_text()) == table.declared()
