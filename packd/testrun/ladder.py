@@ -131,6 +131,8 @@ _LADDER: Final[Sequence[tuple[str, Callable[[Footing], Sandbox]]]] = (
     ("basic", _basic),
 )
 
+NAMES: Final = tuple(name for name, _ in _LADDER)  # best first
+
 
 def _probed(name: str, make: Callable[[Footing], Sandbox], footing: Footing) -> Rung:
     try:
