@@ -2,6 +2,7 @@
 
 bwrap+cgroup   bubblewrap, and a control group for each suite
 bwrap          bubblewrap
+landlock       namespaces and a view made by packd itself, guarded by Landlock; where bubblewrap is missing
 basic          limits, a session, a deadline, an environment from nothing
 """
 
@@ -18,6 +19,7 @@ from packd.testrun.basic import BasicSandbox
 from packd.testrun.bwrap import BwrapSandbox, Unusable
 from packd.testrun.cancel import CancelToken
 from packd.testrun.cgroup import Delegated, NoCgroup
+from packd.testrun.landlock import LandlockSandbox
 from packd.testrun.limits import Limits
 from packd.testrun.mark import WORK_VARIABLE, Mark
 from packd.testrun.sandbox import SYSTEM_PATH, Order
@@ -121,6 +123,10 @@ def _without_cgroup(footing: Footing) -> Sandbox:
     return BwrapSandbox(footing.folder, someone=footing.someone, hidden=footing.hidden, cgroups=None)
 
 
+def _landlock(footing: Footing) -> Sandbox:
+    return LandlockSandbox(footing.folder, someone=footing.someone, hidden=footing.hidden)
+
+
 def _basic(_: Footing) -> Sandbox:
     return BasicSandbox()
 
@@ -128,6 +134,7 @@ def _basic(_: Footing) -> Sandbox:
 _LADDER: Final[Sequence[tuple[str, Callable[[Footing], Sandbox]]]] = (
     ("bwrap+cgroup", _with_cgroup),
     ("bwrap", _without_cgroup),
+    ("landlock", _landlock),
     ("basic", _basic),
 )
 
