@@ -87,7 +87,14 @@ class GatedCell:
         """What the rung has to run inside."""
         drop: list[str] = []
         if self.someone is not None and setpriv is not None:
-            drop = [setpriv, f"--reuid={self.someone.uid}", f"--regid={self.someone.gid}", "--clear-groups", "--"]
+            drop = [
+                setpriv,
+                f"--reuid={self.someone.uid}",
+                f"--regid={self.someone.gid}",
+                "--clear-groups",
+                "--inh-caps=-all",
+                "--",
+            ]
         return ["/bin/sh", "-c", _GATE, "sh", str(self.order.cwd), *drop, *self.order.argv]
 
     # --- entering ----------------------------------------------------------------------------------------------------

@@ -116,15 +116,17 @@ def suite_user(wanted: str | None) -> Someone | None:
 
 
 def _with_cgroup(footing: Footing) -> Sandbox:
-    return BwrapSandbox(footing.folder, someone=footing.someone, hidden=footing.hidden, cgroups=Delegated.take())
+    return BwrapSandbox(
+        footing.folder / "bwrap+cgroup", someone=footing.someone, hidden=footing.hidden, cgroups=Delegated.take()
+    )
 
 
 def _without_cgroup(footing: Footing) -> Sandbox:
-    return BwrapSandbox(footing.folder, someone=footing.someone, hidden=footing.hidden, cgroups=None)
+    return BwrapSandbox(footing.folder / "bwrap", someone=footing.someone, hidden=footing.hidden, cgroups=None)
 
 
 def _landlock(footing: Footing) -> Sandbox:
-    return LandlockSandbox(footing.folder, someone=footing.someone, hidden=footing.hidden)
+    return LandlockSandbox(footing.folder / "landlock", someone=footing.someone, hidden=footing.hidden)
 
 
 def _basic(_: Footing) -> Sandbox:
