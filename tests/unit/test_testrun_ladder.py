@@ -305,7 +305,7 @@ def test_without_bubblewrap_the_next_one_is_taken(footing: Footing, monkeypatch:
     sandbox, missed = choose("auto", footing)
     assert not sandbox.isolation.startswith("bwrap")
     assert "bubblewrap is not installed (`apt-get install bubblewrap`)" in [rung.why_not for rung in missed]
-    with pytest.raises(NoRung, match="bubblewrap is not installed.*tests.isolation to auto"):
+    with pytest.raises(NoRung, match=r"bubblewrap is not installed.*tests\.isolation to auto"):
         choose("bwrap", footing)
 
 
@@ -335,7 +335,7 @@ def test_the_user_of_suites() -> None:
     assert found is not None
     assert found.uid != 0
     assert suite_user(str(found.uid)) == found
-    with pytest.raises(NoRung, match="tests.user is root"):
+    with pytest.raises(NoRung, match=r"tests\.user is root"):
         suite_user("root")
     with pytest.raises(NoRung, match="there is no user 'nobodyatall'"):
         suite_user("nobodyatall")
