@@ -29,7 +29,6 @@ _WELCOME: Final = ("cpu",)
 _DELEGATED: Final = ("user.delegate", "trusted.delegate")  # extended attributes by systemd
 _EMPTY_S: Final = 10.0
 _LOOK_S: Final = 0.002
-_TMPFS_MB: Final = 320  # /tmp and /dev/shm, see `view`: files in memory count as memory
 
 
 class NoCgroup(Exception):
@@ -45,8 +44,7 @@ class Group:
     def limit(self, limits: Limits, processes: int | None) -> None:
         """Set before anything is in it. Raises OSError."""
         if limits.memory_mb:
-            most = (limits.memory_mb + limits.disk_mb + _TMPFS_MB) * MIB
-            self._set("memory.max", str(most))
+            self._set("memory.max", str(limits.memory_mb * MIB))  # files in memory count as well
             self._set("memory.oom.group", "1")
             with contextlib.suppress(OSError):  # not there on a machine without swap accounting
                 self._set("memory.swap.max", "0")

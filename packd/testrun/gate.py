@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.carry import Carrier, opened
+from packd.testrun.limits import MIB
 from packd.testrun.processes import children
 from packd.testrun.rlimits import put_on, resource_limits
 from packd.testrun.sandbox import SandboxFailed, Spent
-from packd.testrun.usage import watched
+from packd.testrun.usage import LEAST, watched
 from packd.testrun.view import SHM, TMP
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _GATE: Final = 'echo >&0 && read -r _ && cd "$1" && unset OLDPWD && shift && exec "$@" </dev/null'
 _MAKING_TAKES_S: Final = 20.0  # the namespaces and mounts, on a busy machine
 _GONE_S: Final = 10.0
-_INODES: Final = 200_000  # files, folders and links of a suite, those of its pack included
 # A crowd must not be stopped by the kernel before packd has seen that it is one, and can say so.
 _PROCESS_MARGIN: Final = 32
 
@@ -53,7 +53,9 @@ class GatedCell:
     _init: int | None = None  # a pidfd of the first process inside: nothing inside outlives it
     _private: int | None = None  # the folder inside that is `order.private`
     _spaces: list[int] = field(default_factory=list)  # folders of limited size
+    _inodes: int = 0  # that they held to begin with
     _full: bool = False
+    _overfull: bool = False
 
     def __enter__(self) -> GatedCell:
         ours, theirs = socket.socketpair()
@@ -85,7 +87,14 @@ class GatedCell:
         """What the rung has to run inside."""
         drop: list[str] = []
         if self.someone is not None and setpriv is not None:
-            drop = [setpriv, f"--reuid={self.someone.uid}", f"--regid={self.someone.gid}", "--clear-groups", "--"]
+            drop = [
+                setpriv,
+                f"--reuid={self.someone.uid}",
+                f"--regid={self.someone.gid}",
+                "--clear-groups",
+                "--inh-caps=-all",
+                "--",
+            ]
         return ["/bin/sh", "-c", _GATE, "sh", str(self.order.cwd), *drop, *self.order.argv]
 
     # --- entering ----------------------------------------------------------------------------------------------------
@@ -116,6 +125,7 @@ class GatedCell:
         self._limit(pid, init, first[0])
         self._open_folders(init)
         self._fill()
+        self._inodes = self._count()
         self._talk.sendall(b"\n")
         self._talk.close()
 
@@ -187,13 +197,21 @@ class GatedCell:
     def is_overfull(self) -> bool:
         """See Cell."""
         if self._private is None and self._usage is not None and self._usage.exceeds():
-            return True
+            self._overfull = True
+        elif self._spaces:
+            inodes = self._count()
+            most = self.order.limits.disk_mb * MIB // LEAST
+            self._overfull = self._overfull or bool(most and inodes - self._inodes > most)
+        return self._overfull
+
+    def _count(self) -> int:
+        """Files, folders and links; and was there a folder without room?"""
         inodes = 0
         for space in self._spaces:
             status = os.fstatvfs(space)
             self._full = self._full or status.f_bavail == 0
             inodes += status.f_files - status.f_ffree
-        return inodes > _INODES
+        return inodes
 
     # --- after -------------------------------------------------------------------------------------------------------
 
@@ -231,4 +249,5 @@ class GatedCell:
             forks_refused=counted.forks_refused,
             memory_peak=counted.memory_peak,
             disk_full=self._full,
+            overfull=self._overfull,
         )

@@ -2,6 +2,7 @@
 
 bwrap+cgroup   bubblewrap, and a control group for each suite
 bwrap          bubblewrap
+landlock       namespaces and a view made by packd itself, guarded by Landlock; where bubblewrap is missing
 basic          limits, a session, a deadline, an environment from nothing
 """
 
@@ -18,6 +19,7 @@ from packd.testrun.basic import BasicSandbox
 from packd.testrun.bwrap import BwrapSandbox, Unusable
 from packd.testrun.cancel import CancelToken
 from packd.testrun.cgroup import Delegated, NoCgroup
+from packd.testrun.landlock import LandlockSandbox
 from packd.testrun.limits import Limits
 from packd.testrun.mark import WORK_VARIABLE, Mark
 from packd.testrun.sandbox import SYSTEM_PATH, Order
@@ -114,11 +116,17 @@ def suite_user(wanted: str | None) -> Someone | None:
 
 
 def _with_cgroup(footing: Footing) -> Sandbox:
-    return BwrapSandbox(footing.folder, someone=footing.someone, hidden=footing.hidden, cgroups=Delegated.take())
+    return BwrapSandbox(
+        footing.folder / "bwrap+cgroup", someone=footing.someone, hidden=footing.hidden, cgroups=Delegated.take()
+    )
 
 
 def _without_cgroup(footing: Footing) -> Sandbox:
-    return BwrapSandbox(footing.folder, someone=footing.someone, hidden=footing.hidden, cgroups=None)
+    return BwrapSandbox(footing.folder / "bwrap", someone=footing.someone, hidden=footing.hidden, cgroups=None)
+
+
+def _landlock(footing: Footing) -> Sandbox:
+    return LandlockSandbox(footing.folder / "landlock", someone=footing.someone, hidden=footing.hidden)
 
 
 def _basic(_: Footing) -> Sandbox:
@@ -128,8 +136,11 @@ def _basic(_: Footing) -> Sandbox:
 _LADDER: Final[Sequence[tuple[str, Callable[[Footing], Sandbox]]]] = (
     ("bwrap+cgroup", _with_cgroup),
     ("bwrap", _without_cgroup),
+    ("landlock", _landlock),
     ("basic", _basic),
 )
+
+NAMES: Final = tuple(name for name, _ in _LADDER)  # best first
 
 
 def _probed(name: str, make: Callable[[Footing], Sandbox], footing: Footing) -> Rung:

@@ -50,6 +50,7 @@ class Spent:
     forks_refused: int = 0  # because there were too many
     memory_peak: int | None = None  # bytes, of all of them together
     disk_full: bool = False  # the work folder, or another folder of limited size, had no room left
+    overfull: bool = False  # there were more files than fit
 
 
 class SandboxFailed(OSError):

@@ -133,6 +133,9 @@ class _Watch:
             finally:
                 left = self._family.kill()
         self._drain()
+        spent = self._cell.spent()
+        if spent.overfull and self._stopped is None:  # it was over before the next look
+            self._stopped = "disk"
         output = self._output.text()
         return Ending(
             exit_code=exit_code,
@@ -144,7 +147,7 @@ class _Watch:
             stdout=output if self._stdout is self._output else self._stdout.text(),
             written=self._output.written,
             told=self._told,
-            spent=self._cell.spent(),
+            spent=spent,
         )
 
     # --- starting ----------------------------------------------------------------------------------------------------

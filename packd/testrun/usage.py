@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 2_000  # entries that are looked at in one go: some milliseconds
 _BLOCK: Final = 512  # bytes; what st_blocks counts in, whatever the file system (stat(2))
-_LEAST: Final = 4_096  # bytes that an entry counts as: names take room too, and file systems run out of inodes
+LEAST: Final = 4_096  # bytes that an entry counts as: names take room too, and file systems run out of inodes
 
 
 class Usage:
@@ -71,6 +71,6 @@ def _entries(folder: Path) -> Iterator[int]:
         with contextlib.suppress(OSError), os.scandir(todo.pop()) as found:
             for entry in found:
                 with contextlib.suppress(OSError):  # gone since, but others are still there
-                    yield max(entry.stat(follow_symlinks=False).st_blocks * _BLOCK, _LEAST)
+                    yield max(entry.stat(follow_symlinks=False).st_blocks * _BLOCK, LEAST)
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(entry.path)

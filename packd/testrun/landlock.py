@@ -1,0 +1,90 @@
+"""The rung for machines without bubblewrap: a launcher of packd's own makes the namespaces and the view, and Landlock
+guards what is opened."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packd.testrun.bwrap import Unusable
+from packd.testrun.gate import GatedCell
+from packd.testrun.launcher import kernel
+from packd.testrun.seccomp import seccomp_program
+from packd.testrun.system_files import Someone, prepare_system_files
+from packd.testrun.view import view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from packd.testrun.sandbox import Order
+    from packd.testrun.view import Mount
+
+_LAUNCHER: Final = Path(__file__).parent / "launcher" / "confine.py"
+_OWN_PROCESSES: Final = 2
+_ALWAYS_WRITABLE: Final = ("/dev",)  # sealed but for its devices and /dev/shm
+_ALWAYS_READABLE: Final = ("/",)
+
+
+class LandlockSandbox:
+    """Programs run by the launcher."""
+
+    isolation = "landlock"
+
+    def __init__(self, folder: Path, *, someone: Someone | None = None, hidden: Sequence[Path] = ()) -> None:
+        """As BwrapSandbox. Raises Unusable when the kernel has no Landlock."""
+        if kernel.landlock_version() == 0:
+            raise Unusable("this kernel has no Landlock")
+        self._is_root = os.geteuid() == 0
+        self._someone = someone if self._is_root else None
+        self._hidden = tuple(hidden)
+        self._filter = (seccomp_program() or b"").hex()
+        self._etc = prepare_system_files(folder, someone or Someone(uid=os.geteuid(), gid=os.getegid()))
+        said = ["memory and processor time are limited for each process, not for all of a suite together"]
+        if not self._filter:
+            said.append("system calls are not filtered on this processor")
+        if self._is_root and someone is None:
+            said.append("suites run as root inside; name another user in tests.user")
+        self.shortcomings = tuple(said)
+
+    @contextlib.contextmanager
+    def cell(self, order: Order) -> Iterator[GatedCell]:
+        """See Sandbox."""
+        someone = self._someone if order.private is not None else None
+        cell = GatedCell(order=order, own_processes=_OWN_PROCESSES, someone=someone, maps=self._is_root)
+        with cell:
+            described = json.dumps(self._described(order, cell)).encode()
+            cell.command = [
+                *(sys.executable, "-I", "-S", str(_LAUNCHER)),
+                *(str(cell.hand(described)), str(cell.info)),
+            ]
+            yield cell
+
+    def _described(self, order: Order, cell: GatedCell) -> dict[str, object]:
+        mounts = view(order, self._etc, self._hidden)
+        writable = [str(mount.path) for mount in mounts if mount.kind == "write" or _is_own(mount)]
+        return {
+            "argv": cell.through_the_gate(None),
+            "network": order.network,
+            "hostname": "packd",
+            "mapped_from_outside": self._is_root,
+            "user": cell.someone.uid if cell.someone else None,
+            "group": cell.someone.gid if cell.someone else None,
+            "filter": self._filter,
+            "mounts": [_plain(mount) for mount in mounts],
+            "readable": list(_ALWAYS_READABLE),
+            "writable": [*_ALWAYS_WRITABLE, "/proc", *writable],
+        }
+
+
+def _is_own(mount: Mount) -> bool:
+    """Not what only hides something."""
+    return mount.kind == "empty" and bool(mount.mode & 0o200)
+
+
+def _plain(mount: Mount) -> dict[str, object]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(mount).items()}

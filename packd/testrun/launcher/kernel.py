@@ -1,0 +1,147 @@
+"""The system calls that the launcher needs and Python does not have. By their numbers where the C library lacks them."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 8, 4096, 16384, 1 << 19
+_MNT_DETACH = 2
+_ATTR_READ_ONLY, _ATTR_NO_SUID, _ATTR_NO_DEVICES = 1, 2, 4
+_AT_RECURSIVE = 0x8000
+_AT_FDCWD = -100
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 38, 22, 24
+_SECCOMP_FILTER = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_NR_MOUNT_SETATTR, _NR_CREATE_RULESET, _NR_ADD_RULE, _NR_RESTRICT_SELF = 442, 444, 445, 446
+_NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_RULE_PATH_BENEATH = 1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+# linux/landlock.h: execute, write, read a file, read a folder; the rest makes, removes, moves, truncates, controls.
+_READ = 1 | 4 | 8
+_RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_OF_FILES = 1 | 2 | 4 | (1 << 14) | (1 << 15)
+_SCOPED_SINCE = 6  # abstract sockets and signals to what is outside
+_SCOPES = 1 | 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
+    done = _libc.mount(os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode())
+    _checked(done, f"mount {target}")
+
+
+def bind(source: str, target: str) -> None:
+    """With all that is mounted in it."""
+    mount(source, target, "", MS_BIND | MS_REC)
+
+
+def restrict(target: str, *, read_only: bool, below: bool) -> None:
+    """No set-uid programs and devices from now on; `below`: also in what is mounted in it."""
+    wanted = _ATTR_NO_SUID | _ATTR_NO_DEVICES | (_ATTR_READ_ONLY if read_only else 0)
+    _set_attributes(target, wanted, below=below)
+
+
+def seal(target: str) -> None:
+    """Read-only from now on; what is mounted in it stays as it is."""
+    _set_attributes(target, _ATTR_READ_ONLY, below=False)
+
+
+def _set_attributes(target: str, wanted: int, *, below: bool) -> None:
+    attributes = struct.pack("=QQQQ", wanted, 0, 0, 0)
+    flags = _AT_RECURSIVE if below else 0
+    done = _libc.syscall(_NR_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), flags, attributes, len(attributes))
+    _checked(done, f"mount_setattr {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    _checked(_libc.syscall(_NR_PIVOT_ROOT[os.uname().machine], os.fsencode(new), os.fsencode(old)), "pivot_root")
+
+
+def detach(target: str) -> None:
+    _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount {target}")
+
+
+def die_with_parent(signal_number: int) -> None:
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "prctl")
+
+
+def loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", 0)
+        (flags,) = struct.unpack_from("h", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request), 16)
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+
+
+def no_more_rights() -> None:
+    """Neither what this process has nor what a program could give it."""
+    for capability in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
+            break
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _checked(_libc.capset(header, bytes(24)), "capset")
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+
+
+def filter_calls(program: bytes) -> None:
+    """A seccomp program; see packd.testrun.seccomp."""
+    kept = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(kept))
+    _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_FILTER, described, 0, 0), "seccomp")
+
+
+def landlock_version() -> int:
+    """0 where the kernel has none."""
+    return max(0, int(_libc.syscall(_NR_CREATE_RULESET, None, 0, 1)))
+
+
+def landlock(readable: list[str], writable: list[str]) -> None:
+    """From now on nothing can be opened but what lies in these."""
+    version = landlock_version()
+    rights = _RIGHTS_BY_VERSION[min(version, max(_RIGHTS_BY_VERSION))]
+    described = struct.pack("=QQQ", rights, 0, _SCOPES)
+    size = len(described) if version >= _SCOPED_SINCE else 8
+    ruleset = _checked(_libc.syscall(_NR_CREATE_RULESET, described, size, 0), "landlock")
+    for paths, wanted in ((readable, _READ & rights), (writable, rights)):
+        for path in paths:
+            _allow(ruleset, path, wanted)
+    _checked(_libc.syscall(_NR_RESTRICT_SELF, ruleset, 0), "landlock")
+    os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not os.path.isdir(path):
+            rights &= _OF_FILES
+        rule = struct.pack("=Qi", rights, descriptor)
+        _checked(_libc.syscall(_NR_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0), f"landlock {path}")
+    finally:
+        os.close(descriptor)
