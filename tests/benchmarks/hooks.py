@@ -63,7 +63,9 @@ def measure(folder: Path, *, quick: bool) -> list[Figure]:
             program.close()
 
 
-def _rates(teller: Program, bare: Program, sink: Sink, urls: list[str], *, deliveries: int, rounds: int) -> list[Figure]:
+def _rates(
+    teller: Program, bare: Program, sink: Sink, urls: list[str], *, deliveries: int, rounds: int
+) -> list[Figure]:
     ours, theirs = [], []
     events = deliveries // len(urls)
     for number in range(rounds + 1):  # the first one warms both up

@@ -48,7 +48,7 @@ class Teller:
         self.courier = NetworkCourier(Sender(user_agent="packd/bench"))
         self.courier.start()
         self.dispatcher = self.a_dispatcher()
-        self.registry.on_commit(lambda events: self.dispatcher.committed(events))
+        self.registry.on_commit(lambda events: self.dispatcher.committed(events))  # noqa: PLW0108 — it is replaced by another
         self.said = 0
 
     def a_dispatcher(self) -> Dispatcher:
@@ -89,7 +89,11 @@ class Teller:
         """One event; `committed_at` is when its transaction had ended."""
         self.said += 1
         pack = PackInfo(
-            ref=f"pack{self.said % _PACKS}", version="1.0.0", revision=1, path="/srv/packs/x", digest="sha256:" + "a" * 64
+            ref=f"pack{self.said % _PACKS}",
+            version="1.0.0",
+            revision=1,
+            path="/srv/packs/x",
+            digest="sha256:" + "a" * 64,
         )
         data = PackUpdated(pack=pack, duration_ms=12.0, components={"actions": 3}, tests_skipped=False, forced=False)
         self.committed_at = 0.0
