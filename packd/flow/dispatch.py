@@ -178,6 +178,7 @@ class Dispatcher:
         with self._registry.read() as connection:
             self._endpoints = {one.name: one for one in queries.all_endpoints(connection)}
             rooms = {name: self._room(one, now) for name, one in self._endpoints.items()}
+            self._is_crowded = any(most == 0 and self._under_way(name) for name, most in rooms.items())
             waiting = self._waiting(connection, {name: most for name, most in rooms.items() if most > 0}, now)
         for delivery in waiting:
             if (delivery.next_attempt_at_s or 0.0) > now:
@@ -239,15 +240,18 @@ class Dispatcher:
 
     def _waiting(self, connection: Connection, rooms: dict[str, int], now: float) -> list[Delivery]:
         """What could leave, the most often tried first where only a few may; never a whole backlog without order."""
-        lanes = [name for name in rooms if self._endpoints[name].ordering != "none"]
-        waiting = queries.lane_heads(connection, lanes)
-        for name in rooms.keys() - set(lanes):
+        probing = [name for name in rooms if state(self._endpoints[name].health, now) == "half_open"]
+        lanes = {name for name in rooms if self._endpoints[name].ordering != "none"}
+        waiting = queries.lane_heads(connection, [name for name in probing if name in lanes])
+        for name in [name for name in rooms if name not in lanes or name not in probing]:
             most = rooms[name] + self._under_way(name)
-            due = queries.due_deliveries(connection, name, now=now, most=most)
+            due = (queries.due_heads if name in lanes else queries.due_deliveries)(connection, name, now=now, most=most)
             if len(due) < most:
-                self._look_again_at(queries.soonest_attempt(connection, name, now=now))
+                soonest = queries.soonest_head if name in lanes else queries.soonest_attempt
+                self._look_again_at(soonest(connection, name, now=now))
+            else:
+                self._is_crowded = True
             waiting += due
-        probing = {name for name in rooms if state(self._endpoints[name].health, now) == "half_open"}
         return sorted(waiting, key=lambda one: (-one.attempts if one.endpoint in probing else 0, one.id))
 
     def _leave(self, endpoint: Endpoint, delivery: Delivery, now: float) -> None:

@@ -176,6 +176,38 @@ def test_an_endpoint_without_order_is_never_read_whole(bench: Bench, monkeypatch
     assert max(asked) <= 32
 
 
+def test_many_lanes_are_read_a_few_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand packs wait; a look takes as many as may leave, and in the end all have left."""
+    bench.save(an_endpoint(), an_endpoint("other"))
+    bench.say(*(f"p{number}" for number in range(200)))
+    asked = []
+    real = queries.due_heads
+
+    def counting(*arguments: Any, **more: Any) -> list[Delivery]:
+        found = real(*arguments, **more)
+        asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(queries, "due_heads", counting)
+    assert bench.go(turns=14) == 400
+    assert max(asked) <= 32
+
+
+def test_a_full_endpoint_goes_on_while_another_waits_for_answers(bench: Bench) -> None:
+    """Each arrival makes room for the next pack, however few there are."""
+    bench.save(an_endpoint(), an_endpoint("slow"))
+    bench.say(*(f"p{number}" for number in range(20)))
+    bench.dispatcher.turn()
+    for _ in range(20):
+        for delivery, done in bench.postman.carried:
+            if delivery.endpoint == "ops":
+                done(delivery, GOOD)
+        bench.postman.carried = [one for one in bench.postman.carried if one[0].endpoint == "slow"]
+        bench.dispatcher.turn()
+    assert {one.state for one in bench.deliveries("ops")} == {"delivered"}
+    assert len(bench.postman.carried) == 16
+
+
 # --- what is told ------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from packd.registry.queries.outgoing import (
     delivery_behind,
     delivery_counts,
     due_deliveries,
+    due_heads,
     endpoint,
     events_after,
     every_endpoint_ever,
@@ -19,6 +20,7 @@ from packd.registry.queries.outgoing import (
     last_seq,
     oldest_seq,
     soonest_attempt,
+    soonest_head,
 )
 from packd.registry.queries.packs import (
     activation_history,
@@ -114,6 +116,7 @@ __all__ = [
     "drop",
     "drops_claiming",
     "due_deliveries",
+    "due_heads",
     "endpoint",
     "events_after",
     "every_endpoint_ever",
@@ -150,6 +153,7 @@ __all__ = [
     "run_page",
     "running_jobs",
     "soonest_attempt",
+    "soonest_head",
     "stretch",
     "token",
     "token_of_digest",

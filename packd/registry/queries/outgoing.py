@@ -32,6 +32,25 @@ _DUE = Prepared(
     .order_by(deliveries.c.endpoint_seq)
     .limit(bindparam("most"))
 )
+_FIRSTS = (
+    select(func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
+    .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
+    .group_by(deliveries.c.lane)
+    .subquery()
+)
+_OF_FIRSTS = (deliveries.c.endpoint == bindparam("name")) & (deliveries.c.endpoint_seq == _FIRSTS.c.endpoint_seq)
+_DUE_HEADS = Prepared(
+    select(deliveries)
+    .join(_FIRSTS, _OF_FIRSTS)
+    .where(func.coalesce(deliveries.c.next_attempt_at_s, 0.0) <= bindparam("now"))
+    .order_by(_FIRSTS.c.endpoint_seq)
+    .limit(bindparam("most"))
+)
+_SOONEST_HEAD = Prepared(
+    select(func.min(deliveries.c.next_attempt_at_s))
+    .join(_FIRSTS, _OF_FIRSTS)
+    .where(deliveries.c.next_attempt_at_s > bindparam("now"))
+)
 _SOONEST = select(func.min(deliveries.c.next_attempt_at_s)).where(
     text(f"deliveries.{IS_PENDING}"),
     deliveries.c.endpoint == bindparam("name"),
@@ -92,6 +111,17 @@ def _lane_heads(endpoints: int) -> Prepared:
     )
     is_head = (deliveries.c.endpoint == heads.c.endpoint) & (deliveries.c.endpoint_seq == heads.c.endpoint_seq)
     return Prepared(select(deliveries).join(heads, is_head).order_by(deliveries.c.id))
+
+
+def due_heads(connection: Connection, name: str, *, now: float, most: int) -> list[Delivery]:
+    """The first few of this endpoint that are the first waiting of their lane, and due."""
+    return many(connection, Delivery, _DUE_HEADS, name=name, now=now, most=most)
+
+
+def soonest_head(connection: Connection, name: str, *, now: float) -> float | None:
+    """When the next first of a lane becomes due, in Unix seconds; None: none that is not due already."""
+    found = _SOONEST_HEAD.first(connection, {"name": name, "now": now})
+    return None if found is None else found[0]
 
 
 def delivery_behind(connection: Connection, ahead: Delivery) -> Delivery | None:
