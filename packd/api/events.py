@@ -49,7 +49,7 @@ async def list_events(
     return Answer({"items": [json.loads(event.body) for event in batch.events], "cursor": place})
 
 
-@router.get("/stream", response_class=EventStream)
+@router.get("/stream", response_model=None)
 async def stream_events(
     context: InContext,
     types: Types,
