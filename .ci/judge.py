@@ -24,6 +24,10 @@ LIMIT_S = 115
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 CONFIG = """\
 [[operations]]
+include-path = "/api/v1/tokens/{token_id}"
+parameters = { "path.token_id" = "ci" }
+
+[[operations]]
 include-path = "/api/v1/events"
 parameters = { "query.wait" = 0 }
 """
@@ -74,7 +78,11 @@ def _judge(judges: Path, daemon: Daemon, folder: Path) -> int:
         ],
         *["--request-timeout", "40", "--generation-database", "none", "--no-color"],
     ]
-    return subprocess.run(command, check=False, timeout=LIMIT_S, cwd=folder).returncode
+    judged = subprocess.run(command, check=False, timeout=LIMIT_S, cwd=folder).returncode
+    for line in daemon.logged() if judged else ():
+        if line["event"] in ("api.handler_broke", "api.failed"):
+            sys.stderr.write(f"{line}\n")
+    return judged
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from typing import Annotated, Final
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import StreamingResponse
 
 from packd.api.answer import Answer
 from packd.api.context import Context, InContext
 from packd.api.feed import Batch, Choice, behind, choice, start
+from packd.api.streaming import PATIENCE_S, EventStream
 from packd.registry.rows import StoredEvent
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -49,23 +49,19 @@ async def list_events(
     return Answer({"items": [json.loads(event.body) for event in batch.events], "cursor": place})
 
 
-@router.get("/stream")
+@router.get("/stream", response_model=None)
 async def stream_events(
     context: InContext,
     types: Types,
     pack: Packs,
     after: After = None,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> StreamingResponse:
+) -> EventStream:
     """Server-sent events, each with its `seq` as `id`. Begins behind `Last-Event-ID`, else `after`, else now."""
     wanted = choice(types, pack)
     resumed = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
     cursor = await run_sync(lambda: start(context.registry, resumed, at_end=True))
-    return StreamingResponse(
-        _stream(context, cursor, wanted),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return EventStream(_stream(context, cursor, wanted), patience_s=PATIENCE_S)
 
 
 async def _stream(context: Context, cursor: int, wanted: Choice) -> AsyncIterator[str]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from packd.flow.told import Told
 
 HEARTBEAT_S: Final = 15.0
-HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 STILL_HERE: Final = ": still here\n\n"
 FAREWELL: Final = 'event: farewell\ndata: {"reason": "stopping"}\n\n'
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.context import Context, InContext
-from packd.api.following import HEADERS, follow, message
+from packd.api.following import follow, message
 from packd.api.paging import InPage
+from packd.api.streaming import EventStream
 from packd.api.views import job_view
 from packd.flow.jobs import Progress
 from packd.registry import queries
@@ -44,12 +44,12 @@ async def cancel_job(context: InContext, job_id: str) -> Answer:
 
 
 @router.get("/{job_id}/stream")
-async def stream_job(context: InContext, job_id: str) -> StreamingResponse:
+async def stream_job(context: InContext, job_id: str) -> EventStream:
     """Server-sent events: what has happened so far, each `case` as it ends, and at the end `end` with the whole job."""
     job = await run_sync(lambda: context.jobs.find(job_id))
     progress = context.jobs.progress(job_id)
     stream = _ended(job) if progress is None else _follow(context, job_id, progress)
-    return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
+    return EventStream(stream)
 
 
 async def _ended(job: Job) -> AsyncIterator[str]:

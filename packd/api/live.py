@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from anyio.to_thread import run_sync
-from fastapi.responses import StreamingResponse
 
 from packd.api.blocking import in_own_thread
-from packd.api.following import FAREWELL, HEADERS, first_word, follow, message
+from packd.api.following import FAREWELL, first_word, follow, message
+from packd.api.streaming import EventStream
 from packd.api.views import whole_run_view
 from packd.domain.failures import Code, Failure
 from packd.flow.told import Told
@@ -36,7 +36,7 @@ def answer_of(run: Run) -> dict[str, Any]:
     return {"data": whole_run_view(run), "message": run.verdict}
 
 
-async def live(context: Context, work: Callable[[Say], Run]) -> StreamingResponse:
+async def live(context: Context, work: Callable[[Say], Run]) -> EventStream:
     """Starts it. What can't even begin is raised as by any other request, before the first byte."""
     told = Told()
     running = asyncio.ensure_future(in_own_thread(lambda: work(told.say)))
@@ -45,12 +45,12 @@ async def live(context: Context, work: Callable[[Say], Run]) -> StreamingRespons
     if running.done() and (failure := running.exception()) is not None:
         raise failure
     stream = _started(running, told, context.tail)
-    return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
+    return EventStream(stream)
 
 
-def watched(context: Context, run: Run) -> StreamingResponse:
+def watched(context: Context, run: Run) -> EventStream:
     """A run that somebody else asked for: from its first case on, or only its end when it has ended."""
-    return StreamingResponse(_watched(context, run), media_type="text/event-stream", headers=HEADERS)
+    return EventStream(_watched(context, run))
 
 
 async def _started(running: asyncio.Future[Run], told: Told, tail: Tail) -> AsyncIterator[str]:

@@ -164,6 +164,7 @@ class _NamedPeer(H11Protocol):
         if peer is not None and peer.family == socket.AF_UNIX:
             pid, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
             self.client = (f"uid={uid} pid={pid}", 0)
+        self.app_state = {**self.app_state, "abort": transport.abort}
 
 
 def _bind(path: Path) -> socket.socket:

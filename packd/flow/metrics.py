@@ -137,7 +137,7 @@ class _States:
 
 def _daemon(status: dict[str, Any]) -> Iterator[Metric]:
     queue, watch = status["queue"], status["watch"]
-    depths = {"settling": len(queue["settling"]), "jobs": queue["jobs"], "testing": len(queue["testing"])}
+    depths = {"settling": queue["settling"], "jobs": queue["jobs"], "testing": len(queue["testing"])}
     yield _gauge("packd_queue_depth", "What waits or is under way.", "queue", depths)
     yield _gauge("packd_packs", "Packs and refused drops, by state.", "state", status["packs"])
     at = {name: float(watch["state"] == name) for name in _WATCH_STATES}

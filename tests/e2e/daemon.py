@@ -122,6 +122,6 @@ class Daemon:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
 
     def logged(self) -> list[dict[str, Any]]:
-        """Every log line so far."""
-        lines = self.log.read_text(errors="replace").splitlines()
+        """Every log line so far. Lines end with a line feed and nothing else, whatever is written in them."""
+        lines = self.log.read_text(errors="replace").split("\n")
         return [json.loads(line) for line in lines if line.startswith("{")]

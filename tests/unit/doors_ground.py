@@ -180,7 +180,7 @@ class Asked:
                 "troubles": self.troubles,
             },
             "packs": {"active": 2, "waiting": 0, "testing": 0, "refused": 1, "total": 3},
-            "queue": {"settling": ["slow"], "jobs": 1, "testing": ["core"]},
+            "queue": {"settling": 1, "jobs": 1, "testing": ["core"]},
             "endpoints": [
                 {"name": "ci", "url": "https://ci.example/hook", "state": "enabled", "pending": 2, "delivered": 11,
                  "exhausted": 0, "last_error": "connection refused"},

@@ -72,7 +72,7 @@ def busy(registry: Registry) -> Metrics:
     registry.on_commit(metrics.committed)
     metrics.ask_status(
         lambda: {
-            "queue": {"settling": ["a"], "jobs": 3, "testing": []},
+            "queue": {"settling": 1, "jobs": 3, "testing": []},
             "watch": {"state": "degraded", "watches": 7, "folders": 9, "limit": None},
             "packs": {"active": 2, "total": 3},
         }

@@ -466,6 +466,11 @@ class Health(Form):
     sample: ClassVar[dict[str, Any]] = {"status": "ok"}
 
 
+class Verified(Form):
+    drifts: list[dict[str, Any]] = Field(description="Trees in use that are not what was tested.")
+    sample: ClassVar[dict[str, Any]] = {"drifts": []}
+
+
 class Anything(Form):
     """Described where it comes from."""
 

@@ -110,7 +110,7 @@ def _success(status: int, told: Told) -> dict[str, Any]:
     if status == 204:
         return {"description": phrase}
     if told.model is None:
-        return {"description": phrase, "content": {told.media_type: {"schema": {"type": "string"}}}}
+        return {"description": phrase, "content": {told.media_type: {"schema": _STREAMED.get(told.media_type, {})}}}
     schema = {"$ref": _REFERENCE.format(model=_name(told.model))}
     return {
         "description": phrase,
@@ -214,6 +214,13 @@ def _give_example(parameter: dict[str, Any]) -> None:
         parameter["example"] = known
 
 
+# What a reader of the stream makes of each event, and plain text.
+_STREAMED: Final[dict[str, Any]] = {
+    "text/event-stream": {
+        "description": "Server-sent events (WHATWG HTML, section 9.2): `event`, `data` (JSON) and `id`."
+    },
+    "text/plain": {"type": "string"},
+}
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 _KEY: Final = {
     "name": "Idempotency-Key",
