@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import threading
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,6 +23,7 @@ from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.domain.rates import Rate
 from packd.flow.endpoints import follow_configuration
+from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.reconcile import LANE
 from packd.flow.sweep import LANE as SWEEP_LANE
@@ -36,7 +34,7 @@ from packd.service.sockets import inherited
 from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from packd.bootstrap import Parts
     from packd.config import Settings
@@ -56,10 +54,6 @@ _DAY_S: Final = 86_400.0
 _SPACE_EVERY_S: Final = 10.0  # one system call
 
 
-class AlreadyRunning(Exception):
-    """Another daemon uses this state directory; the message names its pid."""
-
-
 def run(settings: Settings, *, once: bool = False, source: Source | None = None) -> int:
     """The daemon, until SIGTERM or SIGINT; with `once`, until everything is reconciled.
 
@@ -68,7 +62,7 @@ def run(settings: Settings, *, once: bool = False, source: Source | None = None)
     Raises AlreadyRunning; SchemaMismatch for the database of a newer packd; OSError when a folder can't be made.
     """
     _make_folders(settings)
-    with _only_daemon(settings.state_dir):
+    with exclusively(settings.state_dir):
         parts = build(settings)
         try:
             return _run_once(parts) if once else _run_until_signal(parts, source or _fixed(settings))
@@ -258,30 +252,7 @@ def _not_in_use(parts: Parts) -> list[str]:
     ]
 
 
-# --- one daemon a state directory --------------------------------------------------------------------------------------
-
-
 def _make_folders(settings: Settings) -> None:
     settings.packs_dir.mkdir(parents=True, exist_ok=True)
     settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.state_dir.chmod(0o700)
-
-
-@contextlib.contextmanager
-def _only_daemon(state_dir: Path) -> Iterator[None]:
-    """Hold `packd.lock` for as long as this process lives; the kernel lets go of it however the process ends."""
-    descriptor = os.open(state_dir / "packd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
-            raise AlreadyRunning(
-                f"another packd (pid {pid}) uses the state directory {state_dir}: "
-                "stop it first, or give this one its own with --state-dir"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)

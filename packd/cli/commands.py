@@ -45,6 +45,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "sweep": Entry("sweep", "Change", "Remove what the retention policy does not keep."),
     "test": Entry("run_suites", "Begin", "Run a pack's own tests now."),
     "tests": Entry("runs", "Look", "The runs of packs' tests."),
+    "token": Entry("token", "Set up", "Make, list and revoke tokens for callers over TCP."),
     "upgrade": Entry("upgrade", "Change", "Bring packs to the newest versions that fit together."),
     "webhook": Entry("webhook", "Set up", "Who is told of events by HTTP, and what they were told."),
     "why": Entry("why", "Look", "In words, why a pack is or isn't active."),

@@ -119,13 +119,49 @@ def _of_daemon(settings: Settings, status: dict[str, Any] | None) -> Iterator[An
     from packd.registry.tables import SCHEMA_VERSION
 
     yield parts.interpreter(settings.tests.python)
-    yield _isolation(settings)
+    yield _isolation(settings) if status is None else _isolation_of_daemon(status)
     if settings.database_url is not None:
         yield parts.server_database(settings.database_url.get_secret_value())
     else:
         yield parts.database(settings.state_dir / "packd.db", newest_schema=SCHEMA_VERSION)
     yield places.socket(settings.socket_path, answers=status is not None, pid=_holder(holder, settings.state_dir))
-    yield from parts.endpoints([(one.name, str(one.url), one.allow_private) for one in settings.webhooks])
+    yield from _health(status)
+    yield from parts.endpoints(_targets(settings, status))
+
+
+def _health(status: dict[str, Any] | None) -> Iterator[Answer]:
+    """What a daemon finds wrong with itself, and endpoints that it does not send to any more."""
+    from packd.flow.diagnosis.answers import warning, wrong
+
+    for ailment in (status or {}).get("health", ()):
+        made = warning if ailment["grade"] == "degraded" else wrong
+        yield made(ailment["part"], ailment["reason"], "packd status says how it goes on")
+    for endpoint in (status or {}).get("endpoints", ()):
+        if endpoint["state"] == "disabled":
+            name = endpoint["name"]
+            said = (
+                f"nothing is sent to it: {endpoint.get('state_reason') or endpoint['last_error'] or 'it is disabled'}"
+            )
+            yield warning(f"webhook {name}", said, f"packd webhook enable {name}")
+
+
+def _targets(settings: Settings, status: dict[str, Any] | None) -> list[tuple[str, str, bool]]:
+    """Those of the daemon, if there is one: some may have been made by its API."""
+    configured = [(one.name, str(one.url), one.allow_private) for one in settings.webhooks]
+    if status is None:
+        return configured
+    private = {name: allowed for name, _, allowed in configured}
+    return [(one["name"], one["url"], private.get(one["name"], True)) for one in status["endpoints"]]
+
+
+def _isolation_of_daemon(status: dict[str, Any]) -> Answer:
+    """What it found when it started: a service may have what this terminal has not."""
+    from packd.flow.diagnosis.answers import ok, warning
+
+    said = ". ".join((f"the daemon uses {status['isolation']}", *status["not_contained"]))
+    if str(status["isolation"]).startswith("bwrap"):
+        return ok("isolation", said)
+    return warning("isolation", said, "apt install bubblewrap util-linux, and start it again")
 
 
 def _isolation(settings: Settings) -> Answer:

@@ -84,7 +84,8 @@ def _file(config: Path | None) -> Path | None:
 
 def _run(settings: Settings, *, once: bool, source: Source) -> int:
     """What keeps a daemon from starting is a sentence, not a traceback."""
-    from packd.daemon import AlreadyRunning, run
+    from packd.daemon import run
+    from packd.flow.exclusive import AlreadyRunning
     from packd.logs import configure
     from packd.registry.database import SchemaMismatch
 

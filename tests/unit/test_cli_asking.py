@@ -293,3 +293,24 @@ def test_the_socket_before_the_command(ground: Ground, tmp_path: Path) -> None:
     assert both.exit_code == 0
     state = CliRunner().invoke(cli, ["list", "--state-dir", str(ground.folder)], env={"PACKD_SOCKET": None})
     assert state.exit_code == 0
+
+
+def test_tokens(packd: Packd) -> None:
+    """Made once, alone on stdout; listed without its text; revoked by its name."""
+    made = packd("token", "create", "ci", "--scope", "packs:read", "--scope", "events:read")
+    assert made.exit_code == 0, made.output
+    (text,) = made.stdout.split()
+    assert text.startswith("pkd_")
+    assert "can't be shown again" in made.stderr
+    assert packd("token", "create", "ci", "--scope", "packs:read").exit_code == 1
+    assert packd("token", "create", "Not A Name", "--scope", "packs:read").exit_code == 2
+    assert packd("token", "create", "x", "--scope", "everything").exit_code == 2
+    assert packd("token", "create", "x").exit_code == 2
+    forever = json.loads(packd("token", "create", "keep", "--scope", "admin", "--never-expires", "--json").stdout)
+    assert forever["expires_at"] is None
+    listed = packd("token", "list").stdout
+    assert text not in listed
+    assert {row.split()[0] for row in listed.splitlines()} == {"NAME", "ci", "keep"}
+    assert packd("token", "revoke", "ci").exit_code == 0
+    assert "revoked" in packd("token", "list").stdout
+    assert packd("token", "revoke", "nobody").exit_code == 1

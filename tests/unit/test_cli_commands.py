@@ -245,7 +245,7 @@ def test_colours_on_a_terminal_only_if_they_are_wanted(ground: Ground) -> None:
 
 def test_status_can_be_watched(ground: Ground) -> None:
     """On another screen until it is interrupted, which is no failure; the terminal is as it was afterwards."""
-    text = on_a_terminal(ground, "status", "--watch", until="Lately")
+    text = on_a_terminal(ground, "status", "--watch", until="pack.registered")
     assert text.startswith("\x1b[?1049h\x1b[?25l")
     assert text.rstrip().endswith("\x1b[?25h\x1b[?1049l")
     assert "2 active · 1 refused" in "\n".join(plain(text))
