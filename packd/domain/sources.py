@@ -194,6 +194,7 @@ def _explicit(kind: str, rest: str, ref: str | None, checksum: str | None) -> So
 
 def _from_url(text: str, ref: str | None, checksum: str | None) -> Source:
     parts = urlsplit_or_bad(text)
+    text = parts.scheme + text[len(parts.scheme) :]  # in lower case, as git wants it
     if parts.scheme not in _GIT_SCHEMES:
         raise _bad(
             f"'{parts.scheme}://' is not fetched from: use https, http, ssh, git, or a path on the daemon's machine"

@@ -32,6 +32,7 @@ SUM = "sha256:" + "a" * 64
         ("https://h/x.git#subdirectory=a/./b", GitSource(url="https://h/x.git", path="a/b")),
         ("git+https://h/x.tar.gz", GitSource(url="https://h/x.tar.gz")),
         ("git://h/x", GitSource(url="git://h/x")),
+        ("HTTPS://h/x", GitSource(url="https://h/x")),
         ("ssh://git@h:2222/x", GitSource(url="ssh://git@h:2222/x")),
         ("git@h:team/x.git", GitSource(url="git@h:team/x.git")),
         ("git@h:team/x.git#sub", GitSource(url="git@h:team/x.git", path="sub")),
