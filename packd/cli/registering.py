@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,6 +18,9 @@ from packd.domain.failures import Failure
 
 if TYPE_CHECKING:
     from packd.client import Client
+
+_BAR: Final = 12  # columns
+_SHARE: Final = re.compile(r"\b(\d{1,3}) ?%")
 
 # The daemon speaks of the API's fields; at a terminal these are options.
 _OPTIONS: Final = {"force=true": "--force", "replace=true": "--replace", "skip_tests=true": "--skip-tests"}
@@ -65,7 +69,7 @@ def followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, qui
             elif name == "progress":
                 line.on_message(name, said)
             elif name == "fetch":
-                line.at(" · ".join(filter(None, (said["doing"], said["text"]))))
+                line.at(fetching(said["doing"], said["text"]))
             elif name == "revision":
                 line.at(f"testing {said['ref']}#{said['number']}")
             elif name == "plan" and not quiet:
@@ -79,6 +83,20 @@ def followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, qui
                     client.delete(f"/jobs/{part(one)}")
                     line.aside(lambda: note("cancelled: nothing of it becomes active"))
             raise
+
+
+def fetching(doing: str, text: str) -> str:
+    """What is fetched, with a bar in front of it where it is known how far it is.
+
+    >>> fetching("fetching core", "fetched 1.0 of 2.0 MiB (50 %)")
+    '██████░░░░░░ fetched 1.0 of 2.0 MiB (50 %) · fetching core'
+    """
+    if not text:
+        return doing
+    share = _SHARE.search(text)
+    filled = min(int(share[1]), 100) * _BAR // 100 if share else 0
+    bar = "█" * filled + "░" * (_BAR - filled) + " " if share else ""
+    return f"{bar}{text} · {doing}"
 
 
 def _plan(plan: dict[str, Any]) -> None:

@@ -150,7 +150,7 @@ def covers(beginning: str, url: str) -> bool:
         same = (allowed.scheme, allowed.hostname, allowed.port) == (asked.scheme, asked.hostname, asked.port)
     except ValueError:
         return False
-    if not same or ("@" in asked.netloc and asked.scheme in ("http", "https")):
+    if not same or not asked.hostname or ("@" in asked.netloc and asked.scheme in ("http", "https")):
         return False
     steps = [unquote(step) for step in asked.path.split("/")]
     if ".." in steps or "." in steps or any("/" in step for step in steps):
@@ -194,6 +194,7 @@ def _explicit(kind: str, rest: str, ref: str | None, checksum: str | None) -> So
 
 def _from_url(text: str, ref: str | None, checksum: str | None) -> Source:
     parts = urlsplit_or_bad(text)
+    text = parts.scheme + text[len(parts.scheme) :]  # in lower case, as git wants it
     if parts.scheme not in _GIT_SCHEMES:
         raise _bad(
             f"'{parts.scheme}://' is not fetched from: use https, http, ssh, git, or a path on the daemon's machine"
@@ -224,6 +225,15 @@ def urlsplit_or_bad(text: str) -> SplitResult:
     return parts
 
 
+def scp_host(address: str) -> str:
+    """The host of `user@host:path` or `user@[::1]:path`; "" when there is none."""
+    before = address.partition("]:")[0].rpartition("[")
+    if "]:" in address:
+        return before[2]
+    place, _, path = address.partition(":")
+    return "" if path.startswith(":") else place.rpartition("@")[2]
+
+
 def is_host(host: str) -> bool:
     """A name or an address that every program reads alike; `127.1`, `0x7f000001` and `a%2eb` are not."""
     try:
@@ -247,8 +257,8 @@ def _git(url: str, ref: str | None, checksum: str | None) -> GitSource:
     place, _, fragment = url.partition("#")
     if _SCHEME.match(place):
         urlsplit_or_bad(place)
-    elif _SLIPPERY.search(place):
-        raise _bad(f"{place[:80]!r} has a character that has no place in a git address")
+    elif _SLIPPERY.search(place) or not is_host(scp_host(place)) or "]::" in place:
+        raise _bad(f"{place[:80]!r} is no git address: write it as user@host:path, or as a URL")
     return GitSource(url=place, ref=ref, path=_folder(fragment), checksum=checksum)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from packd.domain.sources import is_host, urlsplit_or_bad
+from packd.domain.sources import is_host, scp_host, urlsplit_or_bad
 from packd.sources import reach
 from packd.sources.download import download
 from packd.sources.errand import wrong
@@ -76,7 +76,7 @@ def _here(path: str) -> Peer:
 
 def _scp(url: str, errand: Errand) -> Peer:
     """`user@host:path`."""
-    place = url.partition("]:")[0].rpartition("[")[2] if "]:" in url else url.partition(":")[0].rpartition("@")[2]
+    place = scp_host(url)
     if not is_host(place):
         raise wrong(f"{place[:80]!r} is not the plain name or address of a host")
     found = reach.addresses(place, _PORTS["ssh"], errand)

@@ -28,6 +28,11 @@ from packd.sources.errand import wrong
 
 _MOST_COMPLAINTS: Final = 20
 _KINDS: Final = ("git", "archive")
+_WORDS: Final = {
+    "string_pattern_mismatch": "must be lower-case letters, digits, - and _, beginning with a letter",
+    "missing": "is missing",
+    "too_short": "names no place that packd can fetch from",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +230,7 @@ def _first_error(failure: ValidationError) -> str:
     """`install_sources.0.url: Field required`."""
     error = failure.errors()[0]
     place = ".".join(str(step) for step in error["loc"])
-    said = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    said = _WORDS.get(error["type"]) or (str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"])
     more = f" (and {failure.error_count() - 1} more)" if failure.error_count() > 1 else ""
     return f"{place or 'it'}: {said}{more}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
@@ -217,7 +218,8 @@ def _sentence(ref: str, wanted: list[Wanted], provider: _Provider, catalogue: Ca
     names = ", ".join(listing.name for listing in catalogue.listings)
     if not there:
         where = f"no index has '{ref}' (asked: {names})" if names else f"'{ref}' is not here and no index is configured"
-        return f"{asks}, but {where}"
+        near = get_close_matches(ref, catalogue.refs(), n=1)
+        return f"{asks}, but {where}{f'; did you mean {near[0]!r}?' if near else ''}"
     more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
     verb = "none fits" if len(wanted) == 1 else "none fits all"
     return f"{asks}; of '{ref}' there is {', '.join(there[:_SHOWN])}{more}: {verb}"

@@ -40,9 +40,11 @@ class Repository:
         folder.mkdir(parents=True, exist_ok=True)
         self.git("init", "--quiet", "--initial-branch=main")
 
-    def git(self, *arguments: str) -> str:
+    def git(self, *arguments: str, text: str | None = None) -> str:
+        """What git says; `text` is its input."""
         return subprocess.run(
             ["git", *arguments],
+            input=text,
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], **WHO},
             check=True,

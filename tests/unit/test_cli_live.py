@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from packd.cli.live import Progress
+from packd.cli.registering import fetching
 
 _WAITING = """
 import time
@@ -73,3 +74,15 @@ def test_names_are_safe() -> None:
     line.on_case("a\x1b[2J\nb", "passed")
     assert "\x1b" not in line.text()
     assert "\n" not in line.text()
+
+
+def test_what_is_done_changes() -> None:
+    """While a pack is fetched the line says how far, and then what is tested."""
+    line = Progress("installing netops")
+    line.at(fetching("fetching core from https://h", "fetched 1.0 of 4.0 MiB (25 %)"))
+    assert line.text().startswith("███░░░░░░░░░ fetched 1.0 of 4.0 MiB (25 %) · fetching core from https://h · ")
+    assert fetching("fetching core", "Receiving objects: 100% (3/3)").startswith("████████████ Receiving")
+    assert fetching("fetching core", "writing out") == "writing out · fetching core"
+    line.at("testing core#1")
+    line.on_case("test_greets", "passed")
+    assert line.text().startswith("testing core#1 · 1 passed")

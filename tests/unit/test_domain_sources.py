@@ -32,9 +32,11 @@ SUM = "sha256:" + "a" * 64
         ("https://h/x.git#subdirectory=a/./b", GitSource(url="https://h/x.git", path="a/b")),
         ("git+https://h/x.tar.gz", GitSource(url="https://h/x.tar.gz")),
         ("git://h/x", GitSource(url="git://h/x")),
+        ("HTTPS://h/x", GitSource(url="https://h/x")),
         ("ssh://git@h:2222/x", GitSource(url="ssh://git@h:2222/x")),
         ("git@h:team/x.git", GitSource(url="git@h:team/x.git")),
         ("git@h:team/x.git#sub", GitSource(url="git@h:team/x.git", path="sub")),
+        ("git@[::1]:x", GitSource(url="git@[::1]:x")),
         ("git+git@h:team/x.git", GitSource(url="git@h:team/x.git")),
         ("https://h/x-1.0.tar.gz?a=b", ArchiveSource(url="https://h/x-1.0.tar.gz?a=b")),
         ("archive+https://h/tarball/v1", ArchiveSource(url="https://h/tarball/v1")),
@@ -59,7 +61,7 @@ def test_meanings(text: str, meant: Source) -> None:
         "https://h:0/x", "https://h:99999/x", "https://-h/x", "ssh://-oProxyCommand=id/x", "https://a@b@c/x",
         "https://h/a b", "https://h\\@i/x", "https://127.1/x", "https://0x7f.1/x", "https://2130706433/x",
         "https://h%2ei/x", "file://other/x", "core@>=x", "Core", "https://h/x.git#../..", "https://h/x.zip#sub",
-        "archive+ssh://h/x.zip", "https://h/x\n", "core@1@2",
+        "archive+ssh://h/x.zip", "https://h/x\n", "core@1@2", "..ext::", "git@-h:x", "git@h::x", "git@[h]::x",
     ],
 )  # fmt: skip
 def test_refused(text: str) -> None:

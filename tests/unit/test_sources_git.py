@@ -227,6 +227,21 @@ def test_size_and_number_end_it(tmp_path: Path, repository: Repository) -> None:
     assert "limits.files" in too_many.sentence
 
 
+def test_a_tree_that_unfolds_into_billions_of_files(tmp_path: Path, repository: Repository) -> None:
+    """A few hundred bytes that name themselves again and again are refused before anything is written out."""
+    inner = repository.git("hash-object", "-w", "pack.yaml")
+    kind, mode = "blob", "100644"
+    for _ in range(10):
+        lines = "".join(f"{mode} {kind} {inner}\tf{number}\n" for number in range(10))
+        inner = repository.git("mktree", text=lines)
+        kind, mode = "tree", "040000"
+    commit = repository.git("commit-tree", "-m", "bomb", inner)
+    repository.git("branch", "bomb", commit)
+    began = time.monotonic()
+    assert "git lists more than packd reads" in refusal(tmp_path, str(repository.folder), ref="bomb").sentence
+    assert time.monotonic() - began < 30
+
+
 def test_what_comes_over_the_wire_is_limited_too(tmp_path: Path, repository: Repository) -> None:
     """A pack file that does not end is cut off while it grows."""
     repository.write("noise", random.Random(1).randbytes(400_000).hex())

@@ -63,10 +63,10 @@ def test_what_an_entry_says() -> None:
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (entry(ref="Core"), "packs.0 (Core).ref"),
+        (entry(ref="Core"), "packs.0 (Core).ref: must be lower-case letters"),
         (entry(version="1.2"), "packs.0 (core).version: is not a SemVer version, write 1.2.0"),
-        (entry(install_sources=[]), "packs.0 (core).install_sources"),
-        (entry(install_sources=[{"type": "git"}]), "packs.0 (core).install_sources.0.url: Field required"),
+        (entry(install_sources=[]), "packs.0 (core).install_sources: names no place"),
+        (entry(install_sources=[{"type": "git"}]), "packs.0 (core).install_sources.0.url: is missing"),
         (entry(install_sources=[{**ARCHIVE, "checksum": "md5:1"}]), "install_sources.0.checksum: the checksum"),
         (entry(install_sources=[{**GIT, "ref": "-x"}]), "install_sources.0.ref"),
         (entry(install_sources=[{**GIT, "url": "ext::sh"}]), "packs.0 (core)"),

@@ -130,6 +130,7 @@ def test_impossible_sets_name_who_asks_for_what() -> None:
     assert "netops 1.0.0 needs core >=2" in said
     assert "slack 1.0.0 needs core <2" in said
     assert "of 'core' there is 2.0.0, 1.0.0: none fits all" in said
-    assert impossible(["nope"], main) == "you ask for nope, but no index has 'nope' (asked: main)"
+    assert impossible(["zzz"], main) == "you ask for zzz, but no index has 'zzz' (asked: main)"
+    assert impossible(["cor"], main).endswith("no index has 'cor' (asked: main); did you mean 'core'?")
     assert "none fits" in impossible(["core@^3"], main)
     assert "no index is configured" in impossible([], fetched="a 1.0.0: b")
