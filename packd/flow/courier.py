@@ -29,6 +29,9 @@ class NetworkCourier:
         self._make_sender = make_sender
         self._sender: Sender | None = None
         self._loop = asyncio.new_event_loop()
+        self._handing_over = threading.Lock()
+        self._handed: list[tuple[Endpoint, Delivery, Callable[[Delivery, Outcome], None]]] = []
+        self._attempts: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="courier", daemon=True)
         self._asked_at: float | None = None  # monotonic; when its loop was asked for a sign and has not answered yet
 
@@ -51,7 +54,19 @@ class NetworkCourier:
 
     def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
         """Make one attempt; `done` gets its outcome, whatever happens."""
-        asyncio.run_coroutine_threadsafe(self._attempt(endpoint, delivery, done), self._loop)
+        with self._handing_over:
+            self._handed.append((endpoint, delivery, done))
+            first = len(self._handed) == 1
+        if first:  # waking the loop costs more than all the rest, and once is enough for several
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        with self._handing_over:
+            handed, self._handed = self._handed, []
+        for endpoint, delivery, done in handed:
+            attempt = self._loop.create_task(self._attempt(endpoint, delivery, done))
+            self._attempts.add(attempt)  # the loop itself keeps no hold of its tasks
+            attempt.add_done_callback(self._attempts.discard)
 
     def pulse(self) -> Pulse:
         """Its loop answers each time before it is asked again."""

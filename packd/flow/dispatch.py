@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from packd.domain.deliveries import Decision
     from packd.flow.clock import Clock
     from packd.registry.registry import Registry, Writer
-    from packd.registry.rows import Delivery, Endpoint, StoredEvent
+    from packd.registry.rows import Delivery, Endpoint, Head, StoredEvent
 
 log = structlog.get_logger(__name__)
 
-_IN_FLIGHT_LIMIT: Final = 64  # POSTs under way at once, over all endpoints
+_IN_FLIGHT_LIMIT: Final = 256  # POSTs under way at once, over all endpoints: a few that hang leave room for the rest
 _IN_FLIGHT_PER_ENDPOINT: Final = 16  # so that one slow endpoint leaves room for the others
 
 _TELLS: Final = {
@@ -75,6 +75,7 @@ class Dispatcher:
         self._look = True  # something may be ready to leave
         self._next_due_s: float | None = None  # Unix seconds at which the next delivery becomes ready by itself
         self._in_flight: dict[tuple[str, str], int] = {}  # (endpoint, lane) → delivery id
+        self._under_way: Counter[str] = Counter()  # endpoint → how many of these are its
         self._endpoints: dict[str, Endpoint] = {}  # as they were last looked at
         self._not_before: dict[str, float] = {}  # endpoint → Unix seconds, where a rate was asked for
         self._settled = 0  # how often something that came back was written down
@@ -113,6 +114,7 @@ class Dispatcher:
             self._wake.notify()
             self._wake.wait_for(lambda: not self._in_flight and not self._back, timeout_s)
             self._in_flight.clear()
+            self._under_way.clear()
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=timeout_s)
@@ -178,16 +180,26 @@ class Dispatcher:
         with self._registry.read() as connection:
             self._endpoints = {one.name: one for one in queries.all_endpoints(connection)}
             rooms = {name: self._room(one, now) for name, one in self._endpoints.items()}
-            self._is_crowded = any(most == 0 and self._under_way(name) for name, most in rooms.items())
+            self._is_crowded = any(most == 0 and self._under_way[name] for name, most in rooms.items())
             waiting = self._waiting(connection, {name: most for name, most in rooms.items() if most > 0}, now)
-        for delivery in waiting:
-            if (delivery.next_attempt_at_s or 0.0) > now:
-                self._look_again_at(delivery.next_attempt_at_s)
-            elif rooms[delivery.endpoint] > 0 and self._reserve(delivery):
-                rooms[delivery.endpoint] -= 1
+            chosen = self._choose(waiting, rooms, now)
+            leaving = [queries.delivery(connection, head.id) for head in chosen]
+        for delivery in leaving:
+            if delivery is not None:
                 self._leave(self._endpoints[delivery.endpoint], delivery, now)
-            elif not self._is_on_its_way(delivery):
+
+    def _choose(self, waiting: list[Head], rooms: dict[str, int], now: float) -> list[Head]:
+        """Those that leave now; their places are taken."""
+        chosen = []
+        for head in waiting:
+            if (head.next_attempt_at_s or 0.0) > now:
+                self._look_again_at(head.next_attempt_at_s)
+            elif rooms[head.endpoint] > 0 and self._reserve(head):
+                rooms[head.endpoint] -= 1
+                chosen.append(head)
+            elif not self._is_on_its_way(head):
                 self._is_crowded = True
+        return chosen
 
     def _send_following(self, back: list[tuple[Delivery, Outcome]]) -> bool:
         """What stands behind a delivery that arrived leaves at once: that one is written down meanwhile.
@@ -196,7 +208,8 @@ class Dispatcher:
         then what stood behind it: nobody hears of anything out of order for the first time. False: there may be more
         to send, or to wait for.
         """
-        arrived = [delivery for delivery, outcome in back if outcome.arrived and outcome.directive is None]
+        asking = {delivery.endpoint for delivery, outcome in back if not outcome.arrived or outcome.directive}
+        arrived = [delivery for delivery, _ in back if delivery.endpoint not in asking]
         if not arrived:
             return False
         now = self._clock.now()
@@ -219,7 +232,7 @@ class Dispatcher:
             for one in self._endpoints.values()
         )
 
-    def _is_on_its_way(self, delivery: Delivery) -> bool:
+    def _is_on_its_way(self, delivery: Head) -> bool:
         with self._wake:
             return (delivery.endpoint, delivery.lane) in self._in_flight
 
@@ -235,16 +248,16 @@ class Dispatcher:
         most = 1 if endpoint.rate is not None else _IN_FLIGHT_PER_ENDPOINT
         return min(
             most,
-            room(endpoint.health, now, in_flight=self._under_way(endpoint.name), most=_IN_FLIGHT_PER_ENDPOINT),
+            room(endpoint.health, now, in_flight=self._under_way[endpoint.name], most=_IN_FLIGHT_PER_ENDPOINT),
         )
 
-    def _waiting(self, connection: Connection, rooms: dict[str, int], now: float) -> list[Delivery]:
+    def _waiting(self, connection: Connection, rooms: dict[str, int], now: float) -> list[Head]:
         """What could leave, the most often tried first where only a few may; never a whole backlog without order."""
         probing = [name for name in rooms if state(self._endpoints[name].health, now) == "half_open"]
         lanes = {name for name in rooms if self._endpoints[name].ordering != "none"}
         waiting = queries.lane_heads(connection, [name for name in probing if name in lanes])
         for name in [name for name in rooms if name not in lanes or name not in probing]:
-            most = rooms[name] + self._under_way(name)
+            most = rooms[name] + self._under_way[name]
             due = (queries.due_heads if name in lanes else queries.due_deliveries)(connection, name, now=now, most=most)
             if len(due) < most:
                 soonest = queries.soonest_head if name in lanes else queries.soonest_attempt
@@ -265,25 +278,21 @@ class Dispatcher:
         if moment_s is not None:
             self._next_due_s = min(moment_s, self._next_due_s or moment_s)
 
-    def _under_way(self, name: str) -> int:
-        with self._wake:
-            return sum(1 for endpoint, _ in self._in_flight if endpoint == name)
-
     def _all_busy(self) -> bool:
         with self._wake:
-            under_way = Counter(name for name, _ in self._in_flight)
-        full = under_way.total() >= _IN_FLIGHT_LIMIT
-        return full or all(under_way[name] >= _IN_FLIGHT_PER_ENDPOINT for name in self._endpoints or ("",))
+            full = len(self._in_flight) >= _IN_FLIGHT_LIMIT
+            return full or all(self._under_way[name] >= _IN_FLIGHT_PER_ENDPOINT for name in self._endpoints or ("",))
 
-    def _reserve(self, delivery: Delivery) -> bool:
+    def _reserve(self, delivery: Head) -> bool:
         """At most one delivery of a lane is on its way."""
         with self._wake:
-            mine = sum(1 for name, _ in self._in_flight if name == delivery.endpoint)
+            mine = self._under_way[delivery.endpoint]
             full = len(self._in_flight) >= _IN_FLIGHT_LIMIT or mine >= _IN_FLIGHT_PER_ENDPOINT
             key = (delivery.endpoint, delivery.lane)
             if full or key in self._in_flight:
                 return False
             self._in_flight[key] = delivery.id
+            self._under_way[delivery.endpoint] += 1
             return True
 
     def _came_back(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -303,23 +312,28 @@ class Dispatcher:
                     key = (delivery.endpoint, delivery.lane)
                     if self._in_flight.get(key) == delivery.id:  # otherwise the one behind it is under way already
                         del self._in_flight[key]
+                        self._under_way[delivery.endpoint] -= 1
                 self._settled += len(back)
                 self._wake.notify_all()
 
     def _write_down(self, back: list[tuple[Delivery, Outcome]]) -> None:
         if not back:
             return
-        now, decided = self._clock.now(), []
-        with self._registry.write() as tx:
-            for delivery, outcome in back:
-                spread = random.random()  # noqa: S311  only spreads
-                decision = decide(delivery.attempts + 1, outcome, now, spread, self._rules.schedule, self._rules.jitter)
+        now = self._clock.now()
+        decided = [(delivery, outcome, self._decide(delivery, outcome, now)) for delivery, outcome in back]
+        # A plain arrival that a power cut makes us forget is only told once more; anything else has consequences.
+        plain = all(_is_plain(decision) for _, _, decision in decided)
+        with self._registry.write(durable=not plain) as tx:
+            for delivery, outcome, decision in decided:
                 self._record(tx, delivery, outcome, decision)
                 self._note_health(tx, delivery, outcome, decision, now)
-                decided.append((delivery, outcome, decision))
         for delivery, outcome, decision in decided:
             log.debug("delivery.attempted", endpoint=delivery.endpoint, event_id=delivery.event_id, why=decision.reason)
             self._on_attempt(delivery, outcome, decision)
+
+    def _decide(self, delivery: Delivery, outcome: Outcome, now: float) -> Decision:
+        spread = random.random()  # noqa: S311  only spreads
+        return decide(delivery.attempts + 1, outcome, now, spread, self._rules.schedule, self._rules.jitter)
 
     def _record(self, tx: Writer, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         outbox.record_attempt(
@@ -378,3 +392,8 @@ def _is_free(endpoint: Endpoint, now: float) -> bool:
     """May a delivery leave for it without any further thought?"""
     is_calm = endpoint.health == WELL and (endpoint.paused_until_s or 0.0) <= now
     return endpoint.state == "enabled" and endpoint.ordering != "none" and endpoint.rate is None and is_calm
+
+
+def _is_plain(decision: Decision) -> bool:
+    """It arrived, and nothing follows from that."""
+    return decision.state == "delivered" and decision.event is None and not decision.disable_endpoint

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self, cast
 from urllib.parse import urlsplit
 
@@ -231,12 +232,16 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _request_head(attempt: Attempt, received: _Answer) -> str:
-    path = urlsplit(attempt.url)._replace(scheme="", netloc="", fragment="").geturl() or "/"
-    length = ("Content-Length", str(len(attempt.body)))
-    line = f"POST {path} to {urlsplit(attempt.url).netloc}"
     own = {name.lower() for name, _ in attempt.headers}
     shown = [(name, answer.HIDDEN if name.lower() in own else value) for name, value in received.sent]
-    return answer.head(line, [*shown, length], b"", _hidden(attempt))
+    shown.append(("Content-Length", str(len(attempt.body))))
+    return answer.head(_request_line(attempt.url), shown, b"", _hidden(attempt))
+
+
+@lru_cache(maxsize=512)
+def _request_line(url: str) -> str:
+    parts = urlsplit(url)
+    return f"POST {parts._replace(scheme='', netloc='', fragment='').geturl() or '/'} to {parts.netloc}"
 
 
 def _response_head(attempt: Attempt, received: _Answer) -> str:

@@ -82,10 +82,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """Commits on leaving, rolls back on an exception. Keep it short: never across a process or a network.
 
-        Not reentrant: a second one inside of it, in the same thread, waits for ever.
+        Not `durable`, a power cut may undo it, though never a kill: for what is as good done once more. SQLite then does
+        not wait for the disk; the next durable one makes both durable. Not reentrant: a second one inside of it, in the
+        same thread, waits for ever.
         """
         with self._one_writer:
             if self._is_postgresql:
@@ -186,6 +188,20 @@ class Database:
                     _check_foreign_keys(connection)
             finally:
                 switch.execute("PRAGMA foreign_keys=ON")
+
+
+@contextmanager
+def _patience(connection: Connection, durable: bool) -> Iterator[None]:
+    """Whether SQLite waits for the disk at the end; heard only between transactions."""
+    if durable:
+        yield
+        return
+    switch: Any = connection.connection.driver_connection
+    switch.execute("PRAGMA synchronous=NORMAL")
+    try:
+        yield
+    finally:
+        switch.execute("PRAGMA synchronous=FULL")
 
 
 def sqlite_url(folder: Path) -> str:

@@ -50,9 +50,9 @@ class Registry:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
-        """One transaction: all of it, with its events and deliveries, or nothing."""
-        with self._database.write() as connection:
+    def write(self, *, durable: bool = True) -> Iterator[Writer]:
+        """One transaction: all of it, with its events and deliveries, or nothing. See `Database.write` for `durable`."""
+        with self._database.write(durable=durable) as connection:
             writer = Writer(connection, outbox_of=self._outbox, at_s=self._now())
             yield writer
         self.commits = next(self._commits)

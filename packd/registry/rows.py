@@ -170,6 +170,18 @@ class Endpoint:
         return (self.secret, self.previous_secret)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """A delivery that may be the next to leave, without what is to be sent."""
+
+    id: int
+    endpoint: str
+    endpoint_seq: int
+    lane: str
+    attempts: int
+    next_attempt_at_s: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """One event for one endpoint."""

@@ -30,7 +30,7 @@ from packd.registry import outbox, queries
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
-from packd.registry.rows import Endpoint
+from packd.registry.rows import Endpoint, StoredEvent
 
 _PACKS = 200  # as many lanes
 
@@ -48,8 +48,11 @@ class Teller:
         self.courier = NetworkCourier(lambda: Sender(user_agent="packd/bench"))
         self.courier.start()
         self.dispatcher = self.a_dispatcher()
-        self.registry.on_commit(lambda events: self.dispatcher.committed(events))  # noqa: PLW0108  the dispatcher is replaced
+        self.registry.on_commit(self._committed)
         self.said = 0
+
+    def _committed(self, events: tuple[StoredEvent, ...]) -> None:
+        self.dispatcher.committed(events)
 
     def a_dispatcher(self) -> Dispatcher:
         return Dispatcher(

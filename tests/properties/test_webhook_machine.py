@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from packd.registry.rows import Delivery, Endpoint
+
+pytestmark = pytest.mark.timeout(300)  # ten seconds of work; on a busy machine much more
 
 REFS = ("a", "b")
 NAMES = ("lanes", "strict", "loose", "file")
@@ -90,6 +93,7 @@ class WebhookMachine(RuleBasedStateMachine):
         self.time = Time(self.ground)
         self.bytes: dict[tuple[str, str], bytes] = {}  # (endpoint, event) → what was sent first
         self.was_away: set[str] = set()  # endpoints that were not there for a while, and are not told of that time
+        self.arriving: set[int] = set()  # deliveries that arrived and may not be written down yet
         self.arrived: set[tuple[str, str]] = set()  # what a receiver has answered with 2xx
         with self.ground.registry.write() as tx:
             for name, ordering in zip(NAMES, ("pack", "strict", "none", "pack"), strict=True):
@@ -132,9 +136,13 @@ class WebhookMachine(RuleBasedStateMachine):
             assert not mine, "one is enough to find out"
         first = self.bytes.setdefault((endpoint.name, delivery.event_id), delivery.body)
         assert first == delivery.body, "other bytes under the same id"
-        with self.ground.registry.read() as connection:
-            waiting = queries.lane_heads(connection, [endpoint.name])
-        assert delivery.endpoint_seq in {one.endpoint_seq for one in waiting}, "not the first of its lane"
+        before = [
+            one
+            for one in self.deliveries()
+            if (one.endpoint, one.lane, one.state) == (delivery.endpoint, delivery.lane, "pending")
+            and one.endpoint_seq < delivery.endpoint_seq
+        ]
+        assert {one.id for one in before} <= self.arriving, "not the first of its lane"
 
     # --- steps ---------------------------------------------------------------------------------------------------------
 
@@ -151,7 +159,11 @@ class WebhookMachine(RuleBasedStateMachine):
         delivery, done = self.postman.under_way.pop(which % len(self.postman.under_way))
         self.note(delivery, answer)
         done(delivery, answer)
+        self.turn()
+
+    def turn(self) -> None:
         self.dispatcher.turn()
+        self.arriving.clear()
 
     @precondition(lambda self: self.postman.under_way)
     @rule(answer=ANSWERS)
@@ -160,7 +172,7 @@ class WebhookMachine(RuleBasedStateMachine):
         for delivery, done in under_way:
             self.note(delivery, answer)
             done(delivery, answer)
-        self.dispatcher.turn()
+        self.turn()
 
     @rule(name=NAME)
     def one_is_down_for_a_while(self, name: str) -> None:
@@ -288,6 +300,7 @@ class WebhookMachine(RuleBasedStateMachine):
     def note(self, delivery: Delivery, answer: Outcome) -> None:
         if answer.arrived:
             self.arrived.add((delivery.endpoint, delivery.event_id))
+            self.arriving.add(delivery.id)
 
     def endpoint(self, name: str) -> Endpoint:
         with self.ground.registry.read() as connection:

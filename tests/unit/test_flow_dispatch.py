@@ -208,6 +208,21 @@ def test_a_full_endpoint_goes_on_while_another_waits_for_answers(bench: Bench) -
     assert len(bench.postman.carried) == 16
 
 
+@pytest.mark.parametrize("ordering", ["pack", "strict", "none"])
+def test_a_backlog_drains_by_itself(bench: Bench, ordering: str) -> None:
+    """What comes back makes room for what waits, whatever the order; nobody has to say anything new."""
+    bench.save(an_endpoint(ordering=ordering), an_endpoint("other", ordering=ordering))
+    bench.say(*(f"p{number % 40}" for number in range(120)))
+    bench.dispatcher.turn()
+    for _ in range(500):
+        if not bench.postman.carried:
+            break
+        delivery, done = bench.postman.carried.pop(0)
+        done(delivery, GOOD)
+        bench.dispatcher.turn()
+    assert {one.state for name in ("ops", "other") for one in bench.deliveries(name)} == {"delivered"}
+
+
 # --- what is told ------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import bindparam, func, or_, select, text
 
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
-from packd.registry.rows import Delivery, Endpoint, StoredEvent
+from packd.registry.rows import Delivery, Endpoint, Head, StoredEvent
 from packd.registry.tables import IS_PENDING, attempts, deliveries, endpoints, events
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _ENDPOINTS = Prepared(select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name))
+_HEAD = tuple(deliveries.c[field.name] for field in fields(Head))
+_DELIVERY = Prepared(select(deliveries).where(deliveries.c.id == bindparam("of_id")))
 _BEHIND = Prepared(
     select(deliveries)
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
@@ -26,7 +29,7 @@ _BEHIND = Prepared(
     .limit(1)
 )
 _DUE = Prepared(
-    select(deliveries)
+    select(*_HEAD)
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
     .where(func.coalesce(deliveries.c.next_attempt_at_s, 0.0) <= bindparam("now"))
     .order_by(deliveries.c.endpoint_seq)
@@ -40,7 +43,7 @@ _FIRSTS = (
 )
 _OF_FIRSTS = (deliveries.c.endpoint == bindparam("name")) & (deliveries.c.endpoint_seq == _FIRSTS.c.endpoint_seq)
 _DUE_HEADS = Prepared(
-    select(deliveries)
+    select(*_HEAD)
     .join(_FIRSTS, _OF_FIRSTS)
     .where(func.coalesce(deliveries.c.next_attempt_at_s, 0.0) <= bindparam("now"))
     .order_by(_FIRSTS.c.endpoint_seq)
@@ -92,11 +95,11 @@ def endpoint(connection: Connection, name: str) -> Endpoint | None:
     return one(connection, Endpoint, select(endpoints).where(endpoints.c.name == name))
 
 
-def lane_heads(connection: Connection, names: Sequence[str]) -> list[Delivery]:
+def lane_heads(connection: Connection, names: Sequence[str]) -> list[Head]:
     """The first waiting delivery of every lane of these endpoints: what may leave next."""
     if not names:
         return []
-    return many(connection, Delivery, _lane_heads(len(names)), **{f"name_{n}": name for n, name in enumerate(names)})
+    return many(connection, Head, _lane_heads(len(names)), **{f"name_{n}": name for n, name in enumerate(names)})
 
 
 @cache
@@ -110,12 +113,12 @@ def _lane_heads(endpoints: int) -> Prepared:
         .subquery()
     )
     is_head = (deliveries.c.endpoint == heads.c.endpoint) & (deliveries.c.endpoint_seq == heads.c.endpoint_seq)
-    return Prepared(select(deliveries).join(heads, is_head).order_by(deliveries.c.id))
+    return Prepared(select(*_HEAD).join(heads, is_head).order_by(deliveries.c.id))
 
 
-def due_heads(connection: Connection, name: str, *, now: float, most: int) -> list[Delivery]:
+def due_heads(connection: Connection, name: str, *, now: float, most: int) -> list[Head]:
     """The first few of this endpoint that are the first waiting of their lane, and due."""
-    return many(connection, Delivery, _DUE_HEADS, name=name, now=now, most=most)
+    return many(connection, Head, _DUE_HEADS, name=name, now=now, most=most)
 
 
 def soonest_head(connection: Connection, name: str, *, now: float) -> float | None:
@@ -129,9 +132,9 @@ def delivery_behind(connection: Connection, ahead: Delivery) -> Delivery | None:
     return one(connection, Delivery, _BEHIND, name=ahead.endpoint, lane=ahead.lane, ahead=ahead.id)
 
 
-def due_deliveries(connection: Connection, name: str, *, now: float, most: int) -> list[Delivery]:
+def due_deliveries(connection: Connection, name: str, *, now: float, most: int) -> list[Head]:
     """The first few that are due of an endpoint where nothing has to be in order."""
-    return many(connection, Delivery, _DUE, name=name, now=now, most=most)
+    return many(connection, Head, _DUE, name=name, now=now, most=most)
 
 
 def soonest_attempt(connection: Connection, name: str, *, now: float) -> float | None:
@@ -141,7 +144,7 @@ def soonest_attempt(connection: Connection, name: str, *, now: float) -> float |
 
 
 def delivery(connection: Connection, delivery_id: int) -> Delivery | None:
-    return one(connection, Delivery, select(deliveries).where(deliveries.c.id == delivery_id))
+    return one(connection, Delivery, _DELIVERY, of_id=delivery_id)
 
 
 def deliveries_to(connection: Connection, name: str, *, limit: int) -> list[Delivery]:
