@@ -18,6 +18,8 @@ import structlog
 from packd.domain.health import is_dying
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packd.bootstrap import Parts
     from packd.domain.health import Ailment
     from packd.reloading import Reloader
@@ -27,7 +29,29 @@ log = structlog.get_logger("packd")
 
 _ROUND_S: Final = 10.0  # between two looks when nobody waits for them
 _FILE_ROUND_S: Final = 2.0  # between two looks at the configuration file
+_STEP_S: Final = 5.0  # a clock that is kept right is adjusted by less, and gradually
 _ROUNDS_A_WATCHDOG: Final = 3  # one may be late without harm
+
+
+class ClockStep:
+    """Notices when the wall clock is set, by the clock that never is; a machine that slept looks the same."""
+
+    def __init__(self, *, wall: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._known = self._difference()
+
+    def step_s(self) -> float:
+        """By how many seconds since this was last `followed`, negative for back; 0.0 for what is only an adjustment."""
+        step = self._difference() - self._known
+        return step if abs(step) > _STEP_S else 0.0
+
+    def followed(self) -> None:
+        """What depends on the clock has been told."""
+        self._known = self._difference()
+
+    def _difference(self) -> float:
+        return self._wall() - self._monotonic()
 
 
 class Signals:
@@ -62,6 +86,7 @@ class Attendant:
         self._signals = signals
         self._notifier = notifier
         self._reloader = reloader
+        self._clock_step = ClockStep(wall=parts.clock.now, monotonic=parts.clock.monotonic)
         self._ailing: tuple[Ailment, ...] = ()
         self._described: tuple[object, ...] = ()  # what the status sentence was made of
         every = [_ROUND_S]
@@ -77,6 +102,7 @@ class Attendant:
             faulthandler.enable(sys.__stderr__)  # the watchdog ends us by SIGABRT: say where every thread stood
         while not self._signals.stop:
             self._look_after_configuration()
+            self._look_after_clock()
             self._look_after_health()
             self._signals.wait(self._round_s)
 
@@ -88,6 +114,19 @@ class Attendant:
         self._reloader.reload()
         self._described = ()
         self._notifier.ready(self._sentence())
+
+    def _look_after_clock(self) -> None:
+        """What waits for a moment must not wait longer because that moment moved away."""
+        step_s = self._clock_step.step_s()
+        if not step_s:
+            return
+        try:
+            self._parts.dispatcher.clock_was_set(step_s)
+        except Exception:
+            log.exception("clock.not_followed")  # the database is busy: the next round sees the same step
+            return
+        self._clock_step.followed()
+        log.warning("clock.was_set", by_s=round(step_s, 1))
 
     def _look_after_health(self) -> None:
         ailing = self._parts.health.dying()

@@ -21,7 +21,7 @@ from packd.domain.health import Pulse
 from packd.domain.moments import rfc3339
 from packd.domain.subscriptions import subscribes
 from packd.flow import endpoint_health
-from packd.registry import outbox, queries
+from packd.registry import housekeeping, outbox, queries
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -131,6 +131,16 @@ class Dispatcher:
             return self._wake.wait_for(
                 lambda: not (self._look or self._busy or self._in_flight or self._back), timeout_s
             )
+
+    def clock_was_set(self, step_s: float) -> None:
+        """Back: what was to wait for so-and-so-long waits for that long, and not until a moment that moved away.
+
+        Forwards: what is due by now leaves now.
+        """
+        if step_s < 0:
+            with self._registry.write() as tx:
+                housekeeping.bring_forward(tx.connection, by_s=-step_s)
+        self.wake()
 
     def pulse(self) -> Pulse:
         """It has something to do while it looks for what may leave and writes down what came back."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, update
 
-from packd.registry.tables import deliveries, events, runs
+from packd.registry.tables import deliveries, endpoints, events, runs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,6 +23,15 @@ def forget_deliveries(connection: Connection, *, before: str, most: int) -> int:
     """Deliveries that came to an end before that, with their attempts; at most `most`. Returns how many went."""
     chosen = select(deliveries.c.id).where(deliveries.c.state != "pending", deliveries.c.finished_at < before)
     return connection.execute(delete(deliveries).where(deliveries.c.id.in_(chosen.limit(most)))).rowcount
+
+
+def bring_forward(connection: Connection, *, by_s: float) -> int:
+    """The clock went back by so much: what waits for a moment waits no longer for that. Returns how many deliveries."""
+    for column in (endpoints.c.paused_until_s, endpoints.c.resting_until_s):
+        connection.execute(update(endpoints).where(column.is_not(None)).values({column: column - by_s}))
+    waiting = (deliveries.c.state == "pending", deliveries.c.next_attempt_at_s.is_not(None))
+    earlier = {deliveries.c.next_attempt_at_s: deliveries.c.next_attempt_at_s - by_s}
+    return connection.execute(update(deliveries).where(*waiting).values(earlier)).rowcount
 
 
 def forget_reports(connection: Connection, *, before: str, most: int) -> int:

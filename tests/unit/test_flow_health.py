@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from packd.attending import ClockStep
 from packd.flow.clock import Clock
 from packd.flow.settling import Settling
 from packd.flow.workers import Lanes
@@ -58,3 +59,16 @@ def test_a_dead_settle_thread_is_seen() -> None:
     assert ended.wait(10)
     settling._thread.join(10)
     assert not settling.pulse().alive
+
+
+def test_a_clock_that_is_set_is_noticed() -> None:
+    """A step is told until it was followed; adjustments of less than five seconds are not steps."""
+    now = {"wall": 1000.0, "monotonic": 10.0}
+    step = ClockStep(wall=lambda: now["wall"], monotonic=lambda: now["monotonic"])
+    now |= {"wall": 1064.0, "monotonic": 70.0}
+    assert step.step_s() == 0.0
+    now["wall"] -= 3600
+    assert step.step_s() == -3596.0
+    assert step.step_s() == -3596.0
+    step.followed()
+    assert step.step_s() == 0.0

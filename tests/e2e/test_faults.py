@@ -1,0 +1,210 @@
+"""What goes wrong around a daemon: each time it says what it is, loses nothing, and recovers when the cause is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon import Daemon
+from packs import write_pack
+from receiver import SECRET, Receiver
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounting needs root")
+
+
+def _start(daemon: Daemon, *prefix: str) -> None:
+    """The daemon, started by another program."""
+    command = [
+        *prefix, sys.executable, "-m", "packd", "run", str(daemon.packs),
+        "--config", str(daemon._config), "--state-dir", str(daemon.state),
+    ]  # fmt: skip
+    with daemon.log.open("ab") as log:
+        daemon.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    daemon.wait_until(daemon.answers, "the daemon to answer")
+
+
+def _said(daemon: Daemon, *events: str) -> list[dict[str, Any]]:
+    return [line for line in daemon.logged() if line["event"] in events]
+
+
+@pytest.fixture
+def watched(tmp_path: Path, receiver: Receiver) -> Iterator[Daemon]:
+    """Looks at everything every second, as recovery without a hint needs."""
+    daemon = Daemon(
+        tmp_path,
+        webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}],
+        watch={"quiet_ms": 100, "remove_grace_s": 0.5, "reconcile_every_s": 1},
+        retention={"min_free_mb": 0},
+    )
+    yield daemon
+    if daemon.process is not None and daemon.process.poll() is None:
+        daemon.kill()
+
+
+@pytest.fixture
+def small_state(watched: Daemon) -> Iterator[Path]:
+    """A state directory on a file system of its own, of 12 MiB."""
+    watched.state.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "packd-test", str(watched.state)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"NOT TESTED: nothing can be mounted here: {done.stderr.decode().strip()}")
+    yield watched.state
+    if watched.process is not None and watched.process.poll() is None:
+        watched.kill()
+    subprocess.run(["umount", "-l", str(watched.state)], check=True)
+
+
+@needs_root
+def test_disk_full(watched: Daemon, small_state: Path, receiver: Receiver) -> None:
+    """With no block left, the drop is not lost and what is in use stays; room brings it in, and everybody is told."""
+    _start(watched)
+    write_pack(watched.packs / "before", "before")
+    watched.wait_active("before", "1.0.0")
+    filler = small_state / "filler"
+    with filler.open("wb") as stream, contextlib.suppress(OSError):
+        while True:  # ends at 12 MiB
+            stream.write(bytes(1 << 16))
+            stream.flush()
+    write_pack(watched.packs / "later", "later")
+    watched.wait_until(
+        lambda: any("full" in str(line) or "No space" in str(line) for line in watched.logged()), "what is wrong"
+    )
+    assert watched.process is not None
+    assert watched.process.poll() is None
+    assert (small_state / "active" / "before" / "pack.yaml").exists()
+    filler.unlink()
+    watched.wait_active("later", "1.0.0")
+    receiver.wait_for("pack.registered", "later")
+
+
+@needs_root
+def test_read_only_state(watched: Daemon, small_state: Path) -> None:
+    """A state directory that became read-only is named; writable again, everything that came meanwhile is taken."""
+    _start(watched)
+    write_pack(watched.packs / "before", "before")
+    watched.wait_active("before", "1.0.0")
+    remount = ["mount", "-o", "remount", str(small_state)]
+    # What is open for writing stays so: a new file is what is refused.
+    assert subprocess.run([*remount[:2], "remount,ro", remount[3]], check=False).returncode in (0, 32)
+    if os.access(small_state, os.W_OK):
+        pytest.skip("NOT TESTED: open files keep this file system writable")
+    write_pack(watched.packs / "later", "later")
+    watched.wait_until(lambda: bool(_said(watched, "store.failed", "lane.job_failed")), "what is wrong")
+    subprocess.run([*remount[:2], "remount,rw", remount[3]], check=True)
+    watched.wait_active("later", "1.0.0")
+
+
+def test_database_locked(watched: Daemon) -> None:
+    """While somebody else holds the database, packd waits, then says so, and takes it up again by itself."""
+    _start(watched)
+    write_pack(watched.packs / "before", "before")
+    watched.wait_active("before", "1.0.0")
+    other = sqlite3.connect(watched.state / "packd.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    write_pack(watched.packs / "later", "later")
+    watched.wait_until(lambda: any("locked" in str(line) for line in watched.logged()), "what is wrong")
+    other.execute("ROLLBACK")
+    other.close()
+    watched.wait_active("later", "1.0.0")
+
+
+def test_store_file_corrupted(watched: Daemon) -> None:
+    """A damaged snapshot is found when it is read, named, and not given to anybody as if it were whole."""
+    _start(watched)
+    write_pack(watched.packs / "hello", "hello")
+    watched.wait_active("hello", "1.0.0")
+    manifest = (watched.state / "active" / "hello" / "pack.yaml").resolve()
+    manifest.chmod(0o644)
+    manifest.write_bytes(b"\0" * 10)
+    shutil.rmtree(watched.packs / "hello")
+    write_pack(watched.packs / "hello", "hello", "2.0.0")  # so that the damaged content lies nowhere else
+    watched.wait_active("hello", "2.0.0")
+    back = watched.cli("rollback", "hello")
+    assert back.returncode == 0, back.stderr
+    from packd.client import Client
+
+    (drift,) = Client(watched.socket).post("/verify")["data"]["drifts"]
+    assert (drift["ref"], drift["repaired"]) == ("hello", False)
+    assert "drop it there again, or roll back" in _said(watched, "pack.drifted")[0]["detail"]
+
+
+@pytest.fixture
+def sceptic() -> Iterator[Receiver]:
+    """Refuses what is five minutes off, as every receiver does, and is not blamed for it."""
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_clock_jumps(tmp_path: Path, sceptic: Receiver, hours: int) -> None:
+    """An hour off, packs go on being tested and activated; put right again, what receivers had refused is delivered."""
+    daemon = Daemon(tmp_path, webhooks=[{"name": "test", "url": sceptic.url, "secret": SECRET}])
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    start = (
+        "import runpy, sys, time; real = time.time; "
+        f"time.time = lambda: real() + float(open({str(offset)!r}).read()); "
+        "sys.argv = ['packd', *sys.argv[1:]]; runpy.run_module('packd', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", start, "run", str(daemon.packs), "--config", str(daemon._config),
+               "--state-dir", str(daemon.state)]  # fmt: skip
+    with daemon.log.open("ab") as log:
+        daemon.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        daemon.wait_until(daemon.answers, "the daemon to answer")
+        write_pack(daemon.packs / "hello", "hello")
+        sceptic.wait_for("pack.registered", "hello")
+        _set(offset, hours * 3600)
+        write_pack(daemon.packs / "hello", "hello", "2.0.0")
+        daemon.wait_active("hello", "2.0.0")
+        daemon.wait_until(lambda: bool(sceptic.unverified), "the receiver to refuse")
+        _set(offset, 0)
+        sceptic.wait_for("pack.updated", "hello", timeout_s=60)
+    finally:
+        daemon.kill()
+
+
+def _set(file: Path, seconds: int) -> None:
+    fresh = file.with_suffix(".fresh")
+    fresh.write_text(str(seconds))
+    fresh.replace(file)
+
+
+def test_ten_watches(watched: Daemon) -> None:
+    """With room for ten watches packd polls for the rest, says how to raise the limit, and misses nothing."""
+    limited = ("unshare", "--user", "--map-root-user", "sh", "-c",
+               'echo 10 > /proc/sys/user/max_inotify_watches && exec "$@"', "limited")  # fmt: skip
+    if subprocess.run([*limited, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("NOT TESTED: no user namespaces here")
+    for number in range(12):
+        write_pack(watched.packs / f"pack{number}", f"pack{number}")
+    _start(watched, *limited)
+    for number in range(12):
+        watched.wait_active(f"pack{number}", "1.0.0")
+    (trouble,) = _said(watched, "watch.degraded")
+    assert trouble["reason"] == "limit"
+    assert "max_user_watches" in _said(watched, "watch.trouble")[0]["detail"]
+    write_pack(watched.packs / "pack11", "pack11", "2.0.0")
+    watched.wait_active("pack11", "2.0.0")
+
+
+def test_64_descriptors(watched: Daemon, receiver: Receiver) -> None:
+    """64 open files are few: whatever fails for want of one is tried again, and every pack comes to its end."""
+    for number in range(8):
+        write_pack(watched.packs / f"pack{number}", f"pack{number}")
+    _start(watched, "prlimit", "--nofile=64:64", "--")
+    for number in range(8):
+        watched.wait_active(f"pack{number}", "1.0.0")
+    for number in range(8):
+        receiver.wait_for("pack.registered", f"pack{number}")
