@@ -14,10 +14,14 @@ import pytest
 
 from packd.domain.manifest import Suite
 from packd.testrun.environments import installers
+from packd.testrun.environments.build import _unbuilt
 from packd.testrun.environments.cache import Environments
+from packd.testrun.environments.installers import Step
 from packd.testrun.environments.origins import Origins, pip_configuration
 from packd.testrun.executor import CancelToken
 from packd.testrun.interpreters import Interpreters
+from packd.testrun.processes import Killed
+from packd.testrun.supervisor import Ending, Stopped
 from tests.unit.environments_ground import executor_at, made_ground, quiet_origins, records, served_index
 from tests.unit.testrun_ground import Ground, shell, wait_until
 
@@ -396,6 +400,19 @@ def test_an_index_that_is_not_there(tmp_path: Path, index: Index) -> None:
         assert report.environment is not None
         assert report.environment.failed == "network", report.detail
         assert "hunter2" not in str(report.to_dict())
+
+
+@pytest.mark.parametrize(("stopped", "said"), [("output", "KiB"), ("processes", "512 processes"), ("disk", "MiB")])
+def test_a_build_that_takes_too_much_says_of_what(stopped: Stopped, said: str) -> None:
+    """An installer is limited as well; a package that exceeds it is for the pack's author."""
+    end = Ending(
+        exit_code=-9, stopped=stopped, duration_ms=1.0, left=Killed(), output="building\n", stdout="", written=9
+    )
+    step = Step(says="uv pip install", does="installing", argv=("uv",), cwd=Path("/"), env={})
+    trouble = _unbuilt(step, end, CancelToken())
+    assert trouble.cause == "pack"
+    assert "uv pip install" in trouble.sentence
+    assert said in trouble.sentence
 
 
 def test_offline(tmp_path: Path, index: Index) -> None:

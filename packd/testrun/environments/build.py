@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 LOCK: Final = ".lock"  # in an environment's folder; shared by whoever uses it
 _TAKES_S: Final = 900.0  # a build, at most: a large package may be compiled
 _LIMITS: Final = Limits(memory_mb=8192, processes=512, disk_mb=16_384, output_kb=1024, cpu_s=3600)
+_TOO_MUCH: Final = {
+    "output": f"printed far more than {_LIMITS.output_kb} KiB",
+    "processes": f"ran more than {_LIMITS.processes} processes at once",
+    "disk": f"wrote more than {_LIMITS.disk_mb} MiB",
+}
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -177,6 +182,9 @@ def _unbuilt(step: Step, end: Ending, cancel: CancelToken) -> Unbuilt:
     if end.stopped == "timeout":
         sentence = f"its environment could not be built: {step.says} did not end within {_TAKES_S:g} s"
         return Unbuilt(sentence=sentence, output=output, cause="network")
+    if end.stopped is not None:
+        sentence = f"its environment could not be built: {step.says} {_TOO_MUCH[end.stopped]}, and was stopped"
+        return Unbuilt(sentence=sentence, output=output, cause="pack")
     network = is_network(output)
     blame = "packages can't be fetched: " if network else ""
     sentence = f"its environment could not be built: {blame}{step.says} ended with exit status {end.exit_code}"
