@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.carry import Carrier, opened
+from packd.testrun.limits import MIB
 from packd.testrun.processes import children
 from packd.testrun.rlimits import put_on, resource_limits
 from packd.testrun.sandbox import SandboxFailed, Spent
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 _GATE: Final = 'echo >&0 && read -r _ && cd "$1" && unset OLDPWD && shift && exec "$@" </dev/null'
 _MAKING_TAKES_S: Final = 20.0  # the namespaces and mounts, on a busy machine
 _GONE_S: Final = 10.0
-_INODES: Final = 200_000  # files, folders and links of a suite, those of its pack included
+_INODES: Final = 200_000  # files, folders and links of a suite at most, and one for each so many bytes of its limit:
+_BYTES_A_FILE: Final = 4096
 # A crowd must not be stopped by the kernel before packd has seen that it is one, and can say so.
 _PROCESS_MARGIN: Final = 32
 
@@ -53,6 +55,7 @@ class GatedCell:
     _init: int | None = None  # a pidfd of the first process inside: nothing inside outlives it
     _private: int | None = None  # the folder inside that is `order.private`
     _spaces: list[int] = field(default_factory=list)  # folders of limited size
+    _given: int = 0  # files, folders and links that it began with
     _full: bool = False
 
     def __enter__(self) -> GatedCell:
@@ -116,6 +119,7 @@ class GatedCell:
         self._limit(pid, init, first[0])
         self._open_folders(init)
         self._fill()
+        self._given = self._inodes()
         self._talk.sendall(b"\n")
         self._talk.close()
 
@@ -188,12 +192,15 @@ class GatedCell:
         """See Cell."""
         if self._private is None and self._usage is not None and self._usage.exceeds():
             return True
-        inodes = 0
-        for space in self._spaces:
-            status = os.fstatvfs(space)
-            self._full = self._full or status.f_bavail == 0
-            inodes += status.f_files - status.f_ffree
-        return inodes > _INODES
+        if any(os.fstatvfs(space).f_bavail == 0 for space in self._spaces):
+            self._full = True
+        limit = self.order.limits.disk_mb * MIB // _BYTES_A_FILE or _INODES
+        return self._inodes() - self._given > min(limit, _INODES)
+
+    def _inodes(self) -> int:
+        """Files, folders and links in the folders of limited size."""
+        counted = map(os.fstatvfs, self._spaces)
+        return sum(status.f_files - status.f_ffree for status in counted)
 
     # --- after -------------------------------------------------------------------------------------------------------
 

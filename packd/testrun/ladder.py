@@ -161,3 +161,6 @@ def _try(sandbox: Sandbox, folder: Path) -> str | None:
     if end.exit_code == 0 and end.output == "works\n":
         return None
     return f"a first try ended with exit status {end.exit_code}: {end.output.strip()[-500:]}"
+
+
+NAMES: Final = tuple(name for name, _ in _LADDER)  # of all rungs, best first

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from packd.testrun.sandbox import BasicSandbox
+from packd.testrun.ladder import NAMES, working_rungs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from packd.testrun.sandbox import Sandbox
 
-NAMES: Final = ("basic",)  # all that there are, best first
+__all__ = ["NAMES", "working"]
 
 
-def working() -> dict[str, Sandbox]:
-    """Those that work here, each probed by really running it."""
-    return {"basic": BasicSandbox()}
+def working(folder: Path) -> dict[str, Sandbox]:
+    """Those that work here, each probed by really running it; `folder` is for what they prepare."""
+    return working_rungs(folder)
