@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from packd.domain.reports import Case, SuiteReport
-from packd.testrun.limits import ending_signal, limit_named, limit_reached
+from packd.testrun.limits import ending_signal, limit_named, limit_reached, sentence
 from packd.testrun.parsers.tally import Tally, tally_of
 from packd.testrun.parsers.text import ending
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from packd.domain.manifest import Suite
-    from packd.domain.reports import Reason, ReportStatus
+    from packd.domain.reports import Limit, Reason, ReportStatus
     from packd.testrun.limits import Limits
     from packd.testrun.supervisor import Ending
 
@@ -126,11 +126,27 @@ def _limited(end: Ending, tally: Tally | None, limits: Limits) -> Finding | None
     is about the same limit."""
     if end.exit_code == 0:
         return None
+    counted = _counted_by_kernel(end, limits)
+    if counted is not None:
+        return Finding(status="failed", reason=counted[0], detail=counted[1])
     if tally and tally.failed and ending_signal(end.exit_code) is None:
         reached = _limit_of_all(tally, limits)
     else:
         reached = limit_reached(end.exit_code, end.output, limits, cpu_s=end.cpu_s)
     return Finding(status="failed", reason=reached[0], detail=reached[1]) if reached else None
+
+
+def _counted_by_kernel(end: Ending, limits: Limits) -> tuple[Limit, str] | None:
+    """What the kernel itself refused or ended, where the rung can tell."""
+    spent = end.spent
+    met: dict[Limit, bool] = {
+        "memory": spent.oom_kills > 0,
+        "processes": spent.forks_refused > 0,
+        "disk": spent.disk_full,
+    }
+    return next(
+        ((limit, said) for limit, refused in met.items() if refused and (said := sentence(limit, limits))), None
+    )
 
 
 def _limit_of_all(tally: Tally, limits: Limits) -> tuple[Reason, str] | None:

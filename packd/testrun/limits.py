@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from packd.domain.reports import Reason
+    from packd.domain.reports import Limit, Reason
 
 MIB: Final = 1024 * 1024
 
@@ -95,6 +95,11 @@ def limit_named(words: str, limits: Limits) -> tuple[Reason, str] | None:
     named = (reason for reason, pattern in _WORDS if reason in sentences and pattern.search(end))
     reason = next(named, None)
     return (reason, sentences[reason]) if reason is not None else None
+
+
+def sentence(limit: Limit, limits: Limits) -> str:
+    """What is said of one that was met; "" where it is not set."""
+    return _sentences(limits).get(limit, "")
 
 
 def _sentences(limits: Limits) -> dict[Reason, str]:

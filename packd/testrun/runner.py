@@ -141,7 +141,7 @@ def _node(suite: Suite, ground: Ground) -> Plan | Unavailable:
         for reporter, destination in reporters
         for option in (f"--test-reporter={reporter}", f"--test-reporter-destination={destination}")
     ]
-    return Plan(argv=(node, "--test", *options, *entries), reading="cases")
+    return Plan(argv=(node, "--test", *options, *entries), reading="cases", readable=(_HARNESS,))
 
 
 def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:

@@ -61,7 +61,7 @@ class StandIn:
         self.doors = Doors()
         self.store = Store(self.state / "store", TreeLimits())
         self.executor = LocalExecutor(
-            self.state / "work", 1, self.store.copy_tree, sandbox=rungs.working()[rung], grace_s=0.3
+            self.state / "work", 1, self.store.copy_tree, sandbox=rungs.working(folder / "rungs")[rung], grace_s=0.3
         )
         self.token = token
         self.runs = 0

@@ -54,8 +54,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="into tests/README.md")
     asked = parser.parse_args()
-    found = {(attack.pack, rung): result for rung in rungs.working() for attack, result in _carried_out(rung)}
-    unknown = [rung for rung in rungs.NAMES if rung not in rungs.working()]
+    with tempfile.TemporaryDirectory(prefix="packd-rungs-") as folder:
+        working = list(rungs.working(Path(folder)))
+    found = {(attack.pack, rung): result for rung in working for attack, result in _carried_out(rung)}
+    unknown = [rung for rung in rungs.NAMES if rung not in working]
     if unknown:
         print(f"not to be had on this machine, so taken as declared: {', '.join(unknown)}", file=sys.stderr)
     found |= {(attack.pack, rung): False for attack in ATTACKS if attack.varies for rung in attack.escapes}

@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
     from tests.attacks.declared import Attack
 
-WORKING = rungs.working()
-
 
 @pytest.fixture(scope="session")
 def arenas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Arena]]:
     """One for each rung, made when the first attack on it comes; skips where the rung does not work."""
     made: dict[str, Arena] = {}
+    working = rungs.working(tmp_path_factory.mktemp("rungs"))
 
     def arena(rung: str) -> Arena:
-        if rung not in WORKING:
+        if rung not in working:
             pytest.skip(f"the rung {rung} does not work on this machine")
         if rung not in made:
             made[rung] = Arena(tmp_path_factory.mktemp("arena") / rung, rung)

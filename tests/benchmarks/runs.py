@@ -29,7 +29,7 @@ def measure(folder: Path, *, quick: bool) -> list[Figure]:
     rounds = 40 if quick else 200
     tree = _tree(folder / "tree")
     figures = []
-    for name, sandbox in rungs.working().items():
+    for name, sandbox in rungs.working(folder / "rungs").items():
         executor = LocalExecutor(folder / name, 1, _copy, sandbox=sandbox)
         ours, plain = _interleaved(rounds, lambda n, e=executor: _run(e, tree, n), lambda _: _plain(tree))
         executor.close(1)
