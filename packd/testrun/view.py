@@ -61,7 +61,7 @@ def view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> list[Mount]:
     masks = [
         Mount(kind="empty", path=path, size=4096, mode=0o555)
         for path in hidden
-        if any(path.is_relative_to(other) for other in around)
+        if any(_lies_in(path, other) for other in around)
     ]
     # The outer before the inner; what is hidden before what is needed of it.
     inside = sorted((*masks, *seen, *own), key=lambda mount: len(mount.path.parts))
@@ -107,18 +107,24 @@ def _needed(order: Order) -> list[Path]:
 
 
 def _is_seen(path: Path, others: Iterable[Path]) -> bool:
-    return any(path.is_relative_to(other) for other in (*_PROGRAMS, *_BESIDE_USR, *others))
+    return any(_lies_in(path, other) for other in (*_PROGRAMS, *_BESIDE_USR, *others))
 
 
 def _is_within_private(path: Path, order: Order) -> bool:
-    return order.private is not None and path.is_relative_to(order.private)
+    return order.private is not None and _lies_in(path, order.private)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """As Path.is_relative_to, ten times faster: it is asked dozens of times for each suite."""
+    parts = folder.parts
+    return path.parts[: len(parts)] == parts
 
 
 def _once(mounts: Iterable[Mount]) -> Iterator[Mount]:
     """What lies in something that is shown already needs no mount of its own."""
     shown: list[Mount] = []
     for mount in mounts:
-        around = [other for other in shown if mount.path.is_relative_to(other.path)]
+        around = [other for other in shown if _lies_in(mount.path, other.path)]
         if around and mount.kind == around[-1].kind == "read":
             continue
         shown.append(mount)
@@ -131,7 +137,7 @@ def _with_parents(mounts: Iterable[Mount]) -> Iterator[Mount]:
     shown: list[Path] = []
     for mount in mounts:
         for parent in reversed(mount.path.parents):
-            if parent not in made and not any(parent.is_relative_to(path) for path in shown):
+            if parent not in made and not any(_lies_in(parent, path) for path in shown):
                 made.add(parent)
                 yield Mount(kind="folder", path=parent)
         if mount.kind in ("read", "write"):
