@@ -10,7 +10,7 @@ from packd import __version__
 from packd.cli.list import remark
 from packd.cli.options import client_at
 from packd.cli.screen import Cell, cell, flow, heading, table
-from packd.cli.status import counted, watched
+from packd.cli.status import counted, troubles, watched
 from packd.cli.text import one_line, since
 from packd.domain.failures import Failure
 
@@ -40,6 +40,8 @@ def print_overview(socket: Path | None, state_dir: Path | None) -> None:
     flow(cell(f"packd {status['version']}", bold=True), f" · the daemon runs ({up})")
     flow("  watches ", *watched(status), hanging="    ")
     flow("  ", *counted(status["packs"]), hanging="    ")
+    for part, said, colour in troubles(status):
+        flow("  ", cell(f"{part}: {said}", colour=colour), hanging="    ")
     _look(packs)
     _hints(_GO_ON if status["packs"]["total"] else _DROP_ONE)
 

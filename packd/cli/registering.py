@@ -11,7 +11,7 @@ import click
 from packd.cli.live import Progress, progress
 from packd.cli.plan_tree import tree
 from packd.cli.report import print_case, print_report
-from packd.cli.screen import note, say_json
+from packd.cli.screen import note, paragraph, say_json
 from packd.cli.text import clean
 from packd.client import part
 from packd.domain.failures import Failure
@@ -123,4 +123,4 @@ def _refused(failure: Failure, *, as_json: bool) -> None:
     report = failure.members.get("test_result")
     if report is not None:
         print_report(report, verdict=None, accepted=False)
-    click.secho(in_options(clean(failure.sentence)), fg="red", err=True)
+    paragraph(in_options(clean(failure.sentence)), fg="red", err=True)

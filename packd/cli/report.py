@@ -113,6 +113,7 @@ def _first_line(case: dict[str, Any]) -> str:
 
 def _rule(title: str, *, character: str = "=", colour: str | None = None) -> None:
     columns = terminal_columns() or _RULE
-    left = max(2, (columns - len(title) - 2) // 2)
-    right = max(2, columns - len(title) - 2 - left)
-    click.secho(f"{character * left} {title} {character * right}", fg=colour, bold=True if colour else None)
+    left = max(0, (columns - len(title) - 2) // 2)
+    right = max(0, columns - len(title) - 2 - left)
+    ruled = f"{character * left} {title} {character * right}".strip()
+    click.secho(ruled, fg=colour, bold=True if colour else None)

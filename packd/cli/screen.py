@@ -168,7 +168,7 @@ def facts(pairs: Sequence[tuple[str, Sequence[Cell | str]]]) -> None:
     for name, pieces in pairs:
         margin = " " * (room - width(name)) + _GAP
         hanging = " " * (room + len(_GAP))
-        flow(cell(name, faint=True), margin, *pieces, hanging=hanging if room < _READABLE else _GAP)
+        flow(Cell(text=one_line(name), faint=True), margin, *pieces, hanging=hanging if room < _READABLE else _GAP)
 
 
 def heading(text: str) -> None:

@@ -17,7 +17,7 @@ from packd.cli.text import plural, since
 from packd.domain.failures import Code, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from packd.client import Client
 
@@ -64,6 +64,7 @@ def print_status(status: dict[str, Any]) -> None:
             ("tests run", [cell(f"isolation {status['isolation']}")]),
             *(("", [cell(f"but {gap}")]) for gap in status["not_contained"]),
             ("state", [cell(status["state_dir"])]),
+            *((name, [cell(said, colour=colour)]) for name, said, colour in troubles(status)),
         ]
     )
     if status["endpoints"]:
@@ -73,6 +74,18 @@ def print_status(status: dict[str, Any]) -> None:
             [_endpoint(one) for one in status["endpoints"]],
             spare=("DELIVERED", "LAST ERROR"),
         )
+
+
+def troubles(status: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(what, what is wrong with it, colour) of everything that somebody should look at."""
+    for ailment in status.get("health", ()):
+        yield ailment["part"], ailment["reason"], "yellow" if ailment["grade"] == "degraded" else "red"
+    changed = status.get("configuration") or {}
+    for why in changed.get("rejected", ()):
+        yield "configuration", f"the changed file is not used: {why}", "red"
+    if changed.get("needs_restart"):
+        keys = ", ".join(changed["needs_restart"])
+        yield "configuration", f"changed, and needs a restart to be heard: {keys}", "yellow"
 
 
 def _watch_it(client: Client, *, as_json: bool) -> None:

@@ -187,6 +187,11 @@ class Asked:
             ],
             "isolation": "basic",
             "not_contained": ["prlimit is missing: memory is not limited"],
+            "health": [
+                {"part": "disk", "grade": "degraded", "reason": f"{trouble} is nearly full: make room"}
+                for trouble in self.troubles
+            ],
+            "configuration": {"state": "loaded", "loaded_at": rfc3339(NOW_S), "rejected": [], "needs_restart": ["api.socket"]},
         }  # fmt: skip
 
     def _note(self, name: str, subject: str, **more: Any) -> None:

@@ -271,7 +271,10 @@ def test_status(ground: Ground, packd: Packd) -> None:
         assert piece in text, piece
     ground.asked.troubles.append("root_missing")
     try:
-        assert "degraded: root missing; changes are found by scanning" in packd("status").stdout
+        text = packd("status").stdout
+        assert "degraded: root missing; changes are found by scanning" in text
+        assert "disk           root_missing is nearly full: make room" in text
+        assert "configuration  changed, and needs a restart to be heard: api.socket" in text
     finally:
         ground.asked.troubles.clear()
 
