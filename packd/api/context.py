@@ -17,12 +17,13 @@ from packd.api.tail import Tail
 from packd.domain.health import Ailment
 from packd.flow.availability import TakenOut
 from packd.flow.explain import Explanation
-from packd.flow.install import Installed, InstallWish
+from packd.flow.install import Installed
 from packd.flow.jobs import Jobs, Progress
 from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.tokens import Tokens
 from packd.flow.told import Say, Told
+from packd.flow.trip import InstallWish
 from packd.flow.webhooks import Webhooks
 from packd.registry.registry import Registry
 from packd.registry.rows import Revision, Run

@@ -16,8 +16,9 @@ from packd.api.registration import answer_of
 from packd.api.views import pack_view, revision_view
 from packd.domain.refs import REF_PATTERN
 from packd.domain.sources import public_url
-from packd.flow.install import Installed, InstallWish
+from packd.flow.install import Installed
 from packd.flow.jobs import Progress
+from packd.flow.trip import InstallWish
 
 if TYPE_CHECKING:
     from packd.api.callers import Caller

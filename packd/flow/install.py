@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,44 +16,25 @@ from packd.flow import owners
 from packd.flow.fetching import FetchedPack
 from packd.flow.plans import Plan, Step, plan_of
 from packd.flow.register import Registered, Registration
+from packd.flow.trip import InstallWish, Trip, Turn, telling
 from packd.registry import queries
 from packd.sources.catalogue import Catalogue
 from packd.sources.resolve import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from packd.domain.reports import RunSource
     from packd.flow.carrying import Carrying
     from packd.flow.fetching import Fetcher, FetchTerms
     from packd.flow.jobs import Progress
     from packd.flow.register import Inspected, Registrar
     from packd.registry.registry import Registry
     from packd.sources.catalogue import Indexes
-    from packd.sources.errand import Errand
 
 log = structlog.get_logger(__name__)
 
-_EVERY_S: Final = 0.2
 _SOON_S: Final = 45.0  # for those who only ask what there is
-_OTHERS: Final = 600.0  # seconds that an installation waits for the one before it
-
-
-@dataclass(frozen=True, kw_only=True)
-class InstallWish:
-    """What somebody asks for."""
-
-    source: str  # a git URL, an archive's URL or path, or `name[@version]`
-    ref_spec: str | None = None  # branch, tag or commit
-    checksum: str | None = None
-    replace: bool = False
-    force: bool = False
-    skip_tests: bool = False
-    dry_run: bool = False
-    actor: str
-    door: RunSource = "api"  # which one it came through
-    is_owner: bool = False  # the daemon's own user, over the socket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +101,7 @@ class Installer:
         """What the indexes offer now. Raises Failure."""
         cancelled = threading.Event()
         progress.on_cancel(cancelled.set)
-        errand = self._fetcher.errand(_telling(progress, "reading the indexes"), cancelled)
+        errand = self._fetcher.errand(telling(progress, "reading the indexes"), cancelled)
         return self._indexes.read(replace(errand, timeout_s=min(errand.timeout_s, _SOON_S)))
 
     def follow(self, terms: FetchTerms, indexes: Indexes) -> None:
@@ -256,56 +236,8 @@ class Installer:
         progress.on_cancel(cancelled.set)
         return Trip(room=room, wish=wish, progress=progress, cancelled=cancelled, fetcher=self._fetcher)
 
-    def _turn(self, trip: Trip) -> _Turn:
-        return _Turn(self._one_at_a_time, trip)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Trip:
-    """One installation."""
-
-    room: Path  # a private folder
-    wish: InstallWish
-    progress: Progress
-    cancelled: threading.Event
-    fetcher: Fetcher
-
-    def errand(self, doing: str) -> Errand:
-        """A fetch of it, told to whoever follows."""
-        self.progress.say("fetch", {"doing": doing, "text": ""})
-        return self.fetcher.errand(_telling(self.progress, doing), self.cancelled)
-
-
-class _Turn:
-    """What is planned must still be true when it is carried out, so one installation comes after another."""
-
-    def __init__(self, lock: threading.Lock, trip: Trip) -> None:
-        self._lock = lock
-        self._trip = trip
-
-    def __enter__(self) -> None:
-        if self._lock.acquire(blocking=False):
-            return
-        self._trip.progress.say("fetch", {"doing": "waiting for another installation", "text": ""})
-        if not self._lock.acquire(timeout=_OTHERS):
-            raise Failure(Code.UNAVAILABLE, "another installation has been under way for ten minutes: try again later")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-def _telling(progress: Progress, doing: str) -> Callable[[str], None]:
-    """Not more often than anybody can read."""
-    last_s = 0.0
-
-    def tell(text: str) -> None:
-        nonlocal last_s
-        now_s = time.monotonic()
-        if now_s - last_s >= _EVERY_S:
-            last_s = now_s
-            progress.say("fetch", {"doing": doing, "text": text})
-
-    return tell
+    def _turn(self, trip: Trip) -> Turn:
+        return Turn(self._one_at_a_time, trip)
 
 
 def _is_met(need: Need, active: dict[str, Party]) -> bool:

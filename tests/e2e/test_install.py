@@ -11,6 +11,7 @@ import signal
 import tarfile
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,34 @@ def test_progress_is_followed(running: Daemon, shelf: Shelf) -> None:
     client.post_followed("/packs/install", {"source": "p_core"}, on_message=lambda name, _: heard.append(name))
     assert heard[0] == "job"
     assert {"fetch", "plan", "revision", "case"} <= set(heard)
+
+
+def test_cancelling_ends_the_fetch(running: Daemon, web: Web) -> None:
+    """A job that is cancelled while it fetches ends at once, and leaves nothing behind."""
+    asked, gone = threading.Event(), threading.Event()
+
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000000")
+        handler.end_headers()
+        asked.set()
+        for _ in range(400):
+            handler.wfile.write(b"x")  # breaks when nobody reads any more
+            if gone.wait(0.05):
+                return
+
+    web.pages["/slow.zip"] = page
+    jobs: list[str] = []
+    follower = threading.Thread(target=_follow, args=(running, f"{web.url}/slow.zip", jobs))
+    follower.start()
+    assert asked.wait(30)
+    client = Client(running.socket)
+    client.delete(f"/jobs/{jobs[0]}")
+    follower.join(10)
+    gone.set()
+    assert not follower.is_alive()
+    assert client.get(f"/jobs/{jobs[0]}")["data"]["state"] == "cancelled"
+    assert list((running.state / "fetch").iterdir()) == []
 
 
 def test_by_the_command_line(running: Daemon, shelf: Shelf) -> None:

@@ -33,7 +33,7 @@ from packd.flow.clock import Clock
 from packd.flow.dispatch import Dispatcher
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
-from packd.flow.install import Installed, InstallWish
+from packd.flow.install import Installed
 from packd.flow.jobs import Jobs, Progress
 from packd.flow.metrics import Metrics
 from packd.flow.once import Once
@@ -41,6 +41,7 @@ from packd.flow.plans import Plan
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.tokens import Tokens
 from packd.flow.told import Say, Told
+from packd.flow.trip import InstallWish
 from packd.flow.webhooks import Webhooks
 from packd.notify.envelope import webhook_body
 from packd.registry import queries

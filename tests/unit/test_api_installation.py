@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from packd.domain.failures import Code, Failure
-from packd.flow.install import InstallWish
 from packd.flow.plans import Plan, Step
+from packd.flow.trip import InstallWish
 from packd.sources.catalogue import Catalogue
 from packd.sources.errand import refused
 from packd.sources.index import Listing, Offer

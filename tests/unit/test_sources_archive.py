@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -153,6 +154,23 @@ def test_headers_that_never_end_end(tmp_path: Path, web: Web) -> None:
     web.pages["/x.zip"] = answer
     began = time.monotonic()
     assert refusal(tmp_path, f"{web.url}/x.zip", errand=Errand(allow_private=True, timeout_s=1)).elsewhere
+    assert time.monotonic() - began < 10
+
+
+def test_a_silent_server_is_left_when_nobody_waits_any_more(tmp_path: Path, web: Web) -> None:
+    """Cancelling does not wait for the next byte."""
+    asked, gone = threading.Event(), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        gone.wait(20)
+        handler.close_connection = True
+
+    web.pages["/x.zip"] = answer
+    began = time.monotonic()
+    refused = refusal(tmp_path, f"{web.url}/x.zip", errand=Errand(allow_private=True, cancelled=asked.is_set))
+    gone.set()
+    assert "cancelled" in refused.sentence
     assert time.monotonic() - began < 10
 
 
