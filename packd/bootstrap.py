@@ -417,6 +417,9 @@ def footing(settings: Settings) -> Footing:
         folder=settings.state_dir / "sandbox",
         someone=suite_user(settings.tests.user),
         hidden=(settings.state_dir, settings.packs_dir),
+        state=settings.state_dir,
+        python=python_path(settings.tests.python),
+        must_become=settings.tests.user is not None,
     )
 
 

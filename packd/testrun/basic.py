@@ -13,8 +13,10 @@ from packd.testrun.usage import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from packd.testrun.sandbox import Order
+    from packd.testrun.system_files import Someone
 
 # A limit on processes counts all of a user's, in the whole system. What the user runs beside packd must not make a
 # pack's fork fail, so this wall stands well away; the exact number is watched by the supervisor.
@@ -26,11 +28,19 @@ class BasicSandbox:
 
     isolation = "basic"
 
-    def __init__(self) -> None:
+    def __init__(self, *, someone: Someone | None = None, why_nobody: str | None = None) -> None:
+        """Suites become `someone`, where packd is root and they can reach what they need; `why_nobody` is why not."""
+        self._someone = someone
         self._setpriv = _working("setpriv", "--pdeathsig", "KILL")
         self._prlimit = _working("prlimit", "--core=0:0", "--")
         self._tasks = UserTasks()
         self.shortcomings: tuple[str, ...] = (
+            "a suite sees this machine's files, network and processes; only namespaces would hide them",
+            *(
+                (f"suites run as root: {why_nobody or 'no other user is named in tests.user'}",)
+                if os.geteuid() == 0 and someone is None
+                else ()
+            ),
             *(
                 ()
                 if self._setpriv
@@ -42,12 +52,20 @@ class BasicSandbox:
     @contextlib.contextmanager
     def cell(self, order: Order) -> Iterator[OpenCell]:
         """See Sandbox."""
+        if self._someone is not None and order.private is not None:
+            _give(order.private, self._someone)
         yield OpenCell(command=self.command(order), usage=watched(order))
 
     def command(self, order: Order) -> list[str]:
         """The command line that runs the order's, limited."""
         limits = [*self._prlimit[:1], *self._options(order), "--"] if self._prlimit else []
-        return [*self._setpriv, *limits, *order.argv]
+        return [*self._setpriv, *self._becoming(order), *limits, *order.argv]
+
+    def _becoming(self, order: Order) -> list[str]:
+        """Builds stay packd's own: they fill its folders."""
+        if self._someone is None or order.private is None or not self._setpriv:
+            return []
+        return [f"--reuid={self._someone.uid}", f"--regid={self._someone.gid}", "--clear-groups", "--inh-caps=-all"]
 
     def _options(self, order: Order) -> list[str]:
         limits = resource_limits(order.limits, order.mark, processes=self._process_wall(order.limits.processes))
@@ -58,6 +76,14 @@ class BasicSandbox:
         if not processes or os.geteuid() == 0:
             return None
         return self._tasks.count() + processes + _PROCESS_MARGIN
+
+
+def _give(folder: Path, someone: Someone) -> None:
+    """What is in there, to its last link."""
+    os.chown(folder, someone.uid, someone.gid)
+    for _, folders, files, descriptor in os.fwalk(folder):
+        for name in (*folders, *files):
+            os.chown(name, someone.uid, someone.gid, dir_fd=descriptor, follow_symlinks=False)
 
 
 def _working(name: str, *options: str) -> list[str]:

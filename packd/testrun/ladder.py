@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ _PROBE_S: Final = 20.0
 _USUAL_USERS: Final = ("packd-tests", "nobody")
 _LIMITS: Final = Limits(memory_mb=256, processes=64, disk_mb=16, output_kb=64, cpu_s=10)
 # In its folder it may write, and there is room; that it is somewhere else than its parent is for the rung to say.
-_PROBE: Final = 'echo works > file && test -r file && read -r said < file && echo "$said"'
+_PROBE: Final = 'cd "$PACKD_WORK" && echo works > file && test -r file && read -r said < file && echo "$said"'
 
 
 class NoRung(LookupError):
@@ -65,6 +66,9 @@ class Footing:
     folder: Path  # its own: for what is prepared once, and for trying them
     someone: Someone | None = None  # whom suites become, where packd is root
     hidden: tuple[Path, ...] = ()  # never seen by a suite, but for its own folders in there
+    state: Path | None = None  # packd's own folder, to be opened a little where suites run as someone else and see it
+    python: Path | None = None  # what they have to be able to run
+    must_become: bool = False  # a user was asked for: rather none of the lower rungs than as root
 
 
 def choose(wanted: Wanted, footing: Footing) -> tuple[Sandbox, tuple[Rung, ...]]:
@@ -87,6 +91,18 @@ def choose(wanted: Wanted, footing: Footing) -> tuple[Sandbox, tuple[Rung, ...]]
 def rungs(footing: Footing) -> tuple[Rung, ...]:
     """All of them, best first, each probed now."""
     return tuple(_probed(name, make, footing) for name, make in _LADDER)
+
+
+def open_the_way(state: Path, someone: Someone) -> None:
+    """The user of suites may pass through packd's own folder to where they run, and read nothing else in it."""
+    for name in ("work", "environments", "sandbox"):
+        (state / name).mkdir(mode=0o711, exist_ok=True)
+        (state / name).chmod(0o711)
+    for path in state.iterdir():
+        if path.name not in ("work", "environments", "sandbox") and not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+    os.chown(state, -1, someone.gid)
+    state.chmod(0o710)
 
 
 def working_rungs(folder: Path) -> dict[str, Sandbox]:
@@ -129,8 +145,19 @@ def _landlock(footing: Footing) -> Sandbox:
     return LandlockSandbox(footing.folder / "landlock", someone=footing.someone, hidden=footing.hidden)
 
 
-def _basic(_: Footing) -> Sandbox:
-    return BasicSandbox()
+def _basic(footing: Footing) -> Sandbox:
+    """As someone else where packd is root and that one can get at what is needed."""
+    if footing.someone is None:
+        return BasicSandbox()
+    sandbox = BasicSandbox(someone=footing.someone)
+    if footing.state is not None:
+        open_the_way(footing.state, footing.someone)
+    why = _try(sandbox, footing.folder, python=footing.python)
+    if why is None:
+        return sandbox
+    if footing.must_become:
+        raise Unusable(f"the user of tests.user can't run suites: {why}")
+    return BasicSandbox(why_nobody=why)
 
 
 _LADDER: Final[Sequence[tuple[str, Callable[[Footing], Sandbox]]]] = (
@@ -152,13 +179,13 @@ def _probed(name: str, make: Callable[[Footing], Sandbox], footing: Footing) -> 
     return Rung(name=name, sandbox=None if trouble else sandbox, why_not=trouble)
 
 
-def _try(sandbox: Sandbox, folder: Path) -> str | None:
+def _try(sandbox: Sandbox, folder: Path, *, python: Path | None = None) -> str | None:
     """Why it does not work; None when it does."""
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="probe-", dir=folder))
     try:
         order = Order(
-            argv=("/bin/sh", "-c", _PROBE),
+            argv=("/bin/sh", "-c", f"{_PROBE} && exec {shlex.quote(str(python))} -I -S -c ''" if python else _PROBE),
             cwd=place,
             env={"PATH": SYSTEM_PATH, WORK_VARIABLE: str(place)},
             limits=_LIMITS,

@@ -98,7 +98,7 @@ def parse_text(text: str, kind: ResultFormat) -> Tally:
 
 
 def _stamps(pack: Path, path: str, kind: ResultFormat) -> dict[Path, _Stamp]:
-    """What identifies the content of each report; a change of content changes its ctime."""
+    """What identifies the content of each report; a change of content changes its time."""
     stamps: dict[Path, _Stamp] = {}
     for found in _candidates(pack, path, kind):
         try:
@@ -106,7 +106,7 @@ def _stamps(pack: Path, path: str, kind: ResultFormat) -> dict[Path, _Stamp]:
         except OSError:
             continue
         if stat.S_ISREG(status.st_mode):
-            stamps[found] = (status.st_ino, status.st_size, status.st_ctime_ns)
+            stamps[found] = (status.st_ino, status.st_size, status.st_mtime_ns)
     return stamps
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +16,10 @@ import pytest
 from packd.domain.manifest import Suite
 from packd.testrun import ladder
 from packd.testrun.bwrap import BwrapSandbox
-from packd.testrun.executor import CancelToken, Limits
+from packd.testrun.executor import CancelToken, Limits, LocalExecutor
 from packd.testrun.ladder import Footing, NoRung, choose, rungs, suite_user
 from tests.attacks.rungs import working
-from tests.unit.testrun_ground import Ground, made_ground, shell, wait_until
+from tests.unit.testrun_ground import Ground, copy_tree, made_ground, shell, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -357,3 +359,61 @@ def test_what_is_hidden_stays_hidden_within_what_is_seen(tmp_path: Path) -> None
         ground.use_python(program)
         suite = ground.run(Suite(name="s", runner_type="unittest", entry_point="tests")).test_suites[0]
         assert "secret" not in suite.output_tail
+
+
+# --- basic, as someone else --------------------------------------------------------------------------------------------------
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
+
+
+def reachable(tmp_path: Path) -> Path:
+    """A folder that everybody can get to: pytest's own are closed."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(folder.stat().st_mode | 0o011)
+    return tmp_path
+
+
+@needs_root
+def test_basic_becomes_someone_else(tmp_path: Path) -> None:
+    """Where packd is root: its folder is theirs, and 0600 files of root's are not."""
+    state = reachable(tmp_path) / "state"
+    state.mkdir(mode=0o700)
+    (state / "packd.db").write_text("hunter2")
+    (state / "store").mkdir()
+    footing = Footing(folder=state / "sandbox", someone=suite_user(None), state=state, python=Path("/bin/true"))
+    sandbox, _ = choose("basic", footing)
+    assert not [gap for gap in sandbox.shortcomings if "root" in gap], sandbox.shortcomings
+    executor = LocalExecutor(state / "work", 1, copy_tree, sandbox=sandbox)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").touch(mode=0o600)
+    ground = Ground(tree=tree, executor=executor, work_dir=state / "work")
+    suite = ground.shell(f"""
+        test "$(id -u)" != 0 && echo x > file && touch $HOME/a $TMPDIR/b || echo closed
+        cat {state}/packd.db; ls {state}; ls {state}/store; ls {state}/work
+        grep -E '^Cap(Eff|Prm|Inh)' /proc/self/status | grep -v 0000000000000000
+        true
+    """)
+    executor.close(0)
+    assert suite.status == "passed", suite
+    assert "hunter2" not in suite.output_tail
+    assert "closed" not in suite.output_tail
+    assert suite.output_tail.count("ermission denied") == 4, suite.output_tail
+    assert "Cap" not in suite.output_tail
+
+
+@needs_root
+def test_basic_says_so_when_it_stays_root(tmp_path: Path) -> None:
+    """An interpreter that only root can get to: said, or refused when a user was asked for."""
+    hidden = tmp_path / "closed"
+    hidden.mkdir(mode=0o700)
+    (hidden / "python").symlink_to("/bin/true")
+    state = reachable(tmp_path) / "state"
+    state.mkdir(mode=0o700)
+    footing = Footing(folder=state / "sandbox", someone=suite_user(None), state=state, python=hidden / "python")
+    sandbox, _ = choose("basic", footing)
+    assert [gap for gap in sandbox.shortcomings if gap.startswith("suites run as root: a first try")]
+    with pytest.raises(NoRung, match=r"tests\.user can't run suites"):
+        choose("basic", replace(footing, must_become=True))
