@@ -138,12 +138,10 @@ def _limited(end: Ending, tally: Tally | None, limits: Limits) -> Finding | None
 
 def _counted_by_kernel(end: Ending, limits: Limits) -> tuple[Limit, str] | None:
     """What the kernel itself refused or ended, where the rung can tell."""
-    spent = end.spent
-    met: dict[Limit, bool] = {
-        "memory": spent.oom_kills > 0,
-        "processes": spent.forks_refused > 0,
-        "disk": spent.disk_full,
-    }
+    if end.spent.oom_kills and limits.memory_mb:
+        said = f"all its processes together, with its files in memory, took more than {limits.memory_mb} MiB of memory"
+        return "memory", f"{said}; use less, or raise tests.limits.memory_mb"
+    met: dict[Limit, bool] = {"processes": end.spent.forks_refused > 0, "disk": end.spent.disk_full}
     return next(
         ((limit, said) for limit, refused in met.items() if refused and (said := sentence(limit, limits))), None
     )

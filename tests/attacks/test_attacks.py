@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def arenas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Arena]]:
     """One for each rung, made when the first attack on it comes; skips where the rung does not work."""
     made: dict[str, Arena] = {}
-    working = rungs.working(tmp_path_factory.mktemp("rungs"))
+    probed = rungs.probed(tmp_path_factory.mktemp("rungs"))
 
     def arena(rung: str) -> Arena:
-        if rung not in working:
-            pytest.skip(f"the rung {rung} does not work on this machine")
+        if not probed[rung].works:
+            pytest.skip(f"NO {rung.upper()}: the rung does not work on this machine: {probed[rung].why_not}")
         if rung not in made:
             made[rung] = Arena(tmp_path_factory.mktemp("arena") / rung, rung)
         return made[rung]

@@ -12,6 +12,7 @@ from packd.testrun.judge import Finding, judge, overall, suite_report, whole_as_
 from packd.testrun.limits import Limits, limit_named, limit_reached
 from packd.testrun.parsers.tally import Tally, tally_of
 from packd.testrun.processes import Killed
+from packd.testrun.sandbox import Spent
 from packd.testrun.supervisor import Ending, Stopped
 
 GREEN = Tally(total=3, passed=3)
@@ -32,6 +33,7 @@ def end(
     output: str = "",
     left: Killed | None = None,
     cpu_s: float = 0.0,
+    spent: Spent | None = None,
 ) -> Ending:
     return Ending(
         exit_code=exit_code,
@@ -42,6 +44,7 @@ def end(
         stdout=output,
         written=len(output),
         cpu_s=cpu_s,
+        spent=spent or Spent(),
     )
 
 
@@ -75,6 +78,11 @@ def said(ending: Ending, tally: Tally | None, *, complete: bool = True) -> tuple
         (end(-9, "output"), None, "failed", "output"),
         (end(-9, "processes"), None, "failed", "processes"),
         (end(-9, "disk"), RED, "failed", "disk"),
+        (end(-9, spent=Spent(oom_kills=3)), None, "failed", "memory"),
+        (end(1, spent=Spent(oom_kills=1)), RED, "failed", "memory"),
+        (end(1, spent=Spent(forks_refused=1)), None, "failed", "processes"),
+        (end(1, spent=Spent(disk_full=True)), RED, "failed", "disk"),
+        (end(0, spent=Spent(oom_kills=1)), GREEN, "passed", None),
         (end(-9, cpu_s=601.5), None, "failed", "cpu"),
         (end(128 + 9, cpu_s=600), GREEN, "failed", "cpu"),
         (end(-9, cpu_s=599), None, "failed", "crash"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import venv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken
+from packd.testrun.ladder import NAMES, working_rungs
 from tests.unit.testrun_ground import Ground, made_ground, shell, wait_until
 
 if TYPE_CHECKING:
@@ -559,6 +561,31 @@ def test_cases_of_node_are_told_while_it_runs(ground: Ground, tmp_path: Path) ->
     (ran,) = future.result(30).test_suites
     assert ended(ran)["first"] == "passed"
     assert (ran.reason, ran.passed) == ("cancelled", 1)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize("rung", NAMES)
+def test_runners_find_what_they_need_on_every_rung(tmp_path: Path, rung: str) -> None:
+    """Interpreters, packd's own runners and the report that a script writes, whatever the rung shows of the machine."""
+    sandbox = working_rungs(tmp_path / "rungs").get(rung)
+    if sandbox is None:
+        pytest.skip(f"the rung {rung} does not work on this machine; `packd doctor` says why")
+    for ground in made_ground(tmp_path, sandbox=sandbox):
+        ground.write("tests/test_a.py", "import unittest\nclass A(unittest.TestCase):\n    def test(self): pass\n")
+        ground.write("tests/a.test.mjs", "import {test} from 'node:test'; test('one', () => {});\n")
+        suites = [
+            *(replace(suite_of(kind, "tests/test_a.py"), name=kind) for kind in ("unittest", "pytest")),
+            replace(suite_of("node", "tests/a.test.mjs"), name="node"),
+            replace(shell(f'echo "{JUNIT}" > r.xml', result_format="junit-xml", result_path="r.xml"), name="junit"),
+        ]
+        report = ground.run(*suites)
+        assert report.isolation == rung
+        assert [(suite.name, suite.passed, suite.detail) for suite in report.test_suites] == [
+            ("unittest", 1, None),
+            ("pytest", 1, None),
+            ("node", 1, None),
+            ("junit", 1, "1 of 2 tests failed, although its exit status is 0"),
+        ]
 
 
 def test_jest_must_be_declared(ground: Ground) -> None:
