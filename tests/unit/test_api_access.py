@@ -147,6 +147,7 @@ def test_a_token_can_be_revoked_and_expires(ground: Ground) -> None:
         ("DELETE", "/api/v1/packs/core", "packs:write"),
         ("GET", "/api/v1/webhooks/endpoints", "webhooks:manage"),
         ("GET", "/api/v1/tokens", "admin"),
+        ("POST", "/api/v1/sweep", "admin"),
         ("GET", "/docs/page.css", None),
         ("GET", "/openapi.json", None),
     ],
