@@ -117,7 +117,7 @@ def _do_everything(daemon: Daemon, client: Client, folder: Path) -> None:
             client.post("/packs/register", {"path": str(path), **wish})
     (write_pack(work / "odd", "odd") / "pack.yaml").write_text("ref: odd\nversion: 1.0\n")
     write_pack(daemon.packs / "needy", "needy", needs='"absent@^9"')
-    daemon.wait_until(lambda: client.get("/packs/needy")["data"]["status"] == "waiting", "the pack to wait")
+    daemon.wait_until(lambda: bool(client.get("/packs", status="waiting")["items"]), "the pack to wait")
     with contextlib.suppress(Failure):
         client.post("/packs/register", {"path": str(work / "odd")})
     client.post("/packs/one/rollback", {})
