@@ -170,7 +170,7 @@ def user() -> Answer:
     if os.geteuid() == 0:
         return warning(
             "user",
-            "this is root: a daemon started by it runs packs' tests as root, too",
+            "this is root, and packd needs no such rights",
             "give it a user of its own; the service does (`packd service install`)",
         )
     return ok("user", f"uid {os.geteuid()}")
