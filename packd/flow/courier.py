@@ -46,6 +46,7 @@ class NetworkCourier:
         """Give up what is still under way."""
         if not self._thread.is_alive():
             return
+        self._wait_for(self._give_up())
         if self._sender is not None:
             self._wait_for(self._sender.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -67,6 +68,12 @@ class NetworkCourier:
             attempt = self._loop.create_task(self._attempt(endpoint, delivery, done))
             self._attempts.add(attempt)  # the loop itself keeps no hold of its tasks
             attempt.add_done_callback(self._attempts.discard)
+
+    async def _give_up(self) -> None:
+        under_way = list(self._attempts)
+        for attempt in under_way:
+            attempt.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     def pulse(self) -> Pulse:
         """Its loop answers each time before it is asked again."""
