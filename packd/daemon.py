@@ -18,7 +18,7 @@ from packd.api.housekeeping import Housekeeping
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
-from packd.bootstrap import build, configured_endpoints, readable_roots
+from packd.bootstrap import build, configured_endpoints, readable_roots, revalidation_moment
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.domain.rates import Rate
@@ -88,6 +88,7 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
     parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
     parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
+    parts.schedule.at(revalidation_moment(parts.settings), parts.revalidation.request, name="revalidate")
     parts.schedule.start()
     parts.health.include(server.pulse, parts.schedule.pulse)
     log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
@@ -219,6 +220,7 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     with parts.registry.write() as tx:
         tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
     parts.schedule.stop()
+    parts.revalidation.stop()
     if server is not None:
         parts.watcher.stop()  # nothing new comes in
     parts.settling.stop()
