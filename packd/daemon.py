@@ -22,6 +22,7 @@ from packd.bootstrap import build, configured_endpoints, readable_roots, revalid
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.domain.rates import Rate
+from packd.flow.audit_trail import AuditTrail
 from packd.flow.endpoints import follow_configuration
 from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
@@ -205,6 +206,7 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
             most_body=api.body_kb * 1024,
             rate=Rate(quota=api.requests_per_minute, window_s=60.0),
         ),
+        trail=AuditTrail(registry=parts.registry, clock=parts.clock),
         housekeeping=Housekeeping(plan=parts.sweeper.plan, sweep=parts.sweeper.run, verify=parts.integrity.check),
     )
     return Server(create_app(context), parts.settings.socket_path, listen=api.listen, inherited=inherited(os.environ))

@@ -150,3 +150,27 @@ def test_revalidation(tmp_path: Path) -> None:
         parts.executor.close(0)
         parts.lanes.stop(5)
         parts.database.close()
+
+
+def test_audit(daemon: Daemon) -> None:
+    """Who changed something is on record by user and process, with the answer; and so is what came into use, and why."""
+    daemon.start()
+    for version in ("1.0.0", "2.0.0"):
+        write_pack(daemon.packs / "hello", "hello", version)
+        daemon.wait_active("hello", version)
+    assert daemon.cli("rollback", "hello").returncode == 0
+    assert daemon.cli("rollback", "nothing").returncode == 1
+    daemon.wait_until(lambda: len(_audit(daemon)) == 5, "everything to be on record")
+    entries = _audit(daemon)
+    assert [one["status"] for one in entries if one["request_id"]] == [404, 200]
+    by = f"uid={os.getuid()} pid="
+    assert all(one["actor"].startswith(by) for one in entries if one["request_id"])
+    assert {one["what"]: one["actor"].split(" ")[0] for one in entries if not one["request_id"]} == {
+        "hello#1 registered": "watch", "hello#2 updated": "watch", "hello#1 rolled back": f"uid={os.getuid()}",
+    }  # fmt: skip
+    assert [one["what"] for one in _audit(daemon, "--actor", "watch")] == ["hello#2 updated", "hello#1 registered"]
+
+
+def _audit(daemon: Daemon, *options: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads(daemon.cli("audit", "--json", *options).stdout)
+    return entries
