@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd import __version__
+from packd.domain.cron import Cron
+from packd.domain.cron import parse as parse_cron
 from packd.domain.deliveries import Rules
 from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
@@ -46,6 +48,7 @@ from packd.flow.reconcile import Reconciler
 from packd.flow.register import Registrar
 from packd.flow.removal import Removal
 from packd.flow.restore import Restorer
+from packd.flow.revalidation import Revalidation
 from packd.flow.runs import Runs
 from packd.flow.schedule import Schedule
 from packd.flow.second_chances import SecondChances
@@ -130,6 +133,7 @@ class Parts:
     space: Space
     sweeper: Sweeper
     integrity: Integrity
+    revalidation: Revalidation
     interpreters: Interpreters
     markers: Markers
     runs: Runs
@@ -357,6 +361,7 @@ def build(settings: Settings) -> Parts:
         space=space,
         sweeper=sweeper,
         integrity=integrity,
+        revalidation=Revalidation(registry=registry, commands=commands, roll_back=settings.rollback.on_revalidation),
         interpreters=interpreters,
         markers=markers,
         runs=runs,
@@ -463,6 +468,11 @@ def policy_of(settings: Settings, interpreters: Interpreters) -> Policy:
         allow_network=settings.tests.network == "allow",
         runtime=Runtime(python=interpreters.default.version, node=node_version(), other_pythons=interpreters.versions),
     )
+
+
+def revalidation_moment(settings: Settings) -> Cron | None:
+    """When packs in use are tested again."""
+    return parse_cron(settings.tests.revalidate) if settings.tests.revalidate else None
 
 
 def retention_terms(settings: Settings) -> Terms:

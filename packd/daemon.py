@@ -18,10 +18,11 @@ from packd.api.housekeeping import Housekeeping
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
-from packd.bootstrap import build, configured_endpoints, readable_roots
+from packd.bootstrap import build, configured_endpoints, readable_roots, revalidation_moment
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.domain.rates import Rate
+from packd.flow.audit_trail import AuditTrail
 from packd.flow.endpoints import follow_configuration
 from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
@@ -88,6 +89,7 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
     parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
     parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
+    parts.schedule.at(revalidation_moment(parts.settings), parts.revalidation.request, name="revalidate")
     parts.schedule.start()
     parts.health.include(server.pulse, parts.schedule.pulse)
     log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
@@ -204,6 +206,7 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
             most_body=api.body_kb * 1024,
             rate=Rate(quota=api.requests_per_minute, window_s=60.0),
         ),
+        trail=AuditTrail(registry=parts.registry, clock=parts.clock),
         housekeeping=Housekeeping(plan=parts.sweeper.plan, sweep=parts.sweeper.run, verify=parts.integrity.check),
     )
     return Server(create_app(context), parts.settings.socket_path, listen=api.listen, inherited=inherited(os.environ))
@@ -219,6 +222,7 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     with parts.registry.write() as tx:
         tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
     parts.schedule.stop()
+    parts.revalidation.stop()
     if server is not None:
         parts.watcher.stop()  # nothing new comes in
     parts.settling.stop()

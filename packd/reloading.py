@@ -19,6 +19,7 @@ from packd.bootstrap import (
     policy_of,
     retention_ages,
     retention_terms,
+    revalidation_moment,
 )
 from packd.config import BadConfig, Settings, changed_keys
 from packd.flow.endpoints import follow_configuration
@@ -153,6 +154,11 @@ def _restoring(parts: Parts, settings: Settings) -> None:
     parts.restorer.follow(enabled=settings.rollback.folder == "restore", kept_hours=settings.retention.failed_hours)
 
 
+def _revalidating(parts: Parts, settings: Settings) -> None:
+    parts.revalidation.follow(roll_back=settings.rollback.on_revalidation)
+    parts.schedule.at(revalidation_moment(settings), parts.revalidation.request, name="revalidate")
+
+
 def _retention(parts: Parts, settings: Settings) -> None:
     _restoring(parts, settings)
     parts.sweeper.follow(retention_terms(settings), retention_ages(settings))
@@ -177,6 +183,8 @@ _LIVE: Final[dict[str, Callable[[Parts, Settings], None]]] = {
     "watch.remove_grace_s": _settling,
     "watch.reconcile_every_s": _reconciling,
     "rollback.folder": _restoring,
+    "rollback.on_revalidation": _revalidating,
+    "tests.revalidate": _revalidating,
     "sources.allow_private": _sources,
     "sources.timeout_s": _sources,
     "sources.indexes": _sources,

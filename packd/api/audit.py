@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from anyio.to_thread import run_sync
 from ulid import ULID
 
 from packd.api.problems import problem
@@ -42,6 +44,19 @@ class Audit:
             say = log.debug if scope["method"] in _READING else log.info
             took_ms = round((time.monotonic() - began) * 1000, 1)
             say("api.request", **_about(scope, request_id), status=answer.status, duration_ms=took_ms)
+            if scope["method"] not in _READING:
+                await _note(scope, request_id, answer.status)
+
+
+async def _note(scope: Scope, request_id: str, status: int | None) -> None:
+    """On record, behind the answer; a registry that can't be written is no reason to break it."""
+    trail = getattr(scope["app"].state.context, "trail", None)
+    if trail is None:
+        return
+    try:
+        await run_sync(partial(trail.note, **_about(scope, request_id), status=status))
+    except Exception:
+        log.exception("audit.failed", **_about(scope, request_id))
 
 
 class _Answer:

@@ -15,6 +15,7 @@ from packd.api.housekeeping import Housekeeping
 from packd.api.remembered import Remembered
 from packd.api.tail import Tail
 from packd.domain.health import Ailment
+from packd.flow.audit_trail import AuditTrail
 from packd.flow.availability import TakenOut
 from packd.flow.explain import Explanation
 from packd.flow.install import Installed
@@ -107,6 +108,7 @@ class Context:
     is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched
     housekeeping: Housekeeping | None = None
+    trail: AuditTrail | None = None  # who did what
     ailments: Callable[[], tuple[Ailment, ...]] = tuple  # what is wrong now
     access: Access = field(default_factory=Access)  # who is let in
     remembered: Remembered = field(default_factory=Remembered)

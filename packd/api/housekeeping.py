@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from packd.api.answer import Answer
 from packd.domain.failures import Code, Failure
@@ -44,6 +44,20 @@ def sweep_now(house: InHouse) -> Answer:
     """Remove what the policy does not keep. Waits until it is done."""
     swept = house.sweep()
     return Answer({"data": swept, "message": "Swept"})
+
+
+@router.get("/audit")
+def show_audit(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    pack: str | None = None,
+    actor: str | None = None,
+) -> Answer:
+    """Who did what, newest first: requests that changed something, and every revision that came into use."""
+    trail = request.app.state.context.trail
+    if trail is None:
+        raise Failure(Code.UNAVAILABLE, "this packd keeps no record of requests")
+    return Answer({"data": trail.newest(limit=limit, pack=pack, actor=actor)})
 
 
 @router.post("/verify")

@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 SECTIONS: Final = ("Begin", "Look", "Change", "Set up")
 
 COMMANDS: Final[dict[str, Entry]] = {
+    "audit": Entry("audit", "Look", "Who did what, and what came of it."),
     "check": Entry("check", "Begin", "Say what is wrong with a pack's files; needs no daemon."),
     "compare": Entry("compare", "Look", "What changed between two runs of a pack's tests."),
     "completion": Entry("completion", "Set up", "The script with which a shell completes packd's commands and packs."),

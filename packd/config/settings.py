@@ -24,6 +24,7 @@ from packd.config.values import (
     Allowed,
     Anchored,
     CredentialName,
+    CronExpression,
     EndpointName,
     HeaderName,
     HeaderValue,
@@ -114,6 +115,11 @@ class Suites(Section):
     required: bool = Field(
         default=True, description="A pack without a `testing` section, or with it disabled, is refused."
     )
+    revalidate: CronExpression | None = Field(
+        default=None,
+        description="When packs in use are tested again, as in crontab(5), in UTC; null: never. It changes nothing by "
+        "itself: see rollback.on_revalidation.",
+    )
     workers: Positive | None = Field(default=None, description="Suites run at the same time; null: one per processor.")
     isolation: Literal["auto", "bwrap", "basic"] = Field(
         default="auto",
@@ -173,6 +179,9 @@ class Rollback(Section):
         default="leave",
         description="leave: only the marker says so; restore: the last good content is put back "
         "and the failed one kept for retention.failed_hours.",
+    )
+    on_revalidation: bool = Field(
+        default=False, description="true: a pack in use that fails when tests.revalidate tests it again is rolled back."
     )
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
 
+from packd.domain.cron import parse
 from packd.domain.refs import ref_from_name
 from packd.domain.targets import header_name_fault, header_value_fault, url_fault
 
@@ -222,6 +223,13 @@ def _header_value(value: SecretStr) -> SecretStr:
     return value
 
 
+def cron(value: str) -> str:
+    """A moment that comes again, as in crontab(5)."""
+    parse(value)
+    return value
+
+
+CronExpression = Annotated[str, AfterValidator(cron)]
 Anchored = Annotated[Path, BeforeValidator(anchored, json_schema_input_type=str)]
 Interpreter = Annotated[Path, BeforeValidator(interpreter, json_schema_input_type=str)]
 IgnoredName = Annotated[str, AfterValidator(ignored_name)]

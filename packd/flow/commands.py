@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from packd.domain.dependencies import Standing
-    from packd.domain.reports import RunSource
+    from packd.domain.event_data import RollBackReason
+    from packd.domain.reports import RunReason, RunSource
     from packd.flow.clock import Clock
     from packd.flow.pipeline import Pipeline
     from packd.flow.runs import Runs
@@ -60,7 +61,9 @@ class Commands:
         self._clock = clock
         self._has_content = has_content
 
-    def rollback(self, ref: str, *, to: int | None, force: bool = False, actor: str) -> tuple[Revision, Revision]:
+    def rollback(
+        self, ref: str, *, to: int | None, force: bool = False, actor: str, reason: RollBackReason = "operator"
+    ) -> tuple[Revision, Revision]:
         """Withdraw the active revision and put an earlier one back in use; returns (withdrawn, restored).
 
         `force` also where that breaks active packs which need the newer one, or where it misses a pack itself: going
@@ -68,7 +71,7 @@ class Commands:
         nothing to go back to, or when it would break something.
         """
         self._known(ref)
-        return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, force, actor))
+        return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, force, actor, reason))
 
     def retry(self, name: str, *, actor: str) -> Revision | None:
         """Carry refused content through the pipeline once more; None when a drop without a revision is read again.
@@ -111,6 +114,7 @@ class Commands:
         say: Say | None = None,
         actor: str,
         source: str,
+        reason: RunReason = "manual",
     ) -> Run:
         """Run the suites of what is in use (else of the newest revision) now; nothing becomes active or is rolled back.
 
@@ -121,7 +125,7 @@ class Commands:
             revision = self._to_test(ref)
             manifest = self._pipeline.examine_revision(revision).manifest
             return self._runs.now(
-                revision, manifest, runner=runner, rebuild=rebuild, say=say, actor=actor, source=source
+                revision, manifest, runner=runner, rebuild=rebuild, say=say, actor=actor, source=source, reason=reason
             )
 
         self._known(ref)
@@ -147,7 +151,9 @@ class Commands:
         """The daemon at a glance."""
         return self._status.view()
 
-    def _roll_back(self, ref: str, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
+    def _roll_back(
+        self, ref: str, to: int | None, force: bool, actor: str, reason: RollBackReason
+    ) -> tuple[Revision, Revision]:
         with self._registry.write() as tx:
             active = queries.active_revision(tx.connection, ref)
             if active is None:
@@ -166,7 +172,7 @@ class Commands:
             tx.emit(
                 PackRolledBack(
                     pack=tell.about(restored, withdrawn),
-                    reason="operator",
+                    reason=reason,
                     failed=tell.label(withdrawn),
                     restored=tell.label(restored),
                     actor=actor,

@@ -19,7 +19,7 @@ from packd.testrun.executor import CancelToken, RunRequest
 
 if TYPE_CHECKING:
     from packd.domain.manifest import Manifest, Testing
-    from packd.domain.reports import Report
+    from packd.domain.reports import Report, RunReason
     from packd.domain.verdict import Verdict
     from packd.flow.clock import Clock
     from packd.flow.policy import Policy
@@ -173,6 +173,7 @@ class Runs:
         say: Say | None = None,
         actor: str,
         source: str,
+        reason: RunReason = "manual",
     ) -> Run:
         """Run the suites because somebody asked; nothing becomes active or is rolled back by it.
 
@@ -180,7 +181,7 @@ class Runs:
         """
         manifest, testing = _chosen(revision, manifest, runner)
         with self._registry.write() as tx:
-            run = self.begin(tx, revision, testing, reason="manual", source=source, actor=actor)
+            run = self.begin(tx, revision, testing, reason=reason, source=source, actor=actor)
         if say is not None:
             say("started", {"run_id": run.id})
         report = self.execute(revision, run, manifest, testing, rebuild=rebuild, say=say)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -10,6 +10,11 @@ from packd.domain.health import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from packd.domain.cron import Cron
+
+
+_WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 class Schedule:
@@ -23,6 +28,16 @@ class Schedule:
     def every(self, seconds: float, ask: Callable[[], None], *, name: str) -> None:
         """Call `ask` each `seconds`, for the first time after that long; in place of what had this name before."""
         self._scheduler.add_job(ask, "interval", seconds=seconds, id=name, replace_existing=True)
+
+    def at(self, moment: Cron | None, ask: Callable[[], None], *, name: str) -> None:
+        """Call `ask` whenever that moment comes, in UTC; None: never, nor what had this name before."""
+        if moment is None:
+            if self._scheduler.get_job(name) is not None:
+                self._scheduler.remove_job(name)
+            return
+        fields = {field: ",".join(map(str, values)) for field, values in moment._asdict().items()}
+        fields["day_of_week"] = ",".join(_WEEKDAYS[day] for day in moment.day_of_week)  # APScheduler counts from Monday
+        self._scheduler.add_job(ask, "cron", id=name, replace_existing=True, **fields)
 
     def pulse(self) -> Pulse:
         """Its jobs only ask, so all there is to know is whether its thread runs."""

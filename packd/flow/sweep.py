@@ -131,6 +131,7 @@ class Sweeper:
         return {
             "events": self._in_portions(housekeeping.forget_events, told),
             "deliveries": self._in_portions(housekeeping.forget_deliveries, told),
+            "requests": self._in_portions(housekeeping.forget_audit, told),
             "reports": self._in_portions(housekeeping.forget_reports, reports),
         }
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
@@ -26,6 +26,8 @@ Value = TypeVar("Value")
 
 log = structlog.get_logger(__name__)
 
+_STUCK_AFTER_S: Final = 900.0  # reading a large pack from a slow disk takes long; nothing takes that long
+
 
 class Lanes:
     """A fixed number of threads over any number of lanes, first come, first served."""
@@ -38,6 +40,7 @@ class Lanes:
         self._ready: deque[str] = deque()  # lanes with a job to start
         self._running: set[str] = set()
         self._moved_at = time.monotonic()  # when a job last began or ended
+        self._nested = 0  # jobs that wait for an answer from another lane
         self._awaited: set[Future[Any]] = set()  # answers that somebody waits for
         self._stopping = False
         self._threads = [threading.Thread(target=self._work, name=f"lane-{n}", daemon=True) for n in range(threads)]
@@ -73,8 +76,10 @@ class Lanes:
             except BaseException as failure:
                 answer.set_exception(failure)
 
+        inside = threading.current_thread() in self._threads
         with self._lock:
             self._awaited.add(answer)
+            self._nested += inside
         try:
             if not self.submit(lane, answering):
                 raise _stopping()
@@ -84,6 +89,7 @@ class Lanes:
         finally:
             with self._lock:
                 self._awaited.discard(answer)
+                self._nested -= inside
 
     def depth(self) -> int:
         """Jobs that wait or run."""
@@ -96,9 +102,12 @@ class Lanes:
         `resting`: how many jobs wait for something that has a deadline of its own, as a run of tests has.
         """
         with self._lock:
-            at_work = len(self._running) > resting or (self._ready and len(self._running) < len(self._threads))
+            at_work = len(self._running) > resting + self._nested or (
+                self._ready and len(self._running) < len(self._threads)
+            )
             waiting_s = time.monotonic() - self._moved_at if at_work else 0.0
-        return Pulse(part="lanes", alive=all(thread.is_alive() for thread in self._threads), waiting_s=waiting_s)
+        alive = all(thread.is_alive() for thread in self._threads)
+        return Pulse(part="lanes", alive=alive, waiting_s=waiting_s, allowed_s=_STUCK_AFTER_S)
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
         """Until nothing waits or runs; False on time-out."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, update
 
-from packd.registry.tables import deliveries, endpoints, events, runs
+from packd.registry.tables import audit, deliveries, endpoints, events, runs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,6 +23,12 @@ def forget_deliveries(connection: Connection, *, before: str, most: int) -> int:
     """Deliveries that came to an end before that, with their attempts; at most `most`. Returns how many went."""
     chosen = select(deliveries.c.id).where(deliveries.c.state != "pending", deliveries.c.finished_at < before)
     return connection.execute(delete(deliveries).where(deliveries.c.id.in_(chosen.limit(most)))).rowcount
+
+
+def forget_audit(connection: Connection, *, before: str, most: int) -> int:
+    """Requests from before that, at most `most`. Returns how many went."""
+    chosen = select(audit.c.id).where(audit.c.at < before).limit(most)
+    return connection.execute(delete(audit).where(audit.c.id.in_(chosen))).rowcount
 
 
 def bring_forward(connection: Connection, *, by_s: float) -> int:

@@ -300,6 +300,20 @@ tokens = Table(
     Column("revoked_at", AnyText),
 )
 
+# Every request that may have changed something, with who asked.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", AnyText, nullable=False),
+    Column("actor", AnyText, nullable=False),
+    Column("method", AnyText, nullable=False),
+    Column("path", AnyText, nullable=False),
+    Column("status", Integer),  # HTTP status; NULL: it was not answered
+    Column("request_id", AnyText, nullable=False),
+    Index("ix_audit_at", "at"),
+)
+
 attempts = Table(
     "attempts",
     metadata,

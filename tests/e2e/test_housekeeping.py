@@ -13,6 +13,8 @@ from daemon import Daemon
 from packs import write_pack
 from receiver import Receiver
 
+from packd.registry import queries
+
 
 def _settings(daemon: Daemon, **changes: Any) -> None:
     """Write the configuration anew, and say so as `systemctl reload` does."""
@@ -115,3 +117,60 @@ def test_a_reload_drops_nothing(daemon: Daemon, receiver: Receiver) -> None:
     daemon.wait_active("slow", "1.0.0")
     receiver.wait_for("pack.registered", "slow")
     assert len(_seen(daemon, "pack.test_started")) == 1
+
+
+def test_revalidation(tmp_path: Path) -> None:
+    """A pack in use whose tests fail later is told of and stays in use; with the policy it is rolled back."""
+    from packd.bootstrap import build
+    from packd.config import load
+
+    poison = tmp_path / "poison"
+    daemon = Daemon(tmp_path, rollback={"on_revalidation": False}, tests={"isolation": "basic"})
+    for version in ("1.0.0", "2.0.0"):
+        write_pack(daemon.packs / "hello", "hello", version, test=f"test ! -e {poison} || test {version} = 1.0.0")
+        assert daemon.once() == 0
+    parts = build(load(daemon._config, {}, {"packs_dir": daemon.packs, "state_dir": daemon.state}))
+    try:
+        assert parts.revalidation.run() == {"hello": "passed"}
+        poison.touch()
+        assert parts.revalidation.run() == {"hello": "failed"}
+        assert parts.commands.explain("hello") is not None
+        with parts.registry.read() as connection:
+            active = queries.active_revision(connection, "hello")
+            last = queries.run_history(connection, "hello")[0]
+        assert active is not None
+        assert (active.version, last.trigger_reason, last.source) == ("2.0.0", "validation", "schedule")
+        parts.revalidation.follow(roll_back=True)
+        assert parts.revalidation.run() == {"hello": "failed"}
+        with parts.registry.read() as connection:
+            active = queries.active_revision(connection, "hello")
+        assert active is not None
+        assert active.version == "1.0.0"
+    finally:
+        parts.executor.close(0)
+        parts.lanes.stop(5)
+        parts.database.close()
+
+
+def test_audit(daemon: Daemon) -> None:
+    """Who changed something is on record by user and process, with the answer; and so is what came into use, and why."""
+    daemon.start()
+    for version in ("1.0.0", "2.0.0"):
+        write_pack(daemon.packs / "hello", "hello", version)
+        daemon.wait_active("hello", version)
+    assert daemon.cli("rollback", "hello").returncode == 0
+    assert daemon.cli("rollback", "nothing").returncode == 1
+    daemon.wait_until(lambda: len(_audit(daemon)) == 5, "everything to be on record")
+    entries = _audit(daemon)
+    assert [one["status"] for one in entries if one["request_id"]] == [404, 200]
+    by = f"uid={os.getuid()} pid="
+    assert all(one["actor"].startswith(by) for one in entries if one["request_id"])
+    assert {one["what"]: one["actor"].split(" ")[0] for one in entries if not one["request_id"]} == {
+        "hello#1 registered": "watch", "hello#2 updated": "watch", "hello#1 rolled back": f"uid={os.getuid()}",
+    }  # fmt: skip
+    assert [one["what"] for one in _audit(daemon, "--actor", "watch")] == ["hello#2 updated", "hello#1 registered"]
+
+
+def _audit(daemon: Daemon, *options: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads(daemon.cli("audit", "--json", *options).stdout)
+    return entries
