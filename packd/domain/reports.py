@@ -67,6 +67,7 @@ class SuiteReport:
     test_cases: tuple[Case, ...] = ()
     output_tail: str = ""  # the end of what it printed, stdout and stderr together
     environment: Environment | None = None  # where it has requirements of its own; otherwise the report's
+    network: bool = False  # it asked for the network, and was let
 
 
 @dataclass(frozen=True, kw_only=True)

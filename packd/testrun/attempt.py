@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from packd.testrun.environment import environment
@@ -51,7 +51,8 @@ class Attempt:
         if isinstance(planned, Unavailable):
             return not_run(self.suite, "unavailable", planned.sentence)
         try:
-            return self._case_by_case(planned) if planned.reading == "cases" else self._by_report(planned)
+            report = self._case_by_case(planned) if planned.reading == "cases" else self._by_report(planned)
+            return replace(report, network=self._network)
         except (OSError, ValueError) as trouble:  # ValueError: a NUL in a command or in the environment
             return not_run(self.suite, "unavailable", f"it could not be started: {trouble}")
 
@@ -96,7 +97,7 @@ class Attempt:
             limits=self.request.limits,
             given=self.request.tree,
             mark=Mark.of(self.workspace.folder),
-            network=self.suite.network and self.request.allow_network,
+            network=self._network,
             separate_stdout=planned.reads_stdout,
             private=self.workspace.folder,
             returns=(self.workspace.folder,) if self.leaves_copy else returns,
@@ -127,6 +128,10 @@ class Attempt:
         )
 
     # --- judging -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _network(self) -> bool:
+        return self.suite.network and self.request.allow_network
 
     @property
     def _timeout_s(self) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
 import tempfile
 import threading
@@ -24,7 +26,9 @@ from tests.unit.testrun_ground import Ground, copy_tree, made_ground, shell, wai
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WORKING = working()
+FOLDER = Path(tempfile.mkdtemp(prefix="packd-rungs-"))  # for what the rungs prepare once
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+WORKING = working(FOLDER)
 APART = [name for name in WORKING if name != "basic"]  # rungs with a view and namespaces of their own
 
 
@@ -203,8 +207,9 @@ def test_the_network_is_there_when_it_is_allowed(apart: Ground) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         wish = shell(f"exec 3<>/dev/tcp/127.0.0.1/{server.getsockname()[1]}", network=True)
         bash = Suite(name="s", runner_type="command", command=f"bash -c '{wish.command}'", network=True)
-        assert apart.run(bash, allow_network=True).status == "passed"
-        assert apart.run(bash).status == "failed"
+        allowed, denied = apart.run(bash, allow_network=True), apart.run(bash)
+    assert (allowed.status, allowed.to_dict()["test_suites"][0]["network"]) == ("passed", True)
+    assert (denied.status, denied.to_dict()["test_suites"][0]["network"]) == ("failed", False)
 
 
 @pytest.mark.parametrize("place", [".", "$HOME", "$TMPDIR", "/tmp", "/dev/shm"])
