@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import traceback
@@ -34,6 +35,7 @@ _BENCHES: dict[str, str] = {  # letter → module
 def main() -> None:
     asked = _arguments()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is not compiled anew at every start
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # daemons and folders do not stay behind
     machine = _machine(asked.folder)
     print(_in_words(machine), flush=True)
     figures: list[Figure] = []
