@@ -110,6 +110,7 @@ ANSWERS: Final[dict[tuple[str, str], Told]] = {
     ("GET", "/api/v1/tokens"): _many(m.Token),
     ("POST", "/api/v1/tokens"): _one(m.NewToken, "keep it", status=201, refuses=(400, 409)),
     ("DELETE", "/api/v1/tokens/{token_id}"): _one(m.Token, "'ci' opens nothing any more", refuses=_MISSING),
+    ("GET", "/api/v1/audit"): Told(model=m.AuditTrail, example=m.AuditTrail.sample),
     ("GET", "/api/v1/sweep"): _one(m.Anything),
     ("POST", "/api/v1/sweep"): _one(m.Anything, "Swept"),
     ("POST", "/api/v1/verify"): _one(m.Verified, "Everything in use is what was tested"),

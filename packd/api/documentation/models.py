@@ -466,6 +466,13 @@ class Health(Form):
     sample: ClassVar[dict[str, Any]] = {"status": "ok"}
 
 
+class AuditTrail(Form):
+    """Who did what, newest first."""
+
+    data: list[dict[str, Any]]
+    sample: ClassVar[dict[str, Any]] = {"data": []}
+
+
 class Verified(Form):
     drifts: list[dict[str, Any]] = Field(description="Trees in use that are not what was tested.")
     sample: ClassVar[dict[str, Any]] = {"drifts": []}
