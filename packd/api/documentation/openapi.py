@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from packd.api.documentation.answers import ANSWERS, JSON, Told
-from packd.api.documentation.models import Job, One, ProblemDetails
+from packd.api.documentation.daemon_forms import Job
+from packd.api.documentation.forms import One, ProblemDetails
 from packd.domain.events import EVENT_TYPES, example, json_schema
 from packd.domain.failures import HTTP_STATUS
 from packd.domain.tokens import scope_for
