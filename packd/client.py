@@ -86,7 +86,8 @@ class Client:
             response = self._send(connection, method, _target(path, {}), body, accept="text/event-stream")
             if response.status >= 400:
                 raise _failure(response.status, response.read())
-            yield from _named_messages(response)
+            with response:  # whoever stops listening lets go of the connection
+                yield from _named_messages(response)
         except (OSError, http.client.HTTPException) as failure:
             raise _broken_off(self._path, failure) from failure
         finally:
@@ -171,7 +172,8 @@ class Client:
             if response.status != 200:
                 raise _failure(response.status, response.read())
             yield None, None
-            yield from _messages(response)
+            with response:
+                yield from _messages(response)
         finally:
             connection.close()
 

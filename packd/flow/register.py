@@ -114,8 +114,9 @@ class Registrar:
     ) -> Registered:
         """Snapshot, validate, test and activate; returns when that has come to its end, or waits for other packs.
 
-        `on_revision` gets the new revision as soon as there is one, `say` what its run tells, from another thread. Raises Failure: BAD_REQUEST for what can't be read, what validation refuses and what fails its tests
-        (then it was rolled back), CONFLICT when the pack exists, UNAVAILABLE when packd is stopping.
+        `on_revision` gets the new revision as soon as there is one, `say` what its run tells, from another thread.
+        Raises Failure: BAD_REQUEST for what can't be read, what validation refuses and what fails its tests (then it
+        was rolled back), CONFLICT when the pack exists, UNAVAILABLE when packd is stopping.
         """
         path = readable(wish.path)
         drop = path.name if path.parent == Path(os.path.realpath(self._folder.path)) else None

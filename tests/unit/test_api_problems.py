@@ -119,7 +119,7 @@ def test_requests_are_told_apart(ground: Ground) -> None:
 
 
 def test_no_documentation_from_elsewhere(ground: Ground) -> None:
-    """OpenAPI is served; pages that would load scripts from a CDN are not."""
+    """OpenAPI is served, and a page made of it; those that would load scripts from a CDN are not."""
     _, content = ask(ground, "GET", "/openapi.json")
     assert "/api/v1/packs/{ref}/tests/latest" in content["paths"]
-    assert ask(ground, "GET", "/docs")[0].status == 404
+    assert ask(ground, "GET", "/redoc")[0].status == 404

@@ -32,8 +32,8 @@ def post(
     connection.sock.connect(str(ground.socket))
     headers = {"Idempotency-Key": key} | ({"Content-Type": "application/json"} if body is not None else {})
     connection.request(method, f"/api/v1{path}", json.dumps(body) if body is not None else None, headers)
-    response = connection.getresponse()
-    content = response.read()
+    with connection.getresponse() as response:
+        content = response.read()
     connection.close()
     return response.status, {name.lower(): value for name, value in response.getheaders()}, content
 

@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from packd.api.documentation.answers import ANSWERS, JSON, Told
-from packd.api.documentation.models import Job, One, ProblemDetails
+from packd.api.documentation.daemon_forms import Job
+from packd.api.documentation.forms import One, ProblemDetails
 from packd.domain.events import EVENT_TYPES, example, json_schema
 from packd.domain.failures import HTTP_STATUS
 from packd.domain.tokens import scope_for
@@ -211,7 +212,8 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
 def _give_example(parameter: dict[str, Any]) -> None:
     known = _PARAMETERS.get(parameter["name"].lower())
     if known is not None and "example" not in parameter and "examples" not in parameter:
-        parameter["example"] = known
+        takes_one = parameter["schema"].get("type") != "array"
+        parameter["example"] = known[0] if isinstance(known, list) and takes_one else known
 
 
 # What a reader of the stream makes of each event, and plain text.
@@ -249,6 +251,6 @@ _PARAMETERS: Final[dict[str, Any]] = {
     "ref": "slack", "name": "slack", "number": 7, "run_id": "run_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "page": 1,
     "page_size": 50, "status": "active", "q": "chat", "after": 4711, "limit": 100, "wait": 0, "job_id":
     "job_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "token_id": "ci", "event_type": "pack.registered", "delivery_id": 42,
-    "prefer": "respond-async", "endpoint": "ci", "state": "delivered", "event_id": "evt_01K9Z6T1M0VJ5R8Q4X2C7B3N6E", "accept": "application/json", "since": "2026-01-31", "from": "6", "to": "7", "types": ["pack.*"], "pack": ["slack"],
+    "prefer": "respond-async", "actor": "token:ci", "endpoint": "ci", "state": "delivered", "event_id": "evt_01K9Z6T1M0VJ5R8Q4X2C7B3N6E", "accept": "application/json", "since": "2026-01-31", "from": "6", "to": "7", "types": ["pack.*"], "pack": ["slack"],
     "last-event-id": "4711", "if-match": '"9f86d081884c7d65"',
 }  # fmt: skip

@@ -1,67 +1,15 @@
-"""The forms of answers, for the document and for the tests that hold answers against them; handlers do without.
-
-`sample` is what the document shows as an example.
-"""
+"""The forms of answers about packs: their contents, their runs, what came of registering them."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from packd.domain.event_data import PackRegistered
-from packd.domain.events import Envelope, example
+from packd.api.documentation.forms import AT, DIGEST, Form, Moment, Problem
 from packd.domain.lifecycle import Phase
 
-_DIGEST = "sha256:" + "9f" * 32
-_AT = "2026-01-31T09:15:00.118Z"
-_PHASES = tuple(str(phase) for phase in Phase)
-
-Moment = str  # RFC 3339 in UTC
-
-
-class Form(BaseModel):
-    """The form of something in an answer; more members may come, so readers ignore what they do not know."""
-
-    model_config = ConfigDict(extra="allow")
-
-    sample: ClassVar[dict[str, Any]] = {}
-
-    @classmethod
-    def example(cls) -> dict[str, Any]:
-        return cls.sample
-
-
-class Problem(Form):
-    """One finding of validation, or one thing that is wrong with a request."""
-
-    code: str = Field(description="Stable and dotted.")
-    message: str = Field(description="What is wrong, and the way out.")
-    file: str | None = Field(description="Inside the pack.")
-    line: int | None
-    column: int | None
-    suggestion: str | None = Field(description="What was probably meant.")
-    severity: Literal["error", "warning"]
-    sample: ClassVar[dict[str, Any]] = {
-        "code": "manifest.invalid_version", "message": "version is the number 1.0: quote it, as in version: '1.0.0'",
-        "file": "pack.yaml", "line": 2, "column": 10, "suggestion": "'1.0.0'", "severity": "error",
-    }  # fmt: skip
-
-
-class ProblemDetails(Form):
-    """Every refusal: RFC 9457, with the members `error` and `code`."""
-
-    type: str
-    title: str
-    status: int
-    detail: str = Field(description="One sentence with the way out.")
-    instance: str = Field(description="The path that was asked for.")
-    request_id: str = Field(description="As in X-Request-Id and in packd's log.")
-    error: str = Field(description="The same as `detail`.")
-    code: str = Field(description="For machines, e.g. NOT_FOUND.")
-    problems: list[Problem] = Field(
-        default=[], description="Everything that was found, where there is more than one thing."
-    )
+_PHASES: Final = tuple(str(phase) for phase in Phase)
 
 
 class Active(Form):
@@ -120,12 +68,12 @@ class Pack(Form):
     sample: ClassVar[dict[str, Any]] = {
         "ref": "slack", "label": "Slack", "description": "Messages and channels", "version": "1.3.0", "status": "active",
         "path": "/srv/packs/slack", "drop": "slack", "origin": "dropped",
-        "active": {"number": 7, "version": "1.3.0", "digest": _DIGEST, "activated_at": _AT},
-        "latest": {"number": 7, "version": "1.3.0", "digest": _DIGEST, "phase": "active", "phase_at": _AT},
+        "active": {"number": 7, "version": "1.3.0", "digest": DIGEST, "activated_at": AT},
+        "latest": {"number": 7, "version": "1.3.0", "digest": DIGEST, "phase": "active", "phase_at": AT},
         "candidate": None, "components": {"actions": 3, "sensors": 1},
         "tests": {"status": "passed", "total": 36, "passed": 36, "failed": 0, "skipped": 0,
-                  "run_id": "run_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "revision": 7, "at": _AT},
-        "problems": [], "registered_at": _AT,
+                  "run_id": "run_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "revision": 7, "at": AT},
+        "problems": [], "registered_at": AT,
     }  # fmt: skip
 
 
@@ -161,8 +109,8 @@ class Revision(Form):
     tests_skipped: bool
     correlation_id: str
     sample: ClassVar[dict[str, Any]] = {
-        "ref": "slack", "number": 7, "version": "1.3.0", "digest": _DIGEST, "phase": "active", "phase_at": _AT,
-        "created_at": _AT, "path": "/srv/packs/slack", "trigger": "fs", "source": "watch", "actor": "watch",
+        "ref": "slack", "number": 7, "version": "1.3.0", "digest": DIGEST, "phase": "active", "phase_at": AT,
+        "created_at": AT, "path": "/srv/packs/slack", "trigger": "fs", "source": "watch", "actor": "watch",
         "origin": "dropped", "provenance": {}, "files": 34, "bytes": 81920,
         "needs": [{"ref": "core", "range": ">=1.2,<2"}], "waits_for": [], "problems": [], "forced": False,
         "tests_skipped": False, "correlation_id": "chg_01K9Z6SZ8Q2F4H6J8K0M2N4P6R",
@@ -188,8 +136,8 @@ class Activation(Form):
     actor: str
     at: Moment
     sample: ClassVar[dict[str, Any]] = {
-        "id": 12, "ref": "slack", "number": 7, "digest": _DIGEST, "previous_number": 6, "reason": "updated",
-        "actor": "uid=1000 pid=4242", "at": _AT,
+        "id": 12, "ref": "slack", "number": 7, "digest": DIGEST, "previous_number": 6, "reason": "updated",
+        "actor": "uid=1000 pid=4242", "at": AT,
     }  # fmt: skip
 
 
@@ -233,7 +181,7 @@ class Run(Form):
     flaky: list[dict[str, Any]] = Field(description="Cases with different outcomes on the same content.")
     sample: ClassVar[dict[str, Any]] = {
         "id": "run_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "ref": "slack", "revision": 7, "trigger_reason": "update",
-        "source": "watch", "actor": "watch", "started_at": _AT, "finished_at": _AT, "status": "passed",
+        "source": "watch", "actor": "watch", "started_at": AT, "finished_at": AT, "status": "passed",
         "accepted": True, "verdict": "36 of 36 tests passed", "reason": None, "total_tests": 36, "passed": 36,
         "failed": 0, "skipped": 0, "pass_rate": 1.0, "duration_ms": 1234.5, "flaky": [],
     }  # fmt: skip
@@ -341,190 +289,3 @@ class Explanation(Form):
         "ref": "slack", "headline": "slack#7 (version 1.3.0) is active since 2026-01-31T09:15:00.118Z.",
         "lines": ["tests: 36 of 36 passed in 1.23 s"], "active": True, "refused": False,
     }  # fmt: skip
-
-
-class Job(Form):
-    """Work that goes on behind the answer to a request."""
-
-    id: str
-    kind: str
-    subject: str
-    actor: str
-    state: Literal["running", "succeeded", "failed", "cancelled"]
-    created_at: Moment
-    finished_at: Moment | None
-    status: int | None = Field(description="The status that waiting for it would have given.")
-    result: dict[str, Any] | None = Field(description="And the body.")
-    sample: ClassVar[dict[str, Any]] = {
-        "id": "job_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "kind": "register", "subject": "/home/me/slack",
-        "actor": "uid=1000 pid=4242", "state": "running", "created_at": _AT, "finished_at": None, "status": None,
-        "result": None,
-    }  # fmt: skip
-
-
-class Token(Form):
-    """A key to the API, without its text."""
-
-    id: str
-    name: str
-    scopes: list[str]
-    created_by: str
-    created_at: Moment
-    expires_at: Moment | None
-    last_used_at: Moment | None = Field(description="To the minute.")
-    revoked_at: Moment | None
-    sample: ClassVar[dict[str, Any]] = {
-        "id": "tok_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "name": "ci", "scopes": ["packs:write"],
-        "created_by": "uid=1000 pid=4242", "created_at": _AT, "expires_at": None, "last_used_at": None,
-        "revoked_at": None,
-    }  # fmt: skip
-
-
-class NewToken(Token):
-    """With its text, which is shown this once."""
-
-    token: str
-    sample: ClassVar[dict[str, Any]] = Token.sample | {"token": "pkd_" + "0" * 39}
-
-
-class Endpoint(Form):
-    """Who is told of events."""
-
-    name: str
-    url: str
-    types: list[str]
-    packs: list[str]
-    ordering: Literal["pack", "strict", "none"]
-    state: str
-    state_reason: str | None
-    origin: str
-    sample: ClassVar[dict[str, Any]] = {
-        "name": "ci", "url": "https://ci.example/hook", "types": ["pack.*"], "packs": [], "ordering": "pack",
-        "state": "enabled", "state_reason": None, "origin": "api",
-    }  # fmt: skip
-
-
-class Delivery(Form):
-    """One event for one endpoint."""
-
-    id: int
-    endpoint: str
-    event_id: str
-    event_seq: int
-    endpoint_seq: int
-    state: str
-    attempts: int
-    next_attempt_at: Moment | None
-    last_error: str | None
-    created_at: Moment
-    finished_at: Moment | None
-    sample: ClassVar[dict[str, Any]] = {
-        "id": 42, "endpoint": "ci", "event_id": "evt_01K9Z6T1M0VJ5R8Q4X2C7B3N6E", "event_seq": 4711, "endpoint_seq": 42,
-        "state": "delivered", "attempts": 1, "next_attempt_at": None, "last_error": None, "created_at": _AT,
-        "finished_at": _AT,
-    }  # fmt: skip
-
-
-class SentAgain(Form):
-    endpoint: str
-    which: str
-    deliveries: int
-    sample: ClassVar[dict[str, Any]] = {"endpoint": "ci", "which": "undelivered", "deliveries": 3}
-
-
-class EventType(Form):
-    type: str
-    description: str
-    sample: ClassVar[dict[str, Any]] = {
-        "type": PackRegistered.type, "description": (PackRegistered.__doc__ or "").strip()
-    }  # fmt: skip
-
-
-class Status(Form):
-    """The daemon at a glance."""
-
-    version: str
-    pid: int
-    packs_dir: str
-    state_dir: str
-    started_at: Moment
-    watch: dict[str, Any]
-    packs: dict[str, int]
-    queue: dict[str, Any]
-    endpoints: list[dict[str, Any]]
-    isolation: str
-    sample: ClassVar[dict[str, Any]] = {
-        "version": "0.1.0", "pid": 4242, "packs_dir": "/srv/packs", "state_dir": "/var/lib/packd", "started_at": _AT,
-        "watch": {"state": "watching", "watches": 7, "folders": 7, "limit": 8192, "troubles": []},
-        "packs": {"active": 3, "waiting": 0, "testing": 0, "refused": 0, "total": 3},
-        "queue": {"settling": 0, "jobs": 0, "testing": []}, "endpoints": [], "isolation": "basic",
-    }  # fmt: skip
-
-
-class Health(Form):
-    status: str
-    sample: ClassVar[dict[str, Any]] = {"status": "ok"}
-
-
-class Verified(Form):
-    drifts: list[dict[str, Any]] = Field(description="Trees in use that are not what was tested.")
-    sample: ClassVar[dict[str, Any]] = {"drifts": []}
-
-
-class Anything(Form):
-    """Described where it comes from."""
-
-
-class Event(Envelope, Form):
-    """One event, as webhooks, the feed and the stream have it."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", json_schema_serialization_defaults_required=True)
-    data: dict[str, Any] = Field(description="By type: see /event-types/{type}/schema.")  # type: ignore[assignment]
-    sample: ClassVar[dict[str, Any]] = example("pack.registered")
-
-
-class Cursor(Form):
-    next: int = Field(description="`after` of the next question.")
-    oldest: int | None
-    newest: int
-    has_more: bool
-
-
-class EventPage(Form):
-    items: list[Event]
-    cursor: Cursor
-    sample: ClassVar[dict[str, Any]] = {
-        "items": [Event.sample], "cursor": {"next": 4711, "oldest": 1, "newest": 4711, "has_more": False}
-    }  # fmt: skip
-
-
-class Pagination(Form):
-    page: int
-    page_size: int
-    total_items: int
-    total_pages: int
-    has_previous: bool
-    has_next: bool
-
-
-Item = TypeVar("Item", bound=Form)
-
-
-class One(Form, Generic[Item]):
-    """An answer about one thing."""
-
-    data: Item | None
-    message: str | None = Field(default=None, description="The same in words.")
-
-
-class Many(Form, Generic[Item]):
-    """A page of a list."""
-
-    items: list[Item]
-    pagination: Pagination
-
-
-class All(Form, Generic[Item]):
-    """A whole list."""
-
-    items: list[Item]
