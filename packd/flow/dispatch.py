@@ -6,7 +6,6 @@ that dies leaves nothing to be unlocked: the next one finds the delivery waiting
 
 from __future__ import annotations
 
-import random
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -14,21 +13,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from packd.domain import event_data as said
 from packd.domain.breaker import WELL, room, state
-from packd.domain.deliveries import Outcome, Rules, decide, failed
+from packd.domain.deliveries import Outcome, Rules
 from packd.domain.health import Pulse
-from packd.domain.moments import rfc3339
 from packd.domain.subscriptions import subscribes
-from packd.flow import endpoint_health
-from packd.registry import housekeeping, outbox, queries
+from packd.flow.ledger import Attempted, Ledger
+from packd.registry import housekeeping, queries
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from packd.domain.deliveries import Decision
     from packd.flow.clock import Clock
-    from packd.registry.registry import Registry, Writer
+    from packd.registry.registry import Registry
     from packd.registry.rows import Delivery, Endpoint, Head, StoredEvent
 
 log = structlog.get_logger(__name__)
@@ -36,19 +32,11 @@ log = structlog.get_logger(__name__)
 _IN_FLIGHT_LIMIT: Final = 256  # POSTs under way at once, over all endpoints: a few that hang leave room for the rest
 _IN_FLIGHT_PER_ENDPOINT: Final = 16  # so that one slow endpoint leaves room for the others
 
-_TELLS: Final = {
-    model.type: model
-    for model in (said.WebhookDeliveryFailing, said.WebhookDeliveryRecovered, said.WebhookDeliveryExhausted)
-}
-
 
 class Courier(Protocol):
     """Makes one attempt without blocking; `done` is called with what came of it, from any thread."""
 
     def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None: ...
-
-
-Attempted = Callable[["Delivery", Outcome, "Decision"], None]
 
 
 class Dispatcher:
@@ -69,8 +57,7 @@ class Dispatcher:
         self._registry = registry
         self._courier = courier
         self._clock = clock
-        self._rules = rules or Rules()
-        self._on_attempt = on_attempt
+        self._ledger = Ledger(registry=registry, clock=clock, rules=rules or Rules(), on_attempt=on_attempt)
         self._wake = threading.Condition()
         self._look = True  # something may be ready to leave
         self._next_due_s: float | None = None  # Unix seconds at which the next delivery becomes ready by itself
@@ -91,7 +78,7 @@ class Dispatcher:
 
     def follow(self, rules: Rules) -> None:
         """What is decided from now on follows these; what is planned stays planned."""
-        self._rules = rules
+        self._ledger.follow(rules)
 
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events: there may be something to send."""
@@ -315,7 +302,7 @@ class Dispatcher:
     def _settle(self, back: list[tuple[Delivery, Outcome]]) -> None:
         """What came back is written down, then the next of its lane may leave; if that fails, the same one again."""
         try:
-            self._write_down(back)
+            self._ledger.write_down(back, self._endpoints)
         finally:
             with self._wake:
                 for delivery, _ in back:
@@ -326,84 +313,8 @@ class Dispatcher:
                 self._settled += len(back)
                 self._wake.notify_all()
 
-    def _write_down(self, back: list[tuple[Delivery, Outcome]]) -> None:
-        if not back:
-            return
-        now = self._clock.now()
-        decided = [(delivery, outcome, self._decide(delivery, outcome, now)) for delivery, outcome in back]
-        # A plain arrival that a power cut makes us forget is only told once more; anything else has consequences.
-        plain = all(_is_plain(decision) for _, _, decision in decided)
-        with self._registry.write(durable=not plain) as tx:
-            for delivery, outcome, decision in decided:
-                self._record(tx, delivery, outcome, decision)
-                self._note_health(tx, delivery, outcome, decision, now)
-        for delivery, outcome, decision in decided:
-            log.debug("delivery.attempted", endpoint=delivery.endpoint, event_id=delivery.event_id, why=decision.reason)
-            self._on_attempt(delivery, outcome, decision)
-
-    def _decide(self, delivery: Delivery, outcome: Outcome, now: float) -> Decision:
-        spread = random.random()  # noqa: S311  only spreads
-        return decide(delivery.attempts + 1, outcome, now, spread, self._rules.schedule, self._rules.jitter)
-
-    def _record(self, tx: Writer, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
-        outbox.record_attempt(
-            tx.connection,
-            delivery,
-            state=decision.state,
-            next_attempt_at_s=decision.next_attempt_at,
-            at=tx.now,
-            status=outcome.status,
-            error=None if decision.state == "delivered" else decision.reason,
-            reason=decision.reason,
-            warning=decision.warning,
-            duration_ms=outcome.duration_ms,
-            request_head=outcome.request_head,
-            response_head=outcome.response_head,
-        )
-        if decision.pause_endpoint_until is not None:
-            outbox.pause_endpoint(tx.connection, delivery.endpoint, until_s=decision.pause_endpoint_until)
-        if decision.event is not None:
-            self._tell(tx, delivery, _TELLS[decision.event], decision)
-
-    def _note_health(self, tx: Writer, delivery: Delivery, outcome: Outcome, decision: Decision, now: float) -> None:
-        """Where all is well and was well, nothing is read or written."""
-        seen = self._endpoints.get(delivery.endpoint)
-        if not failed(outcome) and not decision.disable_endpoint and seen is not None and seen.health == WELL:
-            return
-        noted = endpoint_health.note(tx, delivery.endpoint, outcome, decision, now, self._rules.disable_after_s)
-        if noted.endpoint is not None:
-            self._endpoints[delivery.endpoint] = noted.endpoint
-        if noted.disabled is not None:
-            self._tell(tx, delivery, said.WebhookEndpointDisabled, decision, last_error=noted.disabled)
-
-    def _tell(
-        self,
-        tx: Writer,
-        delivery: Delivery,
-        kind: type[said.WebhookData],
-        decision: Decision,
-        last_error: str | None = None,
-    ) -> None:
-        due, reason = decision.next_attempt_at, None if decision.state == "delivered" else decision.reason
-        tx.emit(
-            kind(
-                endpoint=delivery.endpoint,
-                event_id=delivery.event_id,
-                attempts=delivery.attempts + 1,
-                last_error=last_error or reason,
-                next_attempt_at=None if due is None else rfc3339(due),
-            ),
-            correlation_id=delivery.event_id,
-            causation_id=delivery.event_id,
-        )
-
 
 def _is_free(endpoint: Endpoint, now: float) -> bool:
     """May a delivery leave for it without any further thought?"""
     is_calm = endpoint.health == WELL and (endpoint.paused_until_s or 0.0) <= now
     return endpoint.state == "enabled" and endpoint.ordering != "none" and endpoint.rate is None and is_calm
-
-
-def _is_plain(decision: Decision) -> bool:
-    """It arrived, and nothing follows from that."""
-    return decision.state == "delivered" and decision.event is None and not decision.disable_endpoint

@@ -56,6 +56,51 @@ def test_a_secret_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert settings.warnings == ()
 
 
+def test_a_secret_from_systemd(tmp_path: Path) -> None:
+    """`secret_credential` names a file in $CREDENTIALS_DIRECTORY; outside a unit it is said what to do."""
+    (tmp_path / "ci").write_text(f"{SECRET}\n")
+    text = one(secret=None, secret_credential="ci")
+    (webhook,) = loaded(tmp_path, text, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).webhooks
+    assert webhook.signing_secret() == SECRET
+    assert "LoadCredential=" in refused(tmp_path, text)[0]
+    assert "secret_credential stands beside a secret" in refused(tmp_path, one(secret_credential="ci"))[0]
+
+
+def test_certificates_are_read_from_files(tmp_path: Path) -> None:
+    """Relative to the configuration; what is no PEM, or only half of a pair, is said with its key."""
+    for name in ("ca", "own", "key"):
+        (tmp_path / f"{name}.pem").write_text(f"-----BEGIN {name}-----\n")
+        (tmp_path / f"{name}.pem").chmod(0o600)
+    (tmp_path / "text").write_text("hunter2")
+    files = {"ca_file": "ca.pem", "certificate_file": "own.pem", "key_file": "key.pem"}
+    (webhook,) = loaded(tmp_path, one(**files)).webhooks
+    tls = webhook.certificates()
+    assert tls is not None
+    assert list(tls) == ["ca", "certificate", "key"]
+    assert all(f"BEGIN {name}" in str(text) for name, text in zip(("ca", "own", "key"), tls.values(), strict=True))
+    assert loaded(tmp_path, one()).webhooks[0].certificates() is None
+    for more, said in (({"ca_file": "none"}, "ca_file"), ({"ca_file": "text"}, "holds no PEM"),
+                       ({"certificate_file": "own.pem"}, "give both or neither")):  # fmt: skip
+        (problem,) = refused(tmp_path, one(**more))
+        assert said in problem
+        assert "hunter2" not in problem
+
+
+def test_a_key_of_the_asymmetric_scheme_is_a_secret_too(tmp_path: Path) -> None:
+    """`whsk_` and 32 or 64 bytes."""
+    for size in (32, 64):
+        assert loaded(tmp_path, one(secret=f"whsk_{base64.b64encode(bytes(size)).decode()}")).webhooks
+    assert "32 or 64 bytes" in refused(tmp_path, one(secret=f"whsk_{base64.b64encode(bytes(24)).decode()}"))[0]
+
+
+def test_the_schedule_of_attempts_can_be_another(tmp_path: Path) -> None:
+    """Its length is the number of attempts; so can the jitter, and how long an endpoint may fail."""
+    delivery = loaded(tmp_path, "delivery: {schedule_s: [0, 1, 2], jitter: 0, disable_after_days: 0.5}").delivery
+    assert (delivery.schedule_s, delivery.jitter, delivery.disable_after_days) == ((0, 1, 2), 0, 0.5)
+    assert "schedule_s" in refused(tmp_path, "delivery: {schedule_s: []}")[0]
+    assert "jitter" in refused(tmp_path, "delivery: {jitter: 2}")[0]
+
+
 @pytest.mark.parametrize(("inline", "file_mode", "warned"), [(True, 0o600, 0), (True, 0o644, 1), (False, 0o644, 0)])
 def test_a_readable_configuration_is_warned_about_only_for_its_secrets(
     tmp_path: Path, inline: bool, file_mode: int, warned: int
