@@ -43,6 +43,7 @@ from packd.flow.once import Once
 from packd.flow.packs_folder import PacksFolder
 from packd.flow.pipeline import Pipeline
 from packd.flow.policy import Policy
+from packd.flow.probation import Probation
 from packd.flow.projections import Projections
 from packd.flow.reconcile import Reconciler
 from packd.flow.register import Registrar
@@ -134,6 +135,7 @@ class Parts:
     sweeper: Sweeper
     integrity: Integrity
     revalidation: Revalidation
+    probation: Probation
     interpreters: Interpreters
     markers: Markers
     runs: Runs
@@ -299,6 +301,10 @@ def build(settings: Settings) -> Parts:
         clock=clock,
         has_content=store.has,
     )
+    probation = Probation(
+        registry=registry, runs=runs, commands=commands, clock=clock, probation_s=settings.rollback.probation_s
+    )
+    registry.on_commit(_guarded(probation.committed))
     registrar = Registrar(
         space=space,
         folder=folder,
@@ -361,6 +367,7 @@ def build(settings: Settings) -> Parts:
         space=space,
         sweeper=sweeper,
         integrity=integrity,
+        probation=probation,
         revalidation=Revalidation(registry=registry, commands=commands, roll_back=settings.rollback.on_revalidation),
         interpreters=interpreters,
         markers=markers,

@@ -91,6 +91,7 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
     parts.schedule.at(revalidation_moment(parts.settings), parts.revalidation.request, name="revalidate")
     parts.schedule.start()
+    parts.probation.start()
     parts.health.include(server.pulse, parts.schedule.pulse)
     log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
     begun.wait()
@@ -223,6 +224,7 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
         tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
     parts.schedule.stop()
     parts.revalidation.stop()
+    parts.probation.stop()
     if server is not None:
         parts.watcher.stop()  # nothing new comes in
     parts.settling.stop()

@@ -154,6 +154,10 @@ def _restoring(parts: Parts, settings: Settings) -> None:
     parts.restorer.follow(enabled=settings.rollback.folder == "restore", kept_hours=settings.retention.failed_hours)
 
 
+def _probation(parts: Parts, settings: Settings) -> None:
+    parts.probation.follow(settings.rollback.probation_s)
+
+
 def _revalidating(parts: Parts, settings: Settings) -> None:
     parts.revalidation.follow(roll_back=settings.rollback.on_revalidation)
     parts.schedule.at(revalidation_moment(settings), parts.revalidation.request, name="revalidate")
@@ -184,6 +188,7 @@ _LIVE: Final[dict[str, Callable[[Parts, Settings], None]]] = {
     "watch.reconcile_every_s": _reconciling,
     "rollback.folder": _restoring,
     "rollback.on_revalidation": _revalidating,
+    "rollback.probation_s": _probation,
     "tests.revalidate": _revalidating,
     "sources.allow_private": _sources,
     "sources.timeout_s": _sources,

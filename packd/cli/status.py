@@ -80,6 +80,9 @@ def troubles(status: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(what, what is wrong with it, colour) of everything that somebody should look at."""
     for ailment in status.get("health", ()):
         yield ailment["part"], ailment["reason"], "yellow" if ailment["grade"] == "degraded" else "red"
+    for one in status.get("not_passing_any_more", ()):
+        said = f"in use, and does not pass its own tests any more: packd tests {one['ref']} --run {one['run_id']}"
+        yield f"{one['ref']}#{one['revision']}", said, "red"
     changed = status.get("configuration") or {}
     for why in changed.get("rejected", ()):
         yield "configuration", f"the changed file is not used: {why}", "red"

@@ -180,6 +180,11 @@ class Rollback(Section):
         description="leave: only the marker says so; restore: the last good content is put back "
         "and the failed one kept for retention.failed_hours.",
     )
+    probation_s: Duration = Field(
+        default=0,
+        description="So long after it came into use a pack's own `health` command is run again and again, and failing "
+        "it rolls the pack back; 0: never.",
+    )
     on_revalidation: bool = Field(
         default=False, description="true: a pack in use that fails when tests.revalidate tests it again is rolled back."
     )

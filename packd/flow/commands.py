@@ -62,16 +62,23 @@ class Commands:
         self._has_content = has_content
 
     def rollback(
-        self, ref: str, *, to: int | None, force: bool = False, actor: str, reason: RollBackReason = "operator"
+        self,
+        ref: str,
+        *,
+        to: int | None,
+        force: bool = False,
+        only: int | None = None,
+        actor: str,
+        reason: RollBackReason = "operator",
     ) -> tuple[Revision, Revision]:
         """Withdraw the active revision and put an earlier one back in use; returns (withdrawn, restored).
 
-        `force` also where that breaks active packs which need the newer one, or where it misses a pack itself: going
+        `only`: nothing happens unless that one is in use. `force` also where that breaks active packs which need the newer one, or where it misses a pack itself: going
         back may be the lesser evil. Raises Failure: NOT_FOUND for an unknown pack or revision, CONFLICT when there is
         nothing to go back to, or when it would break something.
         """
         self._known(ref)
-        return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, force, actor, reason))
+        return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, force, actor, reason, only))
 
     def retry(self, name: str, *, actor: str) -> Revision | None:
         """Carry refused content through the pipeline once more; None when a drop without a revision is read again.
@@ -152,12 +159,14 @@ class Commands:
         return self._status.view()
 
     def _roll_back(
-        self, ref: str, to: int | None, force: bool, actor: str, reason: RollBackReason
+        self, ref: str, to: int | None, force: bool, actor: str, reason: RollBackReason, only: int | None
     ) -> tuple[Revision, Revision]:
         with self._registry.write() as tx:
             active = queries.active_revision(tx.connection, ref)
             if active is None:
                 raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
+            if only not in (None, active.number):
+                raise Failure(Code.CONFLICT, f"{active.name} is in use by now, and not revision {only}")
             target = _target(tx.connection, active, to)
             if not self._has_content(target.digest):
                 raise Failure(

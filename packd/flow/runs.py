@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from packd.domain.event_data import PackTestStarted
 from packd.domain.failures import Code, Failure
+from packd.domain.manifest import Suite
 from packd.domain.verdict import verdict
 from packd.flow import outcomes, tell
 from packd.flow.told import Told, on_case, on_progress
@@ -19,6 +20,7 @@ from packd.testrun.executor import CancelToken, RunRequest
 
 if TYPE_CHECKING:
     from packd.domain.manifest import Manifest, Testing
+    from packd.domain.probation import HealthCheck
     from packd.domain.reports import Report, RunReason
     from packd.domain.verdict import Verdict
     from packd.flow.clock import Clock
@@ -154,6 +156,31 @@ class Runs:
                 follower(name, said)
 
         return tell_all
+
+    def probe(self, revision: Revision, check: HealthCheck) -> str | None:
+        """Run a pack's health command as its tests are run, and leave no record: None, or why it is not healthy.
+
+        What says nothing about the pack, as a missing sandbox, counts as healthy.
+        """
+        request = RunRequest(
+            run_id=self._clock.new_id("run"),
+            ref=revision.ref,
+            version=revision.version or "",
+            tree=self._store.path(revision.digest),
+            suites=(Suite(name="health", runner_type="command", command=check.command),),
+            default_timeout_s=check.timeout_s,
+            limits=self._policy.run_limits,
+            result_format=None,
+            result_path=None,
+            started_at=self._clock.iso(),
+            allow_network=self._policy.allow_network,
+        )
+        report = self._executor.submit(request, cancel=CancelToken()).result()
+        if report.status in ("passed", "error", "skipped"):
+            return None
+        suite = report.test_suites[0] if report.test_suites else None
+        code = "" if suite is None or suite.exit_code is None else f" with {suite.exit_code}"
+        return f"`{check.command}` ended{code}: {report.status}"
 
     def finish(self, tx: Writer, run: Run, report: Report, testing: Testing) -> Verdict:
         """Write down what came of it."""

@@ -51,6 +51,7 @@ class Status:
     def view(self) -> dict[str, Any]:
         with self.registry.read() as connection:
             packs, endpoints = _packs(connection), _endpoints(connection)
+            failing = queries.not_passing_any_more(connection)
         watch = self.watcher.state()
         troubles = self.keeper.troubles()
         return {
@@ -75,6 +76,9 @@ class Status:
             "endpoints": endpoints,
             "isolation": self.isolation,
             "not_contained": list(self.not_contained),
+            "not_passing_any_more": [
+                {"ref": ref, "revision": number, "run_id": run_id} for ref, number, run_id in failing
+            ],
             "health": [ailment.to_dict() for ailment in self.health.ailments()],
             "configuration": self.configuration.to_dict(),
         }

@@ -17,7 +17,9 @@ _TEXTS: Final = ("label", "name", "description", "author", "email", "license", "
 _FLAGS: Final = ("system", "enabled")
 _MAPPINGS: Final = ("conf_schema", "config_schema", "config", "meta", "metadata")
 _LISTS: Final = ("tags", "keywords", "runtime_deps")
-_KNOWN: Final = frozenset(("ref", "version", "dependencies", "testing", *_TEXTS, *_FLAGS, *_MAPPINGS, *_LISTS))
+_KNOWN: Final = frozenset(
+    ("ref", "version", "dependencies", "testing", "health", *_TEXTS, *_FLAGS, *_MAPPINGS, *_LISTS)
+)
 # Keys of the platforms whose packs are read here; they are kept, and are no slip of the pen.
 _OF_PLATFORMS: Final = frozenset({
     "contributors", "path", "python_versions", "runner_type", "stackstorm_version",

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from daemon import Daemon
 from packs import write_pack
-from receiver import Receiver
+from receiver import SECRET, Receiver
 
 from packd.registry import queries
 
@@ -134,7 +134,7 @@ def test_revalidation(tmp_path: Path) -> None:
         assert parts.revalidation.run() == {"hello": "passed"}
         poison.touch()
         assert parts.revalidation.run() == {"hello": "failed"}
-        assert parts.commands.explain("hello") is not None
+        assert [one["revision"] for one in parts.status.view()["not_passing_any_more"]] == [2]
         with parts.registry.read() as connection:
             active = queries.active_revision(connection, "hello")
             last = queries.run_history(connection, "hello")[0]
@@ -174,3 +174,27 @@ def test_audit(daemon: Daemon) -> None:
 def _audit(daemon: Daemon, *options: str) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = json.loads(daemon.cli("audit", "--json", *options).stdout)
     return entries
+
+
+def test_probation(tmp_path: Path, receiver: Receiver) -> None:
+    """A pack that stops being healthy after it came into use is rolled back, with the reason `probation`."""
+    sick = tmp_path / "sick"
+    daemon = Daemon(tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}],
+                    rollback={"probation_s": 600}, tests={"isolation": "basic"})  # fmt: skip
+    daemon.start()
+    try:
+        write_pack(daemon.packs / "hello", "hello", "1.0.0")
+        daemon.wait_active("hello", "1.0.0")
+        health = f'health: {{command: "test ! -e {sick}", every: 0.5}}\n'
+        write_pack(daemon.packs / "hello", "hello", "2.0.0", extra=health)
+        daemon.wait_active("hello", "2.0.0")
+        sick.touch()
+        told = receiver.wait_for("pack.rolled_back", "hello").event["data"]
+        assert (told["reason"], told["failed"]["version"], told["restored"]["version"]) == (
+            "probation",
+            "2.0.0",
+            "1.0.0",
+        )
+        daemon.wait_active("hello", "1.0.0")
+    finally:
+        daemon.stop()

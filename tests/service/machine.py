@@ -25,7 +25,7 @@ chmod 755 /opt /opt/packd-test
 echo {PYTHON}/lib > /etc/ld.so.conf.d/packd-test.conf; ldconfig
 $1 -m venv --without-pip /opt/packd
 site=$(echo /opt/packd/lib/python3.*/site-packages)
-cp -r /opt/packd-test/repository/packd "$site"/
+cp -a /opt/packd-test/repository/packd "$site"/  # with the times, by which Python knows its compiled files
 mkdir -p "$site"/packd/service/shipped  # as the wheel has it
 cp -r /opt/packd-test/repository/systemd /opt/packd-test/repository/config "$site"/packd/service/shipped/
 echo "import site; site.addsitedir('{SITE}')" > "$site"/packd-test.pth

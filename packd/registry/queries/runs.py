@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
@@ -74,6 +74,24 @@ def latest_run(connection: Connection, ref: str, number: int) -> Run | None:
 def unfinished_runs(connection: Connection) -> list[Run]:
     """Runs that were under way when the daemon ended."""
     return many(connection, Run, select(runs).where(runs.c.finished_at.is_(None)))
+
+
+def not_passing_any_more(connection: Connection) -> list[tuple[str, int, str]]:
+    """(ref, number, run id) of what is in use and did not pass when it was last tested again."""
+    last = (
+        select(runs.c.ref, runs.c.number, func.max(runs.c.started_at).label("started_at"))
+        .where(runs.c.trigger_reason == "validation", runs.c.accepted.is_not(None))
+        .group_by(runs.c.ref, runs.c.number)
+        .subquery()
+    )
+    query = (
+        select(runs.c.ref, runs.c.number, runs.c.id)
+        .join(last, and_(*(runs.c[name] == last.c[name] for name in ("ref", "number", "started_at"))))
+        .join(revisions, and_(revisions.c.ref == runs.c.ref, revisions.c.number == runs.c.number))
+        .where(revisions.c.phase == "active", runs.c.accepted.is_(False), runs.c.status != "error")
+        .order_by(runs.c.ref)
+    )
+    return [(row.ref, row.number, row.id) for row in connection.execute(query)]
 
 
 def run_page(connection: Connection, wanted: RunFilter, *, limit: int, offset: int) -> list[Run]:
