@@ -201,7 +201,8 @@ class Registrar:
         began_s: float,
     ) -> Registered:
         pack, latest = queries.pack(tx.connection, ref), queries.latest_revision(tx.connection, ref)
-        self._refuse_existing(tx, wish, pack, findings, snapshot)
+        if not self._is_on_its_way(tx, pack, snapshot, drop):
+            self._refuse_existing(tx, wish, pack, findings)
         took_over = pack.drop_name if pack is not None and pack.drop_name not in (None, drop) else None
         if _is_in_use(pack, latest, snapshot.digest, drop) and not wish.force and latest is not None:
             return Registered(
@@ -230,9 +231,15 @@ class Registrar:
         )
         return Registered(revision=self._pipeline.judge(tx, revision, findings), run=None, took_over=took_over)
 
-    def _refuse_existing(
-        self, tx: Writer, wish: Registration, pack: Pack | None, findings: Findings, snapshot: Snapshot
-    ) -> None:
+    def _is_on_its_way(self, tx: Writer, pack: Pack | None, snapshot: Snapshot, drop: str | None) -> bool:
+        """Exactly this was just dropped, and the watcher was faster: both mean the same."""
+        if pack is None or drop is None or pack.drop_name != drop or pack.disabled_at is not None:
+            return False
+        candidate = queries.candidate(tx.connection, pack.ref)
+        active = queries.active_revision(tx.connection, pack.ref)
+        return candidate is not None and active is None and candidate.digest == snapshot.digest
+
+    def _refuse_existing(self, tx: Writer, wish: Registration, pack: Pack | None, findings: Findings) -> None:
         """Raises Failure when the pack is there and may not be touched; nothing is written down then."""
         if pack is None or not owners.exists(tx.connection, pack):
             return
@@ -240,10 +247,6 @@ class Registrar:
             raise Failure(Code.CONFLICT, f"Pack '{pack.ref}' is disabled: `packd enable {pack.ref}` first.")
         if wish.replace or wish.force:
             return
-        candidate = queries.candidate(tx.connection, pack.ref)
-        active = queries.active_revision(tx.connection, pack.ref)
-        if candidate is not None and active is None and candidate.digest == snapshot.digest:
-            return  # its drop was faster; both mean the same
         if errors(findings.problems):
             raise invalid(f"What is to be registered as '{pack.ref}' is no pack", errors(findings.problems))
         raise owners.already_exists(pack.ref)
