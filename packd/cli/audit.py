@@ -24,6 +24,13 @@ def command(client: Client, limit: int, pack: str | None, actor: str | None, as_
 
     Callers on the socket are known by user and process (`uid=1000 pid=4242`), others by their token; `watch` is packd
     itself, because of what was dropped, and `schedule` its clock. Kept as long as events are.
+
+    \b
+    Examples:
+      packd audit
+      packd audit --pack core --actor 'uid=1000 *'
+
+    Exit status: 0 fine, 3 no daemon answers.
     """
     entries = client.get("/audit", limit=limit, pack=pack, actor=actor)["data"]
     if as_json:
