@@ -62,7 +62,7 @@ def test_a_pack_with_packages(tmp_path: Path, index: Index) -> None:
         told: list[tuple[str, dict[str, Any]]] = []
         client = Client(daemon.socket)
         client.post_live("/packs/needy/test", {}, on_message=lambda *said: told.append(said))
-        assert [(name, said["status"]) for name, said in told] == [("case", "passed")]
+        assert [said["status"] for name, said in told if name == "case"] == ["passed"]
         told.clear()
         client.post_live("/packs/needy/test", {"rebuild": True}, on_message=lambda *said: told.append(said))
         assert [said.get("text", name) for name, said in told] == [

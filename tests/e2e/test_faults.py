@@ -173,6 +173,7 @@ def test_clock_jumps(tmp_path: Path, sceptic: Receiver, hours: int) -> None:
         write_pack(daemon.packs / "hello", "hello", "2.0.0")
         daemon.wait_active("hello", "2.0.0")
         daemon.wait_until(lambda: bool(sceptic.unverified), "the receiver to refuse")
+        daemon.wait_until(lambda: bool(_said(daemon, "clock.was_set")), "the daemon to notice")
         _set(offset, 0)
         sceptic.wait_for("pack.updated", "hello", timeout_s=100)
     finally:

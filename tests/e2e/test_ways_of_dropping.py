@@ -145,9 +145,8 @@ def test_a_renamed_folder_is_the_same_pack(daemon: Daemon, receiver: Receiver, t
 def test_newer_content_stops_the_tests_of_older(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """The run is cancelled within a second, the candidate superseded, only the newest becomes active."""
     daemon.start()
-    started = tmp_path / "started"
-    dropped = write_pack(tmp_path / "pack", "pack", test=f"touch {started}; sleep 600").rename(daemon.packs / "pack")
-    daemon.wait_until(started.exists, "the suite to run")
+    dropped = write_pack(tmp_path / "pack", "pack", test="sleep 600").rename(daemon.packs / "pack")
+    daemon.wait_until(lambda: "pack.test_started" in logged(daemon), "the suite to run")
     write_pack(dropped, "pack", "1.0.1")
     told = receiver.wait_for("pack.registered", "pack").event["data"]["pack"]
     assert told["version"] == "1.0.1"

@@ -58,7 +58,7 @@ def test_the_source_is_whole(built: Path) -> None:
     (source,) = built.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"pyproject.toml", "hatch_build.py", "README.md", "packd/daemon.py", "systemd/packd.service",
+    assert {"pyproject.toml", "packd/cli/packaging.py", "README.md", "packd/daemon.py", "systemd/packd.service",
             "config/packd.yaml", "tests/README.md"} <= names  # fmt: skip
 
 
