@@ -66,6 +66,7 @@ def test_a_pack_with_packages(tmp_path: Path, index: Index) -> None:
         told.clear()
         client.post_live("/packs/needy/test", {"rebuild": True}, on_message=lambda *said: told.append(said))
         assert [said.get("text", name) for name, said in told] == [
+            "started",
             "making an environment (uv venv)",
             "installing Python packages (uv pip install)",
             "case",
