@@ -13,12 +13,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd import __version__
-from packd.domain.cron import Cron
-from packd.domain.cron import parse as parse_cron
-from packd.domain.deliveries import Rules
 from packd.domain.health import Pulse
 from packd.domain.ignore import Ignore
-from packd.domain.retention import Terms
 from packd.flow.announce import announce
 from packd.flow.availability import Availability
 from packd.flow.carrying import Carrying
@@ -30,7 +26,7 @@ from packd.flow.consistency import Checkup
 from packd.flow.courier import NetworkCourier
 from packd.flow.dispatch import Dispatcher
 from packd.flow.feed import Feed
-from packd.flow.fetching import Fetcher, FetchTerms
+from packd.flow.fetching import Fetcher
 from packd.flow.health import Health
 from packd.flow.install import Installer
 from packd.flow.intake import Intake
@@ -42,7 +38,6 @@ from packd.flow.metrics import Metrics
 from packd.flow.once import Once
 from packd.flow.packs_folder import PacksFolder
 from packd.flow.pipeline import Pipeline
-from packd.flow.policy import Policy
 from packd.flow.probation import Probation
 from packd.flow.projections import Projections
 from packd.flow.reconcile import Reconciler
@@ -57,7 +52,7 @@ from packd.flow.settling import Settling
 from packd.flow.space import Space
 from packd.flow.status import Status
 from packd.flow.stopwatch import Stopwatch
-from packd.flow.sweep import Ages, Sweeper
+from packd.flow.sweep import Sweeper
 from packd.flow.tokens import Tokens
 from packd.flow.watchkeeping import Watchkeeper
 from packd.flow.webhooks import Webhooks
@@ -67,22 +62,28 @@ from packd.registry import queries
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
-from packd.registry.rows import Endpoint, StoredEvent
+from packd.registry.rows import StoredEvent
 from packd.snapshot.store import Store
-from packd.snapshot.tree import Limits as TreeLimits
-from packd.sources.catalogue import Indexes, IndexSite
+from packd.terms import (
+    delivery_rules,
+    fetch_terms,
+    footing,
+    pack_indexes,
+    policy_of,
+    retention_ages,
+    retention_terms,
+    tree_limits,
+)
 from packd.testrun.environments.cache import Environments
 from packd.testrun.environments.origins import Origins
 from packd.testrun.executor import LocalExecutor
-from packd.testrun.interpreters import Interpreters, node_version, python_path
-from packd.testrun.ladder import Footing, choose, suite_user
-from packd.testrun.limits import Limits as RunLimits
-from packd.validate.findings import Runtime
+from packd.testrun.interpreters import Interpreters, python_path
+from packd.testrun.ladder import choose
 from packd.watch.settle import Settler
 from packd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
-    from packd.config import Settings, Webhook
+    from packd.config import Settings
     from packd.notify.sender import Sender
     from packd.testrun.ladder import Rung
     from packd.testrun.sandbox import Sandbox
@@ -91,8 +92,6 @@ log = structlog.get_logger(__name__)
 
 Committed = Callable[[tuple[StoredEvent, ...]], None]
 
-_MIB: Final = 1024 * 1024
-_DAY_S: Final = 86_400.0
 _LANE_THREADS: Final = 32  # most of them wait for a run: `tests.workers` says how many of those there are at once
 
 
@@ -379,62 +378,6 @@ def build(settings: Settings) -> Parts:
     )
 
 
-def configured_endpoints(settings: Settings) -> list[Endpoint]:
-    """The endpoints of the configuration file, as the registry keeps them."""
-    return [_endpoint(webhook) for webhook in settings.webhooks]
-
-
-def delivery_rules(settings: Settings) -> Rules:
-    """How often a webhook is tried, and when an endpoint is given up."""
-    return Rules(
-        schedule=settings.delivery.schedule_s,
-        jitter=settings.delivery.jitter,
-        disable_after_s=settings.delivery.disable_after_days * _DAY_S,
-    )
-
-
-def fetch_terms(settings: Settings) -> FetchTerms:
-    """What fetching packs and indexes keeps to."""
-    return FetchTerms(
-        timeout_s=settings.sources.timeout_s,
-        max_bytes=settings.limits.bytes_mb * _MIB,
-        max_files=settings.limits.files,
-        allow_private=settings.sources.allow_private,
-        allow=tuple(one for one in settings.sources.allow if "://" in one),
-    )
-
-
-def pack_indexes(settings: Settings) -> Indexes:
-    """The configured indexes, with the copies of them that are kept."""
-    sites = [
-        IndexSite(name=index.called(), url=index.address(), priority=index.priority)
-        for index in settings.sources.indexes
-    ]
-    return Indexes(sites, cache=settings.state_dir / "indexes")
-
-
-def readable_roots(settings: Settings) -> tuple[Path, ...]:
-    """The folders of which everybody who may register may have content read."""
-    return tuple(Path(one) for one in settings.sources.allow if "://" not in one)
-
-
-def tree_limits(settings: Settings) -> TreeLimits:
-    """The largest pack that is taken."""
-    return TreeLimits(files=settings.limits.files, bytes=settings.limits.bytes_mb * _MIB, depth=settings.limits.depth)
-
-
-def footing(settings: Settings) -> Footing:
-    """What the rungs of the isolation ladder stand on. Raises NoRung when there is no user `tests.user`."""
-    return Footing(
-        folder=settings.state_dir / "sandbox",
-        someone=suite_user(settings.tests.user),
-        hidden=(settings.state_dir, settings.packs_dir),
-        state=settings.state_dir,
-        python=python_path(settings.tests.python),
-        must_become=settings.tests.user is not None,
-    )
-
-
 def local_executor(
     settings: Settings,
     store: Store,
@@ -457,40 +400,6 @@ def local_executor(
         grace_s=settings.tests.grace_s,
         on_trouble=lambda trouble: log.error("testrun.trouble", detail=trouble),
     )
-
-
-def policy_of(settings: Settings, interpreters: Interpreters) -> Policy:
-    """The choices that decide about packs."""
-    limits = settings.tests.limits
-    return Policy(
-        tests_required=settings.tests.required,
-        suite_timeout_s=settings.tests.timeout_s,
-        run_limits=RunLimits(
-            memory_mb=limits.memory_mb,
-            processes=limits.processes,
-            disk_mb=limits.disk_mb,
-            output_kb=limits.output_kb,
-            cpu_s=limits.cpu_s,
-        ),
-        allow_network=settings.tests.network == "allow",
-        runtime=Runtime(python=interpreters.default.version, node=node_version(), other_pythons=interpreters.versions),
-    )
-
-
-def revalidation_moment(settings: Settings) -> Cron | None:
-    """When packs in use are tested again."""
-    return parse_cron(settings.tests.revalidate) if settings.tests.revalidate else None
-
-
-def retention_terms(settings: Settings) -> Terms:
-    """Which content stays."""
-    kept = settings.retention
-    return Terms(revisions=kept.revisions, failed_hours=kept.failed_hours, pinned=kept.pinned)
-
-
-def retention_ages(settings: Settings) -> Ages:
-    """How long what is told and reported stays."""
-    return Ages(events_days=settings.retention.events_days, reports_days=settings.retention.reports_days)
 
 
 def _pulse_of_watcher(watcher: Watcher) -> Pulse:
@@ -524,23 +433,3 @@ def _registry(settings: Settings, clock: Clock) -> tuple[Database, Registry]:
         source=f"packd://{socket.gethostname()}", new_id=lambda: clock.new_id("evt"), webhook_body=webhook_body
     )
     return database, Registry(database, outbox_of=outbox, now=clock.now)
-
-
-def _endpoint(webhook: Webhook) -> Endpoint:
-    return Endpoint(
-        name=webhook.name,
-        url=str(webhook.url),
-        secret=webhook.signing_secret(),
-        types=webhook.types,
-        packs=webhook.packs,
-        ordering=webhook.ordering,
-        state="enabled",
-        state_reason=None,
-        origin="config",
-        allow_private=webhook.allow_private,
-        timeout_s=webhook.timeout_s,
-        headers=tuple((name, value.get_secret_value()) for name, value in webhook.headers.items()),
-        format=webhook.format,
-        rate=webhook.rate,
-        tls=webhook.certificates(),
-    )

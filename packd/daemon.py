@@ -18,7 +18,7 @@ from packd.api.housekeeping import Housekeeping
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
-from packd.bootstrap import build, configured_endpoints, readable_roots, revalidation_moment
+from packd.bootstrap import build
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.domain.rates import Rate
@@ -32,6 +32,7 @@ from packd.registry import queries
 from packd.reloading import Reloader, Source
 from packd.service.notify import Notifier
 from packd.service.sockets import inherited
+from packd.terms import configured_endpoints, readable_roots, revalidation_moment
 from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.bootstrap import (
+from packd.config import BadConfig, Settings, changed_keys
+from packd.flow.endpoints import follow_configuration
+from packd.logs import configure
+from packd.terms import (
     configured_endpoints,
     delivery_rules,
     fetch_terms,
@@ -21,9 +24,6 @@ from packd.bootstrap import (
     retention_terms,
     revalidation_moment,
 )
-from packd.config import BadConfig, Settings, changed_keys
-from packd.flow.endpoints import follow_configuration
-from packd.logs import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
