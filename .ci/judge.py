@@ -34,7 +34,7 @@ parameters = { "query.wait" = 0 }
 
 
 def main() -> int:
-    judges = Path(sys.argv[1])
+    judges = Path(sys.argv[1]).absolute()
     with tempfile.TemporaryDirectory(prefix="packd-judge-") as made:
         folder = Path(made)
         daemon = Daemon(folder, api={"listen": "127.0.0.1:0", "requests_per_minute": 1_000_000}, tests={"timeout_s": 5})
