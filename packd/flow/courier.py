@@ -28,15 +28,19 @@ class NetworkCourier:
         """`make_sender` is called for the first attempt: what it imports is a tenth of a start, and many have no endpoint."""
         self._make_sender = make_sender
         self._sender: Sender | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop  # from `start` on: it holds sockets
         self._handing_over = threading.Lock()
         self._handed: list[tuple[Endpoint, Delivery, Callable[[Delivery, Outcome], None]]] = []
         self._attempts: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="courier", daemon=True)
+        self._thread = threading.Thread(target=self._carry_on, name="courier", daemon=True)
         self._asked_at: float | None = None  # monotonic; when its loop was asked for a sign and has not answered yet
 
     def start(self) -> None:
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
+
+    def _carry_on(self) -> None:
+        self._loop.run_forever()
 
     def warm_up(self) -> None:
         """There is somebody to tell: what that takes is made ready now, not when it is urgent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import subprocess
 import threading
 import time
@@ -82,6 +83,14 @@ HOSTILE: dict[str, Answer] = {
     "reset": reset,
     **{f"silent{number}": silent for number in range(4)},
 }
+
+
+def test_a_courier_that_was_never_started_holds_nothing() -> None:
+    """What is only built, as by a command that runs offline, has no sockets that somebody would have to close."""
+    before = len(os.listdir("/proc/self/fd"))
+    courier = NetworkCourier(lambda: Sender(user_agent="packd/test"))
+    assert len(os.listdir("/proc/self/fd")) == before
+    courier.stop()
 
 
 class Servers:
