@@ -51,7 +51,7 @@ class SecondChances:
     def run(self) -> list[str]:
         """Try again what is due; returns the refs."""
         with self._registry.read() as connection:
-            failed = [one for one in queries.latest_revisions(connection) if one.phase == Phase.FAILED]
+            failed = queries.latest_revisions(connection, Phase.FAILED)
             due = [
                 one
                 for one in failed

@@ -223,6 +223,8 @@ def test_every_pack_may_have_both(ground: Ground) -> None:
         assert {one.name for one in queries.candidates(tx.connection)} == {"a#2", "b#2"}
         assert {one.name for one in queries.active_revisions(tx.connection)} == {"a#1", "b#1"}
         assert {one.name for one in queries.latest_revisions(tx.connection)} == {"a#2", "b#2"}
+        for phase, names in ((Phase.SNAPSHOTTED, {"a#2", "b#2"}), (Phase.ACTIVE, set())):
+            assert {one.name for one in queries.latest_revisions(tx.connection, phase)} == names
         assert [one.name for one in queries.revision_history(tx.connection, "a")] == ["a#2", "a#1"]
         assert queries.digests_in_use(tx.connection) == {digest_of(f"{ref}#{n}") for ref in "ab" for n in (1, 2)}
 

@@ -157,11 +157,11 @@ def active_revisions(connection: Connection) -> list[Revision]:
     return many(connection, Revision, select(revisions).where(text(IS_ACTIVE)))
 
 
-def latest_revisions(connection: Connection) -> list[Revision]:
-    """The newest revision of every pack."""
+def latest_revisions(connection: Connection, phase: Phase | None = None) -> list[Revision]:
+    """The newest revision of every pack; with `phase` of those only where it is in that."""
     newest = select(revisions.c.ref, func.max(revisions.c.number).label("number")).group_by(revisions.c.ref).subquery()
     query = select(revisions).join(newest, (revisions.c.ref == newest.c.ref) & (revisions.c.number == newest.c.number))
-    return many(connection, Revision, query)
+    return many(connection, Revision, query if phase is None else query.where(revisions.c.phase == phase))
 
 
 def active_with_needs(connection: Connection) -> list[Revision]:
