@@ -559,3 +559,12 @@ def test_environments_are_private(ground: Ground) -> None:
     write_test(ground, "pass")
     ground.run(unit())
     assert stat.S_IMODE(environments_of(ground).stat().st_mode) == 0o700
+
+
+def test_an_index_that_is_a_folder_is_seen_with_the_files_beside_it(tmp_path: Path) -> None:
+    """Its pages link to what stands next to them; a building without those finds names and no packages."""
+    index = tmp_path / "pypi" / "simple"
+    index.mkdir(parents=True)
+    seen = Origins(index_url=index.as_uri()).folders()
+    assert {index, index.parent} <= set(seen)
+    assert Path("/") not in Origins(index_url="file:///tmp").folders()

@@ -116,7 +116,9 @@ class Origins:
         certificates = (value for name, value in self.reaching().items() if name.upper() in _CERTIFICATES)
         named = (*index.find_links, *index.extra, index.url, index.certificate, index.client_certificate, *certificates)
         named = (*named, self.for_uv().get("UV_CONFIG_FILE"), self.for_npm().get("npm_config_userconfig"))
-        return tuple(dict.fromkeys(path for text in named if text and (path := _local(text)) and path.exists()))
+        paths = [path for text in named if text and (path := _local(text))]
+        paths += [beside for text in (index.url, *index.extra) if text and (beside := _beside(_local(text)))]
+        return tuple(dict.fromkeys(path for path in paths if path.exists()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +223,13 @@ def _last(values: Iterable[str]) -> str | None:
 
 def _proxied(proxy: str) -> dict[str, str]:
     return dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy)
+
+
+def _beside(index: Path | None) -> Path | None:
+    """Where the pages of an index that is a folder link to: `simple/` and `files/` stand side by side. Never a folder of
+    the root, which could be a whole disk.
+    """
+    return index.parent if index is not None and len(index.parent.parts) > 2 else None
 
 
 def _local(text: str) -> Path | None:
