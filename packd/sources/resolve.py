@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep
+from resolvelib.resolvers import Resolution
 from semantic_version import Version
 
 from packd.domain.dependencies import Party, meets
@@ -74,12 +75,14 @@ def resolve(
     if fetched is not None:
         roots.insert(0, Wanted(Need(ref=fetched.ref), ""))
     try:
-        found = Resolver[Wanted, Choice, str](provider, BaseReporter()).resolve(roots, max_rounds=_ROUNDS)
+        # Not `Resolver`: it looks for the way from each choice back to what was asked by recursion, without end where
+        # packs need each other and nobody needs them any more (resolvelib 1.2.1).
+        found = Resolution[Wanted, Choice, str](provider, BaseReporter()).resolve(roots, max_rounds=_ROUNDS)
     except ResolutionImpossible as impossible:
         raise _explained(impossible.causes, provider, catalogue) from None
     except ResolutionTooDeep:
         raise wrong(f"no set of versions was found in {_ROUNDS:,} attempts: ask for narrower ranges") from None
-    return _ordered(found.mapping)
+    return _ordered(_needed(found.mapping, roots, provider))
 
 
 class _Provider(AbstractProvider[Wanted, Choice, str]):
@@ -177,6 +180,18 @@ def _is_newer(version: str, than: str) -> bool:
     """Newer, and no pre-release unless what is in use is one."""
     offered, known = Version.coerce(version), Version.coerce(than)
     return bool(offered > known and (not offered.prerelease or known.prerelease))
+
+
+def _needed(chosen: Mapping[str, Choice], roots: Iterable[Wanted], provider: _Provider) -> dict[str, Choice]:
+    """What is asked for and what it leads to; choices for somebody who was given up in favour of another stay out."""
+    needed: dict[str, Choice] = {}
+    ahead = [root.need.ref for root in roots]
+    while ahead:
+        ref = ahead.pop()
+        if ref not in needed:
+            needed[ref] = chosen[ref]
+            ahead.extend(wanted.need.ref for wanted in provider.get_dependencies(chosen[ref]))
+    return needed
 
 
 def _ordered(chosen: Mapping[str, Choice]) -> Resolved:

@@ -118,6 +118,12 @@ def test_packs_that_need_each_other() -> None:
     assert chosen(solve(["a"], offers("a 1.0.0: b", "b 1.0.0: a"))) == ["b 1.0.0", "a 1.0.0"]
 
 
+def test_packs_that_need_each_other_and_were_given_up() -> None:
+    """A newer version led to a circle of packs and did not fit: the circle is not part of the outcome."""
+    main = offers("core 2.0.0: netops@1.0.0, utils@1.0.0", "netops 1.0.0: core@>=2", "utils 1.0.0", "utils 2.0.0: core")
+    assert chosen(solve(["utils"], main)) == ["utils 1.0.0"]
+
+
 def test_the_first_index_with_a_pack_has_it_alone() -> None:
     """A pack of the same name elsewhere does not get in by a greater version."""
     assert chosen(solve(["core"], offers("core 1.0.0"), offers("core 99.0.0", index="other"))) == ["core 1.0.0"]
