@@ -244,10 +244,8 @@ def build(settings: Settings) -> Parts:
         feed.committed,
     ):
         registry.on_commit(_guarded(listener))
-    health, configuration = (
-        Health(registry=registry, keeper=keeper, watcher=watcher),
-        Configuration(loaded_at=clock.iso()),
-    )
+    configuration = Configuration(loaded_at=clock.iso())
+    health = Health(registry=registry, clock_watch=clock_watch)
     health.include(
         partial(_pulse_of_watcher, watcher),
         settling.pulse,
@@ -256,7 +254,7 @@ def build(settings: Settings) -> Parts:
         dispatcher.pulse,
         courier.pulse,
     )
-    health.also(space.ailment)
+    health.also(space.ailments, keeper.ailments)
     sweeper = Sweeper(
         registry=registry,
         database=database,
@@ -344,7 +342,7 @@ def build(settings: Settings) -> Parts:
         schedule=Schedule(),
         courier=courier,
         dispatcher=dispatcher,
-        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock, clock_watch=clock_watch),
+        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock),
         metrics=metrics,
         clock_watch=clock_watch,
         feed=feed,

@@ -130,19 +130,22 @@ def _of_daemon(settings: Settings, status: dict[str, Any] | None) -> Iterator[An
 
 
 def _health(status: dict[str, Any] | None) -> Iterator[Answer]:
-    """What a daemon finds wrong with itself, and endpoints that it does not send to any more."""
+    """What a daemon finds wrong with itself, but for what was looked at already."""
     from packd.flow.diagnosis.answers import warning, wrong
 
     for ailment in (status or {}).get("health", ()):
-        made = warning if ailment["grade"] == "degraded" else wrong
-        yield made(ailment["part"], ailment["reason"], "packd status says how it goes on")
-    for endpoint in (status or {}).get("endpoints", ()):
-        if endpoint["state"] == "disabled":
-            name = endpoint["name"]
-            said = (
-                f"nothing is sent to it: {endpoint.get('state_reason') or endpoint['last_error'] or 'it is disabled'}"
-            )
-            yield warning(f"webhook {name}", said, f"packd webhook enable {name}")
+        if ailment["part"] != "clock":
+            made = wrong if ailment["grade"] in ("dying", "unready") else warning
+            yield made(ailment["part"], *_said_and_fix(ailment["reason"]))
+
+
+def _said_and_fix(sentence: str) -> tuple[str, str]:
+    """What is wrong, and the way out behind the last `;` or `:`; where there is none, where to look on."""
+    for mark in ("; ", ": "):
+        said, _, fix = sentence.rpartition(mark)
+        if said:
+            return said, fix
+    return sentence, "packd status says how it goes on"
 
 
 def _targets(settings: Settings, status: dict[str, Any] | None) -> list[tuple[str, str, bool]]:

@@ -79,7 +79,7 @@ def print_status(status: dict[str, Any]) -> None:
 def troubles(status: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(what, what is wrong with it, colour) of everything that somebody should look at."""
     for ailment in status.get("health", ()):
-        yield ailment["part"], ailment["reason"], "yellow" if ailment["grade"] == "degraded" else "red"
+        yield ailment["part"], ailment["reason"], "red" if ailment["grade"] in ("dying", "unready") else "yellow"
     for one in status.get("not_passing_any_more", ()):
         said = f"in use, and does not pass its own tests any more: packd tests {one['ref']} --run {one['run_id']}"
         yield f"{one['ref']}#{one['revision']}", said, "red"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from packd.flow.clock import Clock
-    from packd.flow.clock_sync import ClockWatch
     from packd.flow.dispatch import Dispatcher
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Delivery, Endpoint
@@ -51,21 +50,12 @@ class Webhooks:
         registry: Registry,
         dispatcher: Dispatcher,
         clock: Clock,
-        clock_watch: ClockWatch | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._registry = registry
         self._dispatcher = dispatcher
         self._clock = clock
         self._random = random
-        self._clock_watch = clock_watch
-
-    def warnings(self) -> list[str]:
-        """What an operator should know of endpoints, in sentences; empty when all is well."""
-        with self._registry.read() as connection:
-            endpoints = queries.all_endpoints(connection)
-        clock = self._clock_watch.warning if self._clock_watch is not None and endpoints else None
-        return [*_disabled(endpoints), *([clock] if clock else [])]
 
     # --- endpoints ---------------------------------------------------------------------------------------------------
 
@@ -200,15 +190,6 @@ class Webhooks:
 def scheme_of(endpoint: Endpoint) -> signature.Scheme:
     """How it is signed for this endpoint, as its secret says."""
     return "v1a" if signature.public_key(endpoint.secret) else "v1"
-
-
-def _disabled(endpoints: list[Endpoint]) -> list[str]:
-    return [
-        f"the webhook endpoint '{one.name}' is disabled: {one.state_reason or 'nobody said why'}; "
-        f"`packd webhook enable {one.name}` sends what is held"
-        for one in endpoints
-        if one.state == "disabled"
-    ]
 
 
 def _there(connection: Connection, name: str) -> Endpoint:

@@ -221,13 +221,13 @@ def test_the_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event or a file from the future says that a clock was set back, or differs."""
     import time
 
-    monkeypatch.setattr(machine, "_unsynchronised", lambda: False)
+    monkeypatch.setattr(machine, "is_synchronised", lambda: True)
     packs = folder / "packs"
     assert outcomes(machine.clock(packs, time.time())) == ["ok"]
     assert outcomes(machine.clock(packs, time.time() + 3600)) == ["wrong"]
     os.utime(packs / "hello", (time.time() + 3600, time.time() + 3600))
     assert outcomes(machine.clock(packs, None)) == ["warning"]
-    monkeypatch.setattr(machine, "_unsynchronised", lambda: True)
+    monkeypatch.setattr(machine, "is_synchronised", lambda: False)
     assert outcomes(machine.clock(packs, None)) == ["warning"]
 
 

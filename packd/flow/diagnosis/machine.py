@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import shutil
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packd.flow.clock_sync import WARNING, is_synchronised
 from packd.flow.diagnosis.answers import Answer, ok, skipped, warning, wrong
 from packd.watch.advice import kernel_setting
 from packd.watch.scan import count_folders
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _TIGHT: Final = 0.8  # of a limit
 _FEW_FILES: Final = 1024
 _AHEAD_S: Final = 60.0
-_TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
 _SYSCTL: Final = "/etc/sysctl.d/90-packd.conf"
 
 
@@ -113,12 +112,9 @@ def clock(folder: Path, newest_event: float | None) -> Iterator[Answer]:
             "set the clock right: `timedatectl set-ntp true`",
         )
         return
-    if _unsynchronised():
-        yield warning(
-            about,
-            "the kernel says that the clock is not synchronised; receivers refuse webhooks that are five minutes off",
-            "timedatectl set-ntp true, or another NTP client",
-        )
+    if is_synchronised() is False:
+        said, _, fix = WARNING.partition("; ")
+        yield warning(about, said, fix)
         return
     ahead = _newest(folder) - now
     if ahead > _AHEAD_S:
@@ -129,15 +125,6 @@ def clock(folder: Path, newest_event: float | None) -> Iterator[Answer]:
         )
         return
     yield ok(about, time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)))
-
-
-def _unsynchronised() -> bool:
-    """Asked with no modes set, which everybody may (adjtimex(2))."""
-    try:
-        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
-    except (OSError, AttributeError):
-        return False
-    return state == _TIME_ERROR
 
 
 def _newest(folder: Path) -> float:
