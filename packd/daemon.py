@@ -26,6 +26,7 @@ from packd.flow.audit_trail import AuditTrail
 from packd.flow.endpoints import follow_configuration
 from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
+from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
 from packd.flow.sweep import LANE as SWEEP_LANE
 from packd.registry import queries
@@ -53,6 +54,7 @@ _SWEEP_EVERY_S: Final = 3600.0
 _SECOND_CHANCES_EVERY_S: Final = 30.0
 _CLOCK_EVERY_S: Final = 600.0
 _DAY_S: Final = 86_400.0
+_READINGS_EVERY_S: Final = 60.0  # as often as most are scraped
 _SPACE_EVERY_S: Final = 10.0  # one system call
 
 
@@ -90,6 +92,9 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
     parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
     parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
+    read = partial(_in_lane, parts, READINGS_LANE, parts.readings.look)
+    read()
+    parts.schedule.every(_READINGS_EVERY_S, read, name="readings")
     parts.schedule.at(revalidation_moment(parts.settings), parts.revalidation.request, name="revalidate")
     parts.schedule.start()
     parts.probation.start()

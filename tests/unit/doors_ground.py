@@ -341,7 +341,7 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
         ),
         "once": Once(registry=registry, clock=Clock()),
         "tokens": Tokens(registry=registry, clock=Clock()),
-        "metrics": Metrics(registry=registry, clock=Clock()).exposition,
+        "metrics": Metrics(clock=Clock()).exposition,
         "tail": Tail(feed),
         "packs_dir": Path("/srv/packs"),
         "health": Health(registry=registry, clock_watch=ClockWatch()),

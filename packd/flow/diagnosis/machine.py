@@ -6,16 +6,17 @@ import os
 import resource
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packd.flow.clock_sync import WARNING, is_synchronised
 from packd.flow.diagnosis.answers import Answer, ok, skipped, warning, wrong
 from packd.watch.advice import kernel_setting
 from packd.watch.scan import count_folders
+from packd.watch.usage import in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from typing import Any
 
     from packd.domain.ignore import Ignore
@@ -34,12 +35,12 @@ def watches(packs_dir: Path, ignore: Ignore) -> Iterator[Answer]:
         yield skipped(about, "the kernel does not say how many watches there may be")
         return
     needed = count_folders(packs_dir, ignore) if packs_dir.is_dir() else 1
-    used, opened = _inotify_in_use()
-    yield _enough(about, needed=needed, free=limit - used, limit=limit)
-    if opened + 1 > instances * _TIGHT:
-        yield (wrong if opened >= instances else warning)(
+    used = in_use()
+    yield _enough(about, needed=needed, free=limit - used.watches, limit=limit)
+    if used.instances + 1 > instances * _TIGHT:
+        yield (wrong if used.instances >= instances else warning)(
             about,
-            f"{opened} of {instances} inotify instances of this user are in use",
+            f"{used.instances} of {instances} inotify instances of this user are in use",
             _raise("max_user_instances", max(1024, instances * 2)),
         )
 
@@ -71,24 +72,6 @@ def _enough(about: str, *, needed: int, free: int, limit: int) -> Answer:
 
 def _raise(setting: str, to: int) -> str:
     return f"echo fs.inotify.{setting}={to} | sudo tee -a {_SYSCTL} && sudo sysctl --system"
-
-
-def _inotify_in_use() -> tuple[int, int]:
-    """(watches, instances) of this user's processes, as far as /proc shows them."""
-    watched = opened = 0
-    for process in Path("/proc").iterdir():
-        if not process.name.isdecimal():
-            continue
-        try:
-            if process.stat().st_uid != os.geteuid():
-                continue
-            for descriptor in (process / "fd").iterdir():
-                if os.readlink(descriptor) == "anon_inode:inotify":
-                    opened += 1
-                    watched += (process / "fdinfo" / descriptor.name).read_text().count("inotify wd:")
-        except OSError:
-            continue
-    return watched, opened
 
 
 def open_files() -> Answer:
