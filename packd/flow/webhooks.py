@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
@@ -20,7 +21,7 @@ from packd.notify.tls import BadCertificate, Tls, context
 from packd.registry import outbox, queries, redelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from packd.flow.dispatch import Dispatcher
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Delivery, Endpoint
+
+Expect = Callable[["Endpoint"], None]  # raises when the endpoint is not as somebody thinks it is
 
 _UNWANTED: Final = ("removed",)  # states of endpoints that are not there for anybody
 
@@ -41,8 +44,15 @@ class Kept:
     trial: int | None = None  # the delivery of the `webhook.test`
 
 
+def _anything(_: Endpoint) -> None:
+    """However it is."""
+
+
 class Webhooks:
-    """Every method raises Failure: NOT_FOUND, CONFLICT for a state that does not allow it, BAD_REQUEST for a value."""
+    """Every method raises Failure: NOT_FOUND, CONFLICT for a state that does not allow it, BAD_REQUEST for a value.
+
+    `expect` is asked in the transaction of the change, so that nobody comes between.
+    """
 
     def __init__(
         self,
@@ -73,10 +83,11 @@ class Webhooks:
             trial = self._try(tx, endpoint.name)
             return Kept(endpoint=_there(tx.connection, endpoint.name), secret=made, trial=trial)
 
-    def change(self, name: str, changes: Mapping[str, Any]) -> Endpoint:
+    def change(self, name: str, changes: Mapping[str, Any], *, expect: Expect = _anything) -> Endpoint:
         """Other values for some of its fields; a secret is changed by `rotate`."""
         with self._registry.write() as tx:
             known = _ours(tx.connection, name)
+            expect(known)
             changed = replace(known, **changes)
             _check(changed)
             outbox.save_endpoint(tx.connection, changed)
@@ -84,10 +95,10 @@ class Webhooks:
         self._dispatcher.wake()
         return endpoint
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, expect: Expect = _anything) -> None:
         """It gets nothing any more. What it was not told stays in the registry until the events are forgotten."""
         with self._registry.write() as tx:
-            _ours(tx.connection, name)
+            expect(_ours(tx.connection, name))
             outbox.set_endpoint_state(tx.connection, [name], state="removed", reason="it was removed")
 
     def rotate(self, name: str, *, secret: str | None = None, scheme: signature.Scheme | None = None) -> Kept:
@@ -102,7 +113,7 @@ class Webhooks:
             redelivery.set_secret(tx.connection, known, fresh, previous_until_s=self._clock.now() + ROTATION_S)
             return Kept(endpoint=_there(tx.connection, name), secret=made)
 
-    def enable(self, name: str) -> Endpoint:
+    def enable(self, name: str, *, actor: str) -> Endpoint:
         """It gets its events again, the held ones first."""
         with self._registry.write() as tx:
             known = _there(tx.connection, name)
@@ -111,7 +122,7 @@ class Webhooks:
                 redelivery.set_health(tx.connection, name, WELL)
                 outbox.pause_endpoint(tx.connection, name, until_s=None)
                 redelivery.release(tx.connection, name)
-                self._say(tx, WebhookEndpointEnabled(endpoint=name))
+                self._say(tx, WebhookEndpointEnabled(endpoint=name, actor=actor))
             endpoint = _there(tx.connection, name)
         self._dispatcher.wake()
         return endpoint
@@ -123,7 +134,7 @@ class Webhooks:
             if known.state == "enabled":
                 reason = f"disabled by {actor}: its events are held until it is enabled"
                 outbox.set_endpoint_state(tx.connection, [name], state="disabled", reason=reason)
-                self._say(tx, WebhookEndpointDisabled(endpoint=name, last_error=reason))
+                self._say(tx, WebhookEndpointDisabled(endpoint=name, last_error=reason, actor=actor))
             return _there(tx.connection, name)
 
     def test(self, name: str, *, wait_s: float) -> Delivery:

@@ -267,7 +267,7 @@ def test_five_days_of_nothing_but_failure_disable_an_endpoint(bench: Bench, caps
     bench.say("later")
     assert not [one for one in bench.postman.carried if one[0].endpoint == "ops"]
     assert len([one for one in bench.deliveries() if one.state == "pending"]) == 7
-    bench.webhooks.enable("ops")
+    bench.webhooks.enable("ops", actor="a test")
     bench.go(GOOD, turns=3)
     assert {one.state for one in bench.deliveries()} == {"delivered"}
 
