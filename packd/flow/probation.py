@@ -12,7 +12,7 @@ import structlog
 
 from packd.domain.failures import Failure
 from packd.domain.moments import unix_s
-from packd.domain.probation import HealthCheck, health_check
+from packd.domain.probation import BadHealthCheck, HealthCheck, health_check
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Probation:
     def _check_of(self, revision: Revision) -> HealthCheck | None:
         try:
             return health_check(revision.fields)
-        except ValueError as wrong:
+        except BadHealthCheck as wrong:
             if (revision.ref, revision.number) not in self._unusable:
                 self._unusable.add((revision.ref, revision.number))
                 log.warning("probation.unusable", pack=revision.ref, revision=revision.number, why=str(wrong))

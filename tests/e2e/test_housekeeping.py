@@ -196,5 +196,20 @@ def test_probation(tmp_path: Path, receiver: Receiver) -> None:
             "1.0.0",
         )
         daemon.wait_active("hello", "1.0.0")
+        assert "because its health command did not pass" in (daemon.packs / "hello.failed").read_text()
+    finally:
+        daemon.stop()
+
+
+def test_a_health_command_that_can_not_be_used(tmp_path: Path) -> None:
+    """Whoever dropped the pack is told, by `why` and beside the drop; the pack is in use all the same."""
+    daemon = Daemon(tmp_path, markers="all", rollback={"probation_s": 600})
+    daemon.start()
+    try:
+        write_pack(daemon.packs / "hello", "hello", extra="health: {command: bin/ask, every: often}\n")
+        daemon.wait_active("hello", "1.0.0")
+        said = "warning: pack.yaml:7:35: health.every must be a number of seconds"
+        assert said in " ".join(daemon.cli("why", "hello").stdout.split())
+        assert said in (daemon.packs / "hello.active").read_text()
     finally:
         daemon.stop()
