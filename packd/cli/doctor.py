@@ -161,7 +161,8 @@ def _isolation_of_daemon(status: dict[str, Any]) -> Answer:
     """What it found when it started: a service may have what this terminal has not."""
     from packd.flow.diagnosis.answers import ok, warning
 
-    said = ". ".join((f"the daemon uses {status['isolation']}", *status["not_contained"]))
+    gaps = "; ".join(status["not_contained"])
+    said = f"the daemon uses {status['isolation']}" + (f", but {gaps}" if gaps else "")
     if str(status["isolation"]).startswith("bwrap"):
         return ok("isolation", said)
     return warning("isolation", said, "apt install bubblewrap util-linux, and start it again")

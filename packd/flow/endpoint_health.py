@@ -54,9 +54,9 @@ def disabled(endpoints: Iterable[Endpoint]) -> Iterator[Ailment]:
     """A warning for each that gets nothing."""
     for one in endpoints:
         if one.state == "disabled":
-            said = f"the endpoint '{one.name}' is told nothing: {one.state_reason or 'it is disabled'}"
+            said = f"'{one.name}' is told nothing, as it is disabled ({one.state_reason or 'nobody said why'})"
             fix = f"`packd webhook enable {one.name}` sends what is held"
-            yield Ailment(part=f"webhook {one.name}", grade="warning", sentence=f"{said}; {fix}")
+            yield Ailment(part="webhook", grade="warning", sentence=f"{said}; {fix}")
 
 
 def _given_up(health: Health, decision: Decision, now: float, disable_after_s: float) -> str | None:

@@ -132,7 +132,7 @@ class Webhooks:
         with self._registry.write() as tx:
             known = _there(tx.connection, name)
             if known.state == "enabled":
-                reason = f"disabled by {actor}: its events are held until it is enabled"
+                reason = f"disabled by {actor}"
                 outbox.set_endpoint_state(tx.connection, [name], state="disabled", reason=reason)
                 self._say(tx, WebhookEndpointDisabled(endpoint=name, last_error=reason, actor=actor))
             return _there(tx.connection, name)

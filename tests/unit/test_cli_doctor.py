@@ -84,7 +84,7 @@ def test_with_a_daemon(folder: Path) -> None:
     """What a daemon says of itself counts: its folders, its watches, its troubles."""
     with made_ground() as ground:
         found = checks(doctor(folder, "--json", "--socket", str(ground.socket)))
-        assert found["inotify"][0]["said"].startswith("7 watches for 7 folders")
+        assert found["inotify"][0]["said"].startswith("7 of 7 folders are watched")
         assert found["webhook ci"][0]["outcome"] == "wrong"  # what the daemon tells, not only what the file says
         assert "answers at" in found["socket"][0]["said"]
         _trouble(ground)

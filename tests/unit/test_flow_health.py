@@ -172,8 +172,8 @@ def test_what_is_asked_of_the_registry(parts: Parts, monkeypatch: pytest.MonkeyP
     with parts.registry.write() as tx:
         outbox.set_endpoint_state(tx.connection, ["ci"], state="disabled", reason="answered 410")
     (warned,) = parts.health.ailments()
-    assert (warned.part, warned.grade) == ("webhook ci", "warning")
-    assert "answered 410; `packd webhook enable ci`" in warned.sentence
+    assert (warned.part, warned.grade) == ("webhook", "warning")
+    assert "(answered 410); `packd webhook enable ci`" in warned.sentence
 
 
 def test_the_watch_says_what_is_wrong_until_it_is_over(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def watches_of_daemon(watch: Mapping[str, Any]) -> Iterator[Answer]:
     """With a daemon: what it says of itself."""
     about = "inotify"
     limit = watch["limit"] or 0
-    said = f"{watch['watches']} watches for {watch['folders']} folders, {limit} are allowed"
+    said = f"{watch['watches']} of {watch['folders']} folders are watched, and this user may watch {limit}"
     troubles = [trouble.replace("_", " ") for trouble in watch["troubles"]]
     if watch["state"] != "watching":
         why = ", ".join(troubles) or "the watcher has stopped"
