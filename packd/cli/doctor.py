@@ -98,7 +98,11 @@ def _of_machine(settings: Settings, status: dict[str, Any] | None) -> Iterator[A
 
     ignore = Ignore(settings.watch.ignore)
     yield from places.packs_folder(
-        settings.packs_dir, ignore, markers=settings.markers != "none", every_s=settings.watch.reconcile_every_s
+        settings.packs_dir,
+        ignore,
+        markers=settings.markers != "none",
+        every_s=settings.watch.reconcile_every_s,
+        watched=status is not None,
     )
     yield from places.state_folder(settings.state_dir, settings.packs_dir)
     yield places.disk(settings.state_dir, "disk")
@@ -135,7 +139,7 @@ def _health(status: dict[str, Any] | None) -> Iterator[Answer]:
 
     for ailment in (status or {}).get("health", ()):
         if ailment["part"] != "clock":
-            made = wrong if ailment["grade"] in ("dying", "unready") else warning
+            made = warning if ailment["grade"] == "warning" else wrong
             yield made(ailment["part"], *_said_and_fix(ailment["reason"]))
 
 

@@ -68,6 +68,7 @@ class Asked:
     refusal: Failure | Exception | None = None
     hold: threading.Event | None = None  # a run goes on until it is set
     troubles: list[str] = field(default_factory=list)
+    health: list[dict[str, str]] = field(default_factory=list)  # what the status says of it
     told: dict[str, Told] = field(default_factory=dict)  # by runs that are under way
     plan: Plan = field(default_factory=Plan)  # what an installation comes to
     shelf: Catalogue = field(default_factory=Catalogue)  # what the indexes offer
@@ -191,7 +192,8 @@ class Asked:
             ],
             "isolation": "basic",
             "not_contained": ["prlimit is missing: memory is not limited"],
-            "health": [
+            "health": self.health
+            + [
                 {"part": "disk", "grade": "degraded", "reason": f"{trouble} is nearly full: make room"}
                 for trouble in self.troubles
             ],

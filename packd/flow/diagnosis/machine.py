@@ -46,16 +46,14 @@ def watches(packs_dir: Path, ignore: Ignore) -> Iterator[Answer]:
 
 
 def watches_of_daemon(watch: Mapping[str, Any]) -> Iterator[Answer]:
-    """With a daemon: what it says of itself."""
+    """With a daemon: what it says of itself. Troubles that have nothing to do with limits are told by its own checks."""
     about = "inotify"
     limit = watch["limit"] or 0
     said = f"{watch['watches']} of {watch['folders']} folders are watched, and this user may watch {limit}"
-    troubles = [trouble.replace("_", " ") for trouble in watch["troubles"]]
-    if watch["state"] != "watching":
-        why = ", ".join(troubles) or "the watcher has stopped"
-        needed = max(watch["folders"] * 2, limit * 2)
-        fix = _raise("max_user_watches", needed) if "limit" in watch["troubles"] else "packd status; restart the daemon"
-        yield wrong(about, f"watching is degraded ({why}): {said}", fix)
+    if "limit" in watch["troubles"]:
+        yield wrong(about, f"watches ran out: {said}", _raise("max_user_watches", max(watch["folders"], limit) * 2))
+    elif watch["state"] != "watching" and not watch["troubles"]:
+        yield wrong(about, f"the watcher has stopped: {said}", "restart the daemon")
     elif limit and watch["watches"] > limit * _TIGHT:
         yield warning(about, f"{said}: the limit is near", _raise("max_user_watches", limit * 2))
     else:
