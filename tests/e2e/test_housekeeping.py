@@ -197,6 +197,7 @@ def test_probation(tmp_path: Path, receiver: Receiver) -> None:
             "1.0.0",
         )
         daemon.wait_active("hello", "1.0.0")
+        assert 'packd_probation_probes_total{outcome="failed"} 1.0' in daemon.metrics()
         assert "because its health command did not pass" in (daemon.packs / "hello.failed").read_text()
     finally:
         daemon.stop()
