@@ -25,8 +25,10 @@ from packd.flow.configuration import Configuration
 from packd.flow.consistency import Checkup
 from packd.flow.courier import NetworkCourier
 from packd.flow.dispatch import Dispatcher
+from packd.flow.endpoint_gauges import EndpointGauges
 from packd.flow.feed import Feed
 from packd.flow.fetching import Fetcher
+from packd.flow.gauges import Gauges
 from packd.flow.health import Health
 from packd.flow.install import Installer
 from packd.flow.intake import Intake
@@ -40,6 +42,7 @@ from packd.flow.packs_folder import PacksFolder
 from packd.flow.pipeline import Pipeline
 from packd.flow.probation import Probation
 from packd.flow.projections import Projections
+from packd.flow.readings import Readings
 from packd.flow.reconcile import Reconciler
 from packd.flow.register import Registrar
 from packd.flow.removal import Removal
@@ -119,6 +122,7 @@ class Parts:
     dispatcher: Dispatcher
     webhooks: Webhooks
     metrics: Metrics
+    readings: Readings
     clock_watch: ClockWatch
     feed: Feed
     commands: Commands
@@ -154,7 +158,7 @@ def build(settings: Settings) -> Parts:
     ignore = Ignore(settings.watch.ignore)
     folder = PacksFolder(path=settings.packs_dir, ignore=ignore, limits=tree_limits(settings))
     database, registry = _registry(settings, clock)
-    metrics = Metrics(registry=registry, clock=clock)
+    metrics = Metrics(clock=clock)
     stopwatch = Stopwatch(metrics.staged)
     store = Store(settings.state_dir / "store", folder.limits)
     interpreters = Interpreters(python_path(settings.tests.python))
@@ -221,6 +225,7 @@ def build(settings: Settings) -> Parts:
         watcher=watcher,
         lanes=lanes,
         clock=clock,
+        done=partial(metrics.completed, "reconcile"),
     )
     keeper.scan_with(reconciler.request)
     courier = NetworkCourier(_sender)
@@ -244,10 +249,8 @@ def build(settings: Settings) -> Parts:
         feed.committed,
     ):
         registry.on_commit(_guarded(listener))
-    health, configuration = (
-        Health(registry=registry, keeper=keeper, watcher=watcher),
-        Configuration(loaded_at=clock.iso()),
-    )
+    configuration = Configuration(loaded_at=clock.iso())
+    health = Health(registry=registry, clock_watch=clock_watch)
     health.include(
         partial(_pulse_of_watcher, watcher),
         settling.pulse,
@@ -256,7 +259,7 @@ def build(settings: Settings) -> Parts:
         dispatcher.pulse,
         courier.pulse,
     )
-    health.also(space.ailment)
+    health.also(space.ailments, keeper.ailments)
     sweeper = Sweeper(
         registry=registry,
         database=database,
@@ -265,6 +268,7 @@ def build(settings: Settings) -> Parts:
         clock=clock,
         terms=retention_terms(settings),
         ages=retention_ages(settings),
+        told=metrics.swept,
     )
     checkup = Checkup(
         database=database,
@@ -273,7 +277,14 @@ def build(settings: Settings) -> Parts:
         packs_dir=settings.packs_dir,
         ignore=ignore,
     )
-    integrity = Integrity(registry=registry, store=store, checkup=checkup, projections=projections, clock=clock)
+    integrity = Integrity(
+        registry=registry,
+        store=store,
+        checkup=checkup,
+        projections=projections,
+        clock=clock,
+        done=partial(metrics.completed, "integrity"),
+    )
     status = Status(
         packs_dir=settings.packs_dir,
         state_dir=settings.state_dir,
@@ -289,7 +300,24 @@ def build(settings: Settings) -> Parts:
         configuration=configuration,
         not_contained=executor.shortcomings,
     )
-    metrics.ask_status(status.view)
+    readings = Readings(store=store, environments=environments, registry=registry)
+    metrics.show(
+        EndpointGauges(registry=registry, clock=clock),
+        Gauges(
+            registry=registry,
+            database=database,
+            health=health,
+            clock_watch=clock_watch,
+            keeper=keeper,
+            watcher=watcher,
+            lanes=lanes,
+            settling=settling,
+            runs=runs,
+            space=space,
+            readings=readings,
+            isolation=executor.isolation,
+        ),
+    )
     commands = Commands(
         registry=registry,
         pipeline=pipeline,
@@ -301,7 +329,12 @@ def build(settings: Settings) -> Parts:
         has_content=store.has,
     )
     probation = Probation(
-        registry=registry, runs=runs, commands=commands, clock=clock, probation_s=settings.rollback.probation_s
+        registry=registry,
+        runs=runs,
+        commands=commands,
+        clock=clock,
+        probation_s=settings.rollback.probation_s,
+        told=metrics.probed,
     )
     registry.on_commit(_guarded(probation.committed))
     registrar = Registrar(
@@ -344,8 +377,9 @@ def build(settings: Settings) -> Parts:
         schedule=Schedule(),
         courier=courier,
         dispatcher=dispatcher,
-        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock, clock_watch=clock_watch),
+        webhooks=Webhooks(registry=registry, dispatcher=dispatcher, clock=clock),
         metrics=metrics,
+        readings=readings,
         clock_watch=clock_watch,
         feed=feed,
         commands=commands,

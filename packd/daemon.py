@@ -26,6 +26,7 @@ from packd.flow.audit_trail import AuditTrail
 from packd.flow.endpoints import follow_configuration
 from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
+from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
 from packd.flow.sweep import LANE as SWEEP_LANE
 from packd.registry import queries
@@ -53,6 +54,7 @@ _SWEEP_EVERY_S: Final = 3600.0
 _SECOND_CHANCES_EVERY_S: Final = 30.0
 _CLOCK_EVERY_S: Final = 600.0
 _DAY_S: Final = 86_400.0
+_READINGS_EVERY_S: Final = 60.0  # as often as most are scraped
 _SPACE_EVERY_S: Final = 10.0  # one system call
 
 
@@ -75,12 +77,12 @@ def run(settings: Settings, *, once: bool = False, source: Source | None = None)
 def _run_until_signal(parts: Parts, source: Source) -> int:
     signals, notifier = Signals(), Notifier(os.environ)
     reloader = Reloader(parts, source)
-    begun, ready = threading.Event(), threading.Event()
-    server = _serving(parts, ready)
+    begun = threading.Event()
+    server = serving(parts)
     _begin(parts)
     server.start()  # early: `packd status` answers while a large folder is still being compared
     parts.watcher.start()  # before comparing, so that what changes meanwhile is not missed
-    parts.lanes.submit(LANE, _first_reconcile, parts, begun, ready)
+    parts.lanes.submit(LANE, _first_reconcile, parts, begun)
     parts.schedule.every(parts.settings.watch.reconcile_every_s, parts.reconciler.request, name="reconcile")
     parts.schedule.every(_SWEEP_EVERY_S, parts.restorer.sweep, name="sweep")
     parts.schedule.every(_SWEEP_EVERY_S, partial(_sweep_environments, parts), name="sweep-environments")
@@ -90,6 +92,9 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
     parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
     parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
+    read = partial(_in_lane, parts, READINGS_LANE, parts.readings.look)
+    read()
+    parts.schedule.every(_READINGS_EVERY_S, read, name="readings")
     parts.schedule.at(revalidation_moment(parts.settings), parts.revalidation.request, name="revalidate")
     parts.schedule.start()
     parts.probation.start()
@@ -110,7 +115,7 @@ def _fixed(settings: Settings) -> Source:
 def _run_once(parts: Parts) -> int:
     """No watching and no door: compare, carry everything to its end, tell, and say whether all is in use."""
     _begin(parts)
-    _first_reconcile(parts, threading.Event(), threading.Event())
+    _first_reconcile(parts, threading.Event())
     while parts.settling.waiting() or parts.lanes.depth():
         parts.lanes.wait_idle(0.05)
     parts.dispatcher.wait_empty(_TELLING_S)
@@ -154,7 +159,7 @@ def _sweep_environments(parts: Parts) -> None:
     parts.lanes.submit("environments", sweep)
 
 
-def _first_reconcile(parts: Parts, begun: threading.Event, ready: threading.Event) -> None:
+def _first_reconcile(parts: Parts, begun: threading.Event) -> None:
     begun.set()
     with parts.registry.read() as connection:
         before = queries.fact(connection, _STOP)
@@ -169,7 +174,7 @@ def _first_reconcile(parts: Parts, begun: threading.Event, ready: threading.Even
             ),
             correlation_id=parts.clock.new_id("chg"),
         )
-    ready.set()
+    parts.health.working()
     with parts.registry.read() as connection:
         if queries.all_endpoints(connection):
             parts.courier.warm_up()
@@ -184,7 +189,7 @@ def _close_open_runs(parts: Parts) -> None:
             )
 
 
-def _serving(parts: Parts, ready: threading.Event) -> Server:
+def serving(parts: Parts) -> Server:
     api = parts.settings.api
     context = Context(
         registry=parts.registry,
@@ -199,9 +204,8 @@ def _serving(parts: Parts, ready: threading.Event) -> Server:
         tokens=parts.tokens,
         metrics=parts.metrics.exposition,
         tail=Tail(parts.feed),
-        is_ready=ready.is_set,
         packs_dir=parts.settings.packs_dir,
-        ailments=parts.health.ailments,
+        health=parts.health,
         access=Access(
             check_token=parts.tokens.check,
             hosts=names(api.listen, api.hosts),
@@ -221,6 +225,7 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     """Each step has a bound, and the supervisor is told of it before: a step is never taken for a daemon that hangs."""
     notifier.stopping("Draining: no new drops are taken")
     notifier.extend(_STEP_S)
+    parts.health.stopping()
     with parts.registry.write() as tx:
         tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
     parts.schedule.stop()

@@ -90,6 +90,16 @@ class Installing(Protocol):
     def catalogue(self, progress: Progress) -> Catalogue: ...
 
 
+class Checks(Protocol):
+    """The one set of checks: see `packd.flow.health`."""
+
+    def dying(self) -> tuple[Ailment, ...]:
+        """What only a restart cures."""
+
+    def ailments(self) -> tuple[Ailment, ...]:
+        """Everything that is wrong, the worst first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The daemon's parts, as far as this door needs them."""
@@ -105,11 +115,10 @@ class Context:
     tokens: Tokens
     metrics: Callable[[], bytes]  # in Prometheus' text format
     tail: Tail  # wakes those who wait for events
-    is_ready: Callable[[], bool]  # the folder was compared with the registry since the start
     packs_dir: Path  # what is watched
+    health: Checks  # what is wrong now
     housekeeping: Housekeeping | None = None
     trail: AuditTrail | None = None  # who did what
-    ailments: Callable[[], tuple[Ailment, ...]] = tuple  # what is wrong now
     access: Access = field(default_factory=Access)  # who is let in
     remembered: Remembered = field(default_factory=Remembered)
     gate: Gate = field(default_factory=Gate)  # whose files may be read for whom

@@ -8,15 +8,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from packd.api.answer import Answer
-from packd.api.context import Context, InContext
+from packd.api.context import InContext
+from packd.domain import health
 from packd.domain.failures import Code, Failure
-from packd.domain.health import Ailment, is_dying
-from packd.domain.health import is_ready as all_ready
+from packd.domain.health import Ailment
 
 router = APIRouter(tags=["health"])
 root_router = APIRouter(tags=["health"])
-
-_COMPARING = "packd is comparing the packs directory with its registry; ask again soon"
 
 
 @router.get("/status")
@@ -28,9 +26,9 @@ def show_status(context: InContext) -> Answer:
 @root_router.get("/livez")
 def is_alive(context: InContext) -> Answer:
     """It answers, and none of its parts is dead or stuck; 503 when only a restart would help."""
-    ailments = context.ailments()
-    if is_dying(ailments):
-        raise _refusal([ailment.sentence for ailment in ailments if ailment.grade == "dying"], ailments)
+    dying = context.health.dying()
+    if dying:
+        raise _refusal(dying)
     return Answer({"data": {"status": "alive"}})
 
 
@@ -40,39 +38,22 @@ def is_ready(context: InContext) -> Answer:
 
     `warnings` say what is not as it should be and keeps nobody from working, such as a disabled endpoint.
     """
-    if context.tail.closing:
-        raise _refusal(["packd is stopping"], ())
-    ailments = context.ailments()
-    reasons = [ailment.sentence for ailment in ailments if ailment.grade != "degraded"]
-    if not context.is_ready():
-        reasons.append(_COMPARING)
-    if reasons:
-        raise _refusal(reasons, ailments)
-    return Answer({"data": {"status": "ready", "warnings": context.webhooks.warnings()}})
+    ailments = context.health.ailments()
+    if not health.is_ready(ailments):
+        raise _refusal(ailments)
+    return Answer({"data": {"status": "ready", "warnings": [ailment.sentence for ailment in ailments]}})
 
 
 @root_router.get("/healthz")
 def is_well(context: InContext) -> Answer:
-    """`ok`; or `degraded` or `failing` with what is wrong (then 503)."""
-    ailments, troubles = context.ailments(), _troubles(context)
-    data = {
-        "status": "degraded" if troubles and not ailments else _state(ailments),
-        "troubles": troubles,
-        "reasons": [ailment.to_dict() for ailment in ailments],
-    }
-    return Answer({"data": data}, status_code=200 if data["status"] == "ok" else 503)
+    """`ok`; or `degraded` or `failing` (then 503). `reasons` say what is wrong, also what is only a warning."""
+    ailments = context.health.ailments()
+    status = "ok" if health.is_well(ailments) else "degraded" if health.is_ready(ailments) else "failing"
+    data = {"status": status, "reasons": [ailment.to_dict() for ailment in ailments]}
+    return Answer({"data": data}, status_code=200 if status == "ok" else 503)
 
 
-def _troubles(context: Context) -> list[str]:
-    return list(context.commands.status().get("watch", {}).get("troubles", ()))
-
-
-def _state(ailments: tuple[Ailment, ...]) -> str:
-    if not ailments:
-        return "ok"
-    return "degraded" if all_ready(ailments) else "failing"
-
-
-def _refusal(reasons: list[str], ailments: tuple[Ailment, ...]) -> Failure:
+def _refusal(ailments: tuple[Ailment, ...]) -> Failure:
+    reasons = [ailment.sentence for ailment in ailments if not health.is_ready([ailment])]
     members = {"reasons": reasons, "ailments": [ailment.to_dict() for ailment in ailments]}
     return Failure(Code.UNAVAILABLE, "; ".join(reasons), members=members)

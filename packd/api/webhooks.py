@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.context import Actor, InContext
-from packd.api.entity_tags import InPrecondition, entity_tag
+from packd.api.entity_tags import InPrecondition, Precondition, entity_tag
 from packd.api.paging import InPage
 from packd.api.reading import Reading
 from packd.api.webhook_requests import EndpointChange, NewEndpoint, Rotation, Since
@@ -19,7 +20,7 @@ from packd.domain.failures import Code, Failure
 from packd.domain.moments import stored_form
 from packd.flow.webhooks import Kept
 from packd.registry import queries
-from packd.registry.rows import Delivery
+from packd.registry.rows import Delivery, Endpoint
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
@@ -63,8 +64,7 @@ def show_endpoint(context: InContext, precondition: InPrecondition, name: str) -
 @router.patch("/endpoints/{name}")
 def change_endpoint(context: InContext, precondition: InPrecondition, name: str, wish: EndpointChange) -> Answer:
     """Other values for some of its fields. One of the configuration file is changed there."""
-    precondition.check(_tag(_endpoint(context, name)))
-    context.webhooks.change(name, wish.changes())
+    context.webhooks.change(name, wish.changes(), expect=partial(_unchanged, precondition))
     view = _endpoint(context, name)
     return Answer({"data": view, "message": f"'{name}' was changed"}, headers={"ETag": _tag(view)})
 
@@ -72,8 +72,7 @@ def change_endpoint(context: InContext, precondition: InPrecondition, name: str,
 @router.delete("/endpoints/{name}", status_code=204)
 def remove_endpoint(context: InContext, precondition: InPrecondition, name: str) -> Response:
     """It gets nothing any more; what it was not told is kept as long as events are."""
-    precondition.check(_tag(_endpoint(context, name)))
-    context.webhooks.remove(name)
+    context.webhooks.remove(name, expect=partial(_unchanged, precondition))
     return Response(status_code=204)
 
 
@@ -95,9 +94,9 @@ def rotate_secret(context: InContext, name: str, wish: Rotation | None = None) -
 
 
 @router.post("/endpoints/{name}/enable")
-def enable_endpoint(context: InContext, name: str) -> Answer:
+def enable_endpoint(context: InContext, actor: Actor, name: str) -> Answer:
     """It gets its events again, the held ones first."""
-    context.webhooks.enable(name)
+    context.webhooks.enable(name, actor=actor)
     return Answer({"data": _endpoint(context, name), "message": f"'{name}' is enabled"})
 
 
@@ -180,6 +179,10 @@ def _endpoint(context: InContext, name: str) -> View:
 def _tag(view: View) -> str:
     """Of what somebody has chosen, not of what happens to it."""
     return entity_tag({key: value for key, value in view.items() if key not in _HAPPENS})
+
+
+def _unchanged(precondition: Precondition, endpoint: Endpoint) -> None:
+    precondition.check(_tag(endpoint_view(endpoint, time.time())))
 
 
 def _delivery(context: InContext, delivery_id: int) -> View:

@@ -98,7 +98,11 @@ def _of_machine(settings: Settings, status: dict[str, Any] | None) -> Iterator[A
 
     ignore = Ignore(settings.watch.ignore)
     yield from places.packs_folder(
-        settings.packs_dir, ignore, markers=settings.markers != "none", every_s=settings.watch.reconcile_every_s
+        settings.packs_dir,
+        ignore,
+        markers=settings.markers != "none",
+        every_s=settings.watch.reconcile_every_s,
+        watched=status is not None,
     )
     yield from places.state_folder(settings.state_dir, settings.packs_dir)
     yield places.disk(settings.state_dir, "disk")
@@ -130,19 +134,22 @@ def _of_daemon(settings: Settings, status: dict[str, Any] | None) -> Iterator[An
 
 
 def _health(status: dict[str, Any] | None) -> Iterator[Answer]:
-    """What a daemon finds wrong with itself, and endpoints that it does not send to any more."""
+    """What a daemon finds wrong with itself, but for what was looked at already."""
     from packd.flow.diagnosis.answers import warning, wrong
 
     for ailment in (status or {}).get("health", ()):
-        made = warning if ailment["grade"] == "degraded" else wrong
-        yield made(ailment["part"], ailment["reason"], "packd status says how it goes on")
-    for endpoint in (status or {}).get("endpoints", ()):
-        if endpoint["state"] == "disabled":
-            name = endpoint["name"]
-            said = (
-                f"nothing is sent to it: {endpoint.get('state_reason') or endpoint['last_error'] or 'it is disabled'}"
-            )
-            yield warning(f"webhook {name}", said, f"packd webhook enable {name}")
+        if ailment["part"] != "clock":
+            made = warning if ailment["grade"] == "warning" else wrong
+            yield made(ailment["part"], *_said_and_fix(ailment["reason"]))
+
+
+def _said_and_fix(sentence: str) -> tuple[str, str]:
+    """What is wrong, and the way out behind the last `;` or `:`; where there is none, where to look on."""
+    for mark in ("; ", ": "):
+        said, _, fix = sentence.rpartition(mark)
+        if said:
+            return said, fix
+    return sentence, "packd status says how it goes on"
 
 
 def _targets(settings: Settings, status: dict[str, Any] | None) -> list[tuple[str, str, bool]]:
@@ -158,7 +165,8 @@ def _isolation_of_daemon(status: dict[str, Any]) -> Answer:
     """What it found when it started: a service may have what this terminal has not."""
     from packd.flow.diagnosis.answers import ok, warning
 
-    said = ". ".join((f"the daemon uses {status['isolation']}", *status["not_contained"]))
+    gaps = "; ".join(status["not_contained"])
+    said = f"the daemon uses {status['isolation']}" + (f", but {gaps}" if gaps else "")
     if str(status["isolation"]).startswith("bwrap"):
         return ok("isolation", said)
     return warning("isolation", said, "apt install bubblewrap util-linux, and start it again")

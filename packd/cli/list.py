@@ -72,10 +72,16 @@ def tests(counts: dict[str, Any] | None) -> Cell:
     return cell(f"{counts['passed']}/{executed}{why}", colour="green" if good else "red")
 
 
+_REFUSED: Final = {"failed": "its own tests did not pass", "rolled_back": "it was rolled back"}
+
+
 def remark(pack: dict[str, Any]) -> Cell:
     """What needs a look: newer content that is not in use, or why there is none."""
     latest, in_use = pack["latest"], pack["active"]
     if in_use and latest and latest["number"] != in_use["number"]:
         return cell(f"#{latest['number']} {latest['phase'].replace('_', ' ')}", colour="red")
     wrong = [problem for problem in pack["problems"] if problem["severity"] == "error"]
-    return Cell(text="") if not wrong else cell(wrong[0]["message"], colour="red")
+    if wrong:
+        return cell(wrong[0]["message"], colour="red")
+    refused = None if in_use or latest is None else _REFUSED.get(latest["phase"])
+    return cell(refused, colour="red") if refused else Cell(text="")

@@ -12,7 +12,7 @@ import click
 from packd.cli.options import A_PATH
 from packd.cli.screen import cell, say
 from packd.domain.failures import Code, Failure
-from packd.domain.refs import REF_PATTERN, is_ref, ref_from_name
+from packd.domain.refs import REF_PATTERN, RESERVED, is_ref, ref_from_name
 
 _MANIFEST: Final = """\
 ref: {ref}
@@ -95,7 +95,8 @@ def command(name: str, folder: Path) -> None:
     """
     if not is_ref(name):
         raise Failure(
-            Code.BAD_REQUEST, f"'{name}' can't be a pack's ref ({REF_PATTERN}): try `packd new {ref_from_name(name)}`"
+            Code.BAD_REQUEST,
+            f"'{name}' can't be a pack's ref ({REF_PATTERN}, and not {' or '.join(sorted(RESERVED))}): try `packd new {ref_from_name(name)}`",
         )
     target = folder / name
     if target.exists() or target.is_symlink():

@@ -59,11 +59,16 @@ def print_status(status: dict[str, Any]) -> None:
     facts(
         [
             ("packs", counted(status["packs"])),
+            *(
+                [("", [cell("packd list shows which were refused, packd why REF says why")])]
+                if _refused(status)
+                else []
+            ),
             ("watching", watched(status)),
             ("work", _work(status["queue"])),
-            ("tests run", [cell(f"isolation {status['isolation']}")]),
+            ("isolation", [cell(f"{status['isolation']}, of packs' tests")]),
             *(("", [cell(f"but {gap}")]) for gap in status["not_contained"]),
-            ("state", [cell(status["state_dir"])]),
+            ("state in", [cell(status["state_dir"])]),
             *((name, [cell(said, colour=colour)]) for name, said, colour in troubles(status)),
         ]
     )
@@ -79,7 +84,7 @@ def print_status(status: dict[str, Any]) -> None:
 def troubles(status: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(what, what is wrong with it, colour) of everything that somebody should look at."""
     for ailment in status.get("health", ()):
-        yield ailment["part"], ailment["reason"], "yellow" if ailment["grade"] == "degraded" else "red"
+        yield ailment["part"], ailment["reason"], "red" if ailment["grade"] in ("dying", "unready") else "yellow"
     for one in status.get("not_passing_any_more", ()):
         said = f"in use, and does not pass its own tests any more: packd tests {one['ref']} --run {one['run_id']}"
         yield f"{one['ref']}#{one['revision']}", said, "red"
@@ -133,14 +138,28 @@ def counted(counts: dict[str, int]) -> list[Cell | str]:
     return pieces or [cell("none yet: drop one into the folder, or try `packd new hello`")]
 
 
+def _refused(status: dict[str, Any]) -> bool:
+    return bool(status["packs"].get("refused"))
+
+
+# By the words of the API: what is wrong, and what that means for what is dropped.
+_DIM: Final = {
+    "overflow": "more changed at once than the kernel tells of; it is found by scanning",
+    "root_missing": "the folder is not there; meanwhile nothing counts as removed",
+    "limit": "not every folder can be watched; changes there are found by scanning",
+    "permission": "some folders may not be read; changes there are found by scanning",
+    "disk": "there is no room on the disk; nothing new is taken",
+}
+
+
 def watched(status: dict[str, Any]) -> list[Cell | str]:
     """The folder, and what is wrong with watching it."""
     watch = status["watch"]
     place: list[Cell | str] = [cell(status["packs_dir"]), f" ({plural(watch['folders'], 'folder')})"]
     if watch["state"] == "watching":
         return place
-    why = ", ".join(watch["troubles"]) or "the watcher has stopped"
-    return [*place, " ", word("degraded"), f": {why.replace('_', ' ')}; changes are found by scanning"]
+    why = ". ".join(_DIM.get(trouble, trouble) for trouble in watch["troubles"]) or "the watcher has stopped"
+    return [*place, " ", word("degraded"), f": {why}"]
 
 
 def _work(queue: dict[str, Any]) -> list[Cell | str]:
@@ -155,6 +174,11 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) else len(value or ())
 
 
+def met(last_error: str | None) -> str | None:
+    """What an attempt met, without when the next one was due as it was said then."""
+    return last_error and last_error.partition("; attempt ")[0]
+
+
 def _endpoint(endpoint: dict[str, Any]) -> list[Cell]:
     pending = endpoint["pending"]
     return [
@@ -162,5 +186,5 @@ def _endpoint(endpoint: dict[str, Any]) -> list[Cell]:
         word(endpoint["state"]),
         cell(pending, colour="yellow" if pending else None),
         cell(endpoint["delivered"]),
-        cell(endpoint["last_error"]),
+        cell(met(endpoint["last_error"])),
     ]

@@ -330,7 +330,10 @@ class WebhookEndpointDisabled(WebhookData):
         "attempts": 1,
         "last_error": "answered 410 Gone: the endpoint is disabled and its events are held",
         "next_attempt_at": None,
+        "actor": None,
     }
+
+    actor: Actor = None
 
 
 class WebhookEndpointEnabled(WebhookData):
@@ -338,6 +341,8 @@ class WebhookEndpointEnabled(WebhookData):
 
     type: ClassVar[str] = "webhook.endpoint_enabled"
     sample: ClassVar[dict[str, Any]] = _NOTHING_TRIED
+
+    actor: Actor = None
 
 
 class WebhookDeliveryFailing(WebhookData):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 # dying: only a restart helps, so the watchdog is let bite. unready: it can't do its work now, and a restart would not
-# change that. degraded: it works, and somebody should look.
-Grade = Literal["dying", "unready", "degraded"]
+# change that. degraded: it works, less well than it should. warning: it works as it should, and somebody should look.
+Grade = Literal["dying", "unready", "degraded", "warning"]
+GRADES: Final[tuple[Grade, ...]] = ("dying", "unready", "degraded", "warning")  # the worst first
 
 STUCK_AFTER_S = 300.0  # nothing that a part does in one go takes that long
 
@@ -27,7 +28,7 @@ class Pulse:
 class Ailment:
     """One thing that is wrong."""
 
-    part: str
+    part: str  # e.g. "watch", "database", "clock"
     grade: Grade
     sentence: str  # what is wrong and the way out
 
@@ -58,4 +59,14 @@ def is_dying(ailments: Iterable[Ailment]) -> bool:
 
 def is_ready(ailments: Iterable[Ailment]) -> bool:
     """Can it do its work?"""
-    return all(ailment.grade == "degraded" for ailment in ailments)
+    return not any(ailment.grade in ("dying", "unready") for ailment in ailments)
+
+
+def is_well(ailments: Iterable[Ailment]) -> bool:
+    """Does it work as it should?"""
+    return all(ailment.grade == "warning" for ailment in ailments)
+
+
+def worst_first(ailments: Iterable[Ailment]) -> tuple[Ailment, ...]:
+    """By grade; those of one grade stay in their order."""
+    return tuple(sorted(ailments, key=lambda ailment: GRADES.index(ailment.grade)))

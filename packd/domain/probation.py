@@ -20,15 +20,24 @@ class HealthCheck:
     timeout_s: float = _TIMEOUT_S
 
 
+class BadHealthCheck(ValueError):
+    """What `health:` says can't be used; the message says why."""
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        """`key`: the one in `health` that it is about; None: `health` itself."""
+        super().__init__(message)
+        self.key = key
+
+
 def health_check(fields: Mapping[str, Any]) -> HealthCheck | None:
-    """None when pack.yaml has none. Raises ValueError with a sentence when it can't be used."""
+    """None when pack.yaml has none. Raises BadHealthCheck."""
     said = fields.get("health")
     if said is None:
         return None
     if isinstance(said, str):
         said = {"command": said}
     if not isinstance(said, Mapping) or not isinstance(said.get("command"), str) or not said["command"].strip():
-        raise ValueError("health must be a command line, or {command: …, every: seconds, timeout: seconds}")
+        raise BadHealthCheck("health must be a command line, or {command: …, every: seconds, timeout: seconds}")
     return HealthCheck(
         command=said["command"],
         every_s=_seconds(said, "every", _EVERY_S),
@@ -39,5 +48,5 @@ def health_check(fields: Mapping[str, Any]) -> HealthCheck | None:
 def _seconds(said: Mapping[str, Any], key: str, otherwise: float) -> float:
     value = said.get(key, otherwise)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
-        raise ValueError(f"health.{key} must be a number of seconds, above 0 and at most {_LONGEST_S:g}")
+        raise BadHealthCheck(f"health.{key} must be a number of seconds, above 0 and at most {_LONGEST_S:g}", key)
     return float(value)

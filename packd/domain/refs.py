@@ -12,8 +12,12 @@ _NOT_IN_REF = re.compile(r"[^a-z0-9_-]+")
 ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tar.xz", ".tar.zst", ".tgz", ".tar", ".zip")
 
 
+# Names that stand for something else where a pack is named by its ref: `GET /packs/tests` lists the runs of all packs.
+RESERVED: Final = frozenset({"tests"})
+
+
 def is_ref(text: str) -> bool:
-    return _REF.fullmatch(text) is not None
+    return _REF.fullmatch(text) is not None and text not in RESERVED
 
 
 def archive_suffix(name: str) -> str | None:
@@ -33,4 +37,6 @@ def ref_from_name(name: str) -> str:
     folded = _NOT_IN_REF.sub("_", stem).strip("_-")[:63]
     if not folded:
         return "unnamed"
+    if folded in RESERVED:
+        return f"{folded}_pack"
     return folded if folded[0].isalpha() else f"p{folded}"[:63]

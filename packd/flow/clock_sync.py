@@ -46,6 +46,11 @@ class ClockWatch:
         self._last: bool | None = True
 
     @property
+    def known(self) -> bool | None:
+        """What the kernel said when it was asked last; None: nobody knows."""
+        return self._last
+
+    @property
     def warning(self) -> str | None:
         """What was wrong when it was asked last; None: nothing, or nobody knows."""
         return WARNING if self._last is False else None

@@ -9,9 +9,12 @@ import structlog
 
 from packd.domain.breaker import after_attempt, hopeless
 from packd.domain.deliveries import failed, wait_text
+from packd.domain.health import Ailment
 from packd.registry import outbox, queries, redelivery
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from packd.domain.breaker import Health
     from packd.domain.deliveries import Decision, Outcome
     from packd.registry.registry import Writer
@@ -45,6 +48,15 @@ def note(tx: Writer, name: str, outcome: Outcome, decision: Decision, now: float
         return Noted(endpoint=after)
     outbox.set_endpoint_state(tx.connection, [name], state="disabled", reason=reason)
     return Noted(endpoint=replace(endpoint, state="disabled", state_reason=reason), disabled=reason)
+
+
+def disabled(endpoints: Iterable[Endpoint]) -> Iterator[Ailment]:
+    """A warning for each that gets nothing."""
+    for one in endpoints:
+        if one.state == "disabled":
+            said = f"'{one.name}' is told nothing, as it is disabled ({one.state_reason or 'nobody said why'})"
+            fix = f"`packd webhook enable {one.name}` sends what is held"
+            yield Ailment(part="webhook", grade="warning", sentence=f"{said}; {fix}")
 
 
 def _given_up(health: Health, decision: Decision, now: float, disable_after_s: float) -> str | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.domain.problems import Problem
 from packd.flow import standing
+from packd.flow.probation import ACTOR as PROBATION
+from packd.flow.revalidation import ACTOR as REVALIDATION
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     run = queries.latest_run(connection, pack.ref, latest.number)
     return Explanation(
         ref=pack.ref,
-        headline=_headline(latest, active),
+        headline=_headline(connection, latest, active),
         lines=(*_lacking(connection, active), *_waits_for(connection, latest), *_details(latest, run)),
         active=latest.phase == Phase.ACTIVE,
         refused=latest.phase in REFUSED,
@@ -107,13 +109,25 @@ def _why_gone(connection: Connection, pack: Pack) -> str:
     return "it was removed." if pack.origin == "registered" else "it is gone from the packs directory."
 
 
-def _headline(latest: Revision, active: Revision | None) -> str:
+def _headline(connection: Connection, latest: Revision, active: Revision | None) -> str:
     if latest.phase == Phase.ACTIVE:
         return f"{_named(latest)} is active since {_when(latest.phase_at)}."
     stays = f"{_named(active)} stays in use" if active else "nothing of this pack is in use"
+    if latest.phase == Phase.ROLLED_BACK:
+        return f"{_named(latest)} was rolled back {_by_whom(connection, latest)}; {stays}."
     return f"{_named(latest)} {_BECAUSE[latest.phase]}; {stays}."
 
 
+def _by_whom(connection: Connection, withdrawn: Revision) -> str:
+    history = queries.activation_history(connection, withdrawn.ref)
+    actor = next((one.actor for one in history if one.previous_number == withdrawn.number), "")
+    return _WITHDRAWN_BY.get(actor, "by an operator")
+
+
+_WITHDRAWN_BY = {
+    PROBATION: "because its health command did not pass while it was on probation",
+    REVALIDATION: "because it did not pass its own tests any more",
+}
 _BECAUSE = {
     Phase.SNAPSHOTTED: "is being validated",
     Phase.VALIDATED: "is being tested",
@@ -122,7 +136,7 @@ _BECAUSE = {
     Phase.SUPERSEDED: "was superseded",
     Phase.REJECTED: "was rejected by validation",
     Phase.FAILED: "did not pass its own tests and was rolled back",
-    Phase.ROLLED_BACK: "was rolled back by an operator",
+    Phase.ROLLED_BACK: "was rolled back",
 }
 
 

@@ -1,40 +1,57 @@
-"""The one set of checks: asks every part for its pulse, and the disk and the database whether they still serve."""
+"""The one set of checks: asks every part for its pulse, and everything else that may be wrong.
+
+`/livez`, `/readyz`, `/healthz`, `packd status`, `packd doctor`, `/metrics` and the watchdog say what is said here, no less and no more.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
-from packd.domain.health import Ailment, judge
+from packd.domain.health import Ailment, judge, worst_first
+from packd.flow.endpoint_health import disabled
 from packd.registry import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from packd.domain.health import Pulse
-    from packd.flow.watchkeeping import Watchkeeper
+    from packd.flow.clock_sync import ClockWatch
     from packd.registry.registry import Registry
-    from packd.watch.watcher import Watcher
 
     Ask = Callable[[], Pulse]
+    Check = Callable[[], Iterable[Ailment]]
+
+_NOT_READY: Final = {
+    "starting": "packd is comparing the packs directory with its registry; ask again soon",
+    "stopping": "packd is stopping",
+}
 
 
 class Health:
     """Cheap enough to be asked every second. Parts join when they are started and leave when they are stopped."""
 
-    def __init__(self, *, registry: Registry, keeper: Watchkeeper, watcher: Watcher) -> None:
+    def __init__(self, *, registry: Registry, clock_watch: ClockWatch) -> None:
         self._registry = registry
-        self._keeper = keeper
-        self._watcher = watcher
+        self._clock_watch = clock_watch
+        self._stage: Literal["starting", "working", "stopping"] = "starting"
         self._parts: list[Ask] = []
-        self._others: list[Callable[[], Ailment | None]] = []
+        self._checks: list[Check] = [self._ask_stage, self._ask_registry]
 
     def include(self, *parts: Ask) -> None:
         """Ask these for their pulse from now on."""
         self._parts.extend(parts)
 
-    def also(self, check: Callable[[], Ailment | None]) -> None:
-        """Ask this, too, whether something is wrong."""
-        self._others.append(check)
+    def also(self, *checks: Check) -> None:
+        """Ask these, too, what is wrong."""
+        self._checks.extend(checks)
+
+    def working(self) -> None:
+        """The packs directory was compared with the registry."""
+        self._stage = "working"
+
+    def stopping(self) -> None:
+        """No new work is taken any more."""
+        self._stage = "stopping"
 
     def dying(self) -> tuple[Ailment, ...]:
         """What only a restart cures; asks neither disk nor database."""
@@ -42,20 +59,20 @@ class Health:
 
     def ailments(self) -> tuple[Ailment, ...]:
         """Everything that is wrong, the worst first."""
-        return (*self.dying(), *self._unready(), *self._degraded())
+        return worst_first((*self.dying(), *(ailment for check in self._checks for ailment in check())))
 
-    def _unready(self) -> Iterator[Ailment]:
-        for check in self._others:
-            ailment = check()
-            if ailment is not None:
-                yield ailment
+    def _ask_stage(self) -> Iterator[Ailment]:
+        if self._stage in _NOT_READY:
+            yield Ailment(part="daemon", grade="unready", sentence=_NOT_READY[self._stage])
+
+    def _ask_registry(self) -> Iterator[Ailment]:
         try:
             with self._registry.read() as connection:
-                queries.last_seq(connection)
+                endpoints = queries.all_endpoints(connection)
         except Exception as failure:
             said = f"the registry's database does not answer ({failure}): see `packd db check`"
             yield Ailment(part="database", grade="unready", sentence=" ".join(said.split()))
-
-    def _degraded(self) -> Iterator[Ailment]:
-        for trouble in self._watcher.state().troubles:
-            yield Ailment(part="watch", grade="degraded", sentence=trouble.detail)
+            return
+        yield from disabled(endpoints)
+        if self._clock_watch.warning and any(one.state == "enabled" for one in endpoints):
+            yield Ailment(part="clock", grade="warning", sentence=self._clock_watch.warning)

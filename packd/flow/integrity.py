@@ -18,6 +18,8 @@ from packd.flow.consistency import Checkup
 from packd.registry import queries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packd.flow.clock import Clock
     from packd.flow.projections import Projections
     from packd.registry.registry import Registry
@@ -47,13 +49,22 @@ class Integrity:
     """Reads every tree in use whole and compares it with its digest."""
 
     def __init__(
-        self, *, registry: Registry, store: Store, checkup: Checkup, projections: Projections, clock: Clock
+        self,
+        *,
+        registry: Registry,
+        store: Store,
+        checkup: Checkup,
+        projections: Projections,
+        clock: Clock,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
+        """`done` is called behind every look."""
         self._registry = registry
         self._store = store
         self._checkup = checkup
         self._projections = projections
         self._clock = clock
+        self._done = done
         self._one_at_a_time = threading.Lock()
         self._told: set[tuple[str, int]] = set()  # what could not be put right is told once
 
@@ -67,7 +78,9 @@ class Integrity:
             self._projections.rebuild()
             with self._registry.read() as connection:
                 active = queries.active_revisions(connection)
-            return [drift for revision in active if (drift := self._check(revision)) is not None]
+            drifts = [drift for revision in active if (drift := self._check(revision)) is not None]
+        self._done()
+        return drifts
 
     def _check(self, revision: Revision) -> Drift | None:
         key = (revision.ref, revision.number)

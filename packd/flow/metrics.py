@@ -1,37 +1,36 @@
-"""What Prometheus is told. The only door to prometheus-client.
+"""What Prometheus is told of things that happen: counters and histograms, fed as they do.
 
-Counters and histograms are fed as things happen; everything that is a state is asked for at the moment of the scrape, so
-that it can't drift from what is true.
+What is a state is asked for at the moment of the scrape, so that it can't drift from what is true: see `gauges` and
+`endpoint_gauges`. These three are the only doors to prometheus-client.
 """
 
 from __future__ import annotations
 
+import json
 import platform
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from packd import __version__
 from packd.domain import event_data as said
-from packd.domain.breaker import state
+from packd.domain.events import EVENT_TYPES
 from packd.domain.moments import unix_s
-from packd.registry import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Mapping
 
-    from prometheus_client.core import Metric
+    from prometheus_client.registry import Collector
 
     from packd.domain.deliveries import Decision, Outcome
     from packd.flow.clock import Clock
-    from packd.registry.registry import Registry
-    from packd.registry.rows import Delivery, Endpoint, StoredEvent
+    from packd.registry.rows import Delivery, StoredEvent
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-ENDPOINT_STATES: Final = ("enabled", "resting", "paused", "disabled")
-_WATCH_STATES: Final = ("watching", "degraded")
+STAGES: Final = ("settle", "snapshot", "validate", "test", "activate")
+SWEPT: Final = ("snapshots", "events", "deliveries", "requests", "reports")
+CHORES: Final = ("reconcile", "sweep", "integrity")
 
 # From a few milliseconds, as deliveries and stages take, to the days of a schedule.
 _STAGE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
@@ -46,18 +45,20 @@ _REVISION_OUTCOMES: Final = {
     said.PackRolledBack.type: "rolled_back",
     said.PackUnregistered.type: "unregistered",
 }
+_ACTIVATED: Final = (said.PackRegistered.type, said.PackUpdated.type)
 
 
 class Metrics:
     """Call the methods as things happen; `exposition` is what a scrape gets."""
 
-    def __init__(self, *, registry: Registry, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._collected = CollectorRegistry()
-        self._attempts = Counter(
-            "packd_webhook_attempts", "POSTs to endpoints, by what followed.", ["endpoint", "outcome"],
-            registry=self._collected,
-        )  # fmt: skip
+        Info("packd_build", "Which packd this is.", registry=self._collected).info(
+            {"version": __version__, "python": platform.python_version()}
+        )
+        self._attempts = self._counter("packd_webhook_attempts", "POSTs to endpoints, by what followed.",
+                                       endpoint=(), outcome=())  # fmt: skip
         self._attempt_seconds = Histogram(
             "packd_webhook_attempt_duration_seconds", "From the first step of an attempt to the last byte read.",
             ["endpoint"], registry=self._collected,
@@ -66,23 +67,37 @@ class Metrics:
             "packd_webhook_delivery_duration_seconds", "From an event until its first delivery to an endpoint.",
             ["endpoint"], buckets=_DELIVERY_BUCKETS, registry=self._collected,
         )  # fmt: skip
-        self._revisions = Counter(
-            "packd_revisions", "What became of contents of packs.", ["outcome"], registry=self._collected
-        )
+        self._revisions = self._counter("packd_revisions", "What became of contents of packs.",
+                                        outcome=_REVISION_OUTCOMES.values())  # fmt: skip
+        self._events = self._counter("packd_events", "Events, by type.", type=EVENT_TYPES)
+        self._runs = self._counter("packd_test_runs", "Runs of packs' own tests: passed, or why not.",
+                                   outcome=("passed", *get_args(said.FailedReason)))  # fmt: skip
+        self._roll_backs = self._counter("packd_rollbacks", "Roll-backs, by reason.",
+                                         reason=get_args(said.RollBackReason))  # fmt: skip
+        self._probes = self._counter("packd_probation_probes", "Health commands of packs on probation, by outcome.",
+                                     outcome=("passed", "failed"))  # fmt: skip
+        self._swept = self._counter("packd_swept", "What retention has removed, by kind.", kind=SWEPT)
         self._stages = Histogram(
             "packd_stage_duration_seconds", "How long a stage of a revision took.", ["stage"],
             buckets=_STAGE_BUCKETS, registry=self._collected,
         )  # fmt: skip
-        for outcome in _REVISION_OUTCOMES.values():
-            self._revisions.labels(outcome)  # there from the beginning, so that the first one is seen as a change
-        self._states = _States(registry, clock)
-        self._collected.register(self._states)
+        self._activation = Histogram(
+            "packd_activation_duration_seconds", "From the first change of a pack until it was in use.",
+            buckets=_STAGE_BUCKETS, registry=self._collected,
+        )  # fmt: skip
+        self._completed = Gauge(
+            "packd_last_completed_timestamp_seconds", "When a chore was last done to its end; not there before the first.",
+            ["chore"], registry=self._collected,
+        )  # fmt: skip
+        for stage in STAGES:
+            self._stages.labels(stage)
         ProcessCollector(registry=self._collected)
         PlatformCollector(registry=self._collected)
 
-    def ask_status(self, status: Callable[[], dict[str, Any]]) -> None:
-        """Where the states of everything but webhooks come from: `Status.view`."""
-        self._states.status = status
+    def show(self, *states: Collector) -> None:
+        """Ask these, too, at every scrape."""
+        for one in states:
+            self._collected.register(one)
 
     def attempted(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         """Called for every attempt that was written down."""
@@ -98,90 +113,50 @@ class Metrics:
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events."""
         for event in events:
+            self._events.labels(event.type).inc()
             outcome = _REVISION_OUTCOMES.get(event.type)
             if outcome is not None:
                 self._revisions.labels(outcome).inc()
+            if event.type == said.PackTestPassed.type:
+                self._runs.labels("passed").inc()
+            elif event.type == said.PackTestFailed.type:
+                self._runs.labels(_data(event)["reason"]).inc()
+            elif event.type == said.PackRolledBack.type:
+                self._roll_backs.labels(_data(event)["reason"]).inc()
+            elif event.type in _ACTIVATED:
+                self._activation.observe(_data(event)["duration_ms"] / 1000)
 
     def staged(self, stage: str, seconds: float) -> None:
         """Called whenever a stage of a revision has ended."""
         self._stages.labels(stage).observe(seconds)
 
+    def probed(self, passed: bool) -> None:
+        """Called whenever a health command has ended."""
+        self._probes.labels("passed" if passed else "failed").inc()
+
+    def completed(self, chore: str) -> None:
+        """Called whenever one of CHORES was done to its end."""
+        self._completed.labels(chore).set(self._clock.now())
+
+    def swept(self, removed: Mapping[str, int]) -> None:
+        """Called behind every sweep: how much of what was removed."""
+        for kind, count in removed.items():
+            self._swept.labels(kind).inc(count)
+        self.completed("sweep")
+
     def exposition(self) -> bytes:
         """In the text format."""
         return generate_latest(self._collected)
 
-
-class _States:
-    """What is true at the moment of the scrape."""
-
-    def __init__(self, registry: Registry, clock: Clock) -> None:
-        self._registry = registry
-        self._clock = clock
-        self.status: Callable[[], dict[str, Any]] | None = None
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is asked before the first scrape."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        build = {"version": __version__, "python": platform.python_version()}
-        yield InfoMetricFamily("packd_build", "Which packd this is.", value=build)
-        if self.status is not None:
-            yield from _daemon(self.status())
-        now = self._clock.now()
-        with self._registry.read() as connection:
-            endpoints = queries.all_endpoints(connection)
-            waiting, tried = queries.backlog(connection), queries.retrying(connection)
-        yield from _endpoints(endpoints, waiting, tried, now)
+    def _counter(self, name: str, what: str, **labels: Iterable[str]) -> Counter:
+        """With one label its values are there from the beginning, so that the first one is seen as a change."""
+        counter = Counter(name, what, list(labels), registry=self._collected)
+        if len(labels) == 1:
+            for value in next(iter(labels.values())):
+                counter.labels(value)
+        return counter
 
 
-def _daemon(status: dict[str, Any]) -> Iterator[Metric]:
-    queue, watch = status["queue"], status["watch"]
-    depths = {"settling": queue["settling"], "jobs": queue["jobs"], "testing": len(queue["testing"])}
-    yield _gauge("packd_queue_depth", "What waits or is under way.", "queue", depths)
-    yield _gauge("packd_packs", "Packs and refused drops, by state.", "state", status["packs"])
-    at = {name: float(watch["state"] == name) for name in _WATCH_STATES}
-    yield _gauge("packd_watch_state", "1 for how the packs directory is watched.", "state", at)
-    for name, what in (("watches", "inotify watches that packd holds"), ("folders", "Folders that are watched"),
-                       ("limit", "fs.inotify.max_user_watches of this machine")):  # fmt: skip
-        yield GaugeMetricFamily(f"packd_watch_{name}", f"{what}.", value=watch[name] or 0)
-
-
-def _endpoints(
-    endpoints: list[Endpoint], waiting: dict[str, tuple[int, str]], tried: dict[str, int], now: float
-) -> Iterator[Metric]:
-    backlog = GaugeMetricFamily(
-        "packd_webhook_backlog", "Deliveries that wait: new, tried before, or held.", labels=["endpoint", "state"]
-    )
-    oldest = GaugeMetricFamily(
-        "packd_webhook_oldest_undelivered_seconds", "How long the oldest of them has waited.", labels=["endpoint"]
-    )
-    states = GaugeMetricFamily(
-        "packd_webhook_endpoint_state", "1 for the state that the endpoint is in.", labels=["endpoint", "state"]
-    )
-    for one in endpoints:
-        count, since = waiting.get(one.name, (0, ""))
-        again, held = tried.get(one.name, 0), one.state != "enabled"
-        found = {"held": count} if held else {"pending": count - again, "retrying": again}
-        for name in ("pending", "retrying", "held"):
-            backlog.add_metric([one.name, name], found.get(name, 0))
-        oldest.add_metric([one.name], max(0.0, now - unix_s(since)) if count else 0.0)
-        for name in ENDPOINT_STATES:
-            states.add_metric([one.name, name], float(name == standing(one, now)))
-    yield from (backlog, oldest, states)
-
-
-def standing(endpoint: Endpoint, now: float) -> str:
-    """One of ENDPOINT_STATES."""
-    if endpoint.state != "enabled":
-        return "disabled"
-    if state(endpoint.health, now) != "closed":
-        return "resting"
-    return "paused" if (endpoint.paused_until_s or 0.0) > now else "enabled"
-
-
-def _gauge(name: str, what: str, label: str, values: dict[str, Any]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, what, labels=[label])
-    for value, count in values.items():
-        family.add_metric([value], float(count))
-    return family
+def _data(event: StoredEvent) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(event.body)["data"]
+    return data

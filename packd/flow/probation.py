@@ -12,10 +12,12 @@ import structlog
 
 from packd.domain.failures import Failure
 from packd.domain.moments import unix_s
-from packd.domain.probation import HealthCheck, health_check
+from packd.domain.probation import BadHealthCheck, HealthCheck, health_check
 from packd.registry import queries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packd.flow.clock import Clock
     from packd.flow.commands import Commands
     from packd.flow.runs import Runs
@@ -31,13 +33,25 @@ _PUT_IN_USE: Final = ("pack.registered", "pack.updated")
 class Probation:
     """A thread that sleeps while nobody is on probation."""
 
-    def __init__(self, *, registry: Registry, runs: Runs, commands: Commands, clock: Clock, probation_s: float) -> None:
-        """`probation_s`: how long after it came into use; 0: nobody is on probation."""
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        runs: Runs,
+        commands: Commands,
+        clock: Clock,
+        probation_s: float,
+        told: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        """`probation_s`: how long after it came into use; 0: nobody is on probation. `told` gets whether each health
+        command passed.
+        """
         self._registry = registry
         self._runs = runs
         self._commands = commands
         self._clock = clock
         self._probation_s = probation_s
+        self._told = told
         self._due: dict[tuple[str, int], float] = {}  # when it is next asked, on the clock that never goes back
         self._unusable: set[tuple[str, int]] = set()  # its `health` can't be used, and that was said
         self._wake = threading.Event()
@@ -95,6 +109,7 @@ class Probation:
         if now >= self._due.get(key, now):
             self._due[key] = now + check.every_s
             failed = self._runs.probe(revision, check)
+            self._told(failed is None)
             if failed is not None and not self._stopping:
                 self._failed(revision, failed)
                 return None
@@ -103,7 +118,7 @@ class Probation:
     def _check_of(self, revision: Revision) -> HealthCheck | None:
         try:
             return health_check(revision.fields)
-        except ValueError as wrong:
+        except BadHealthCheck as wrong:
             if (revision.ref, revision.number) not in self._unusable:
                 self._unusable.add((revision.ref, revision.number))
                 log.warning("probation.unusable", pack=revision.ref, revision=revision.number, why=str(wrong))

@@ -15,7 +15,7 @@ from packd.flow.occasion import Occasion
 from packd.registry import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from packd.flow.clock import Clock
     from packd.flow.intake import Intake
@@ -76,7 +76,9 @@ class Reconciler:
         watcher: Watcher,
         lanes: Lanes,
         clock: Clock,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
+        """`done` is called whenever everything was compared."""
         self._folder = folder
         self._registry = registry
         self._settling = settling
@@ -87,6 +89,7 @@ class Reconciler:
         self._watcher = watcher
         self._lanes = lanes
         self._clock = clock
+        self._done = done
 
     def request(self) -> None:
         """Reconcile soon; asking again before it has begun changes nothing."""
@@ -105,6 +108,7 @@ class Reconciler:
         wrong = self._projections.rebuild()
         counts = plan.counts() | ({"links": wrong} if wrong else {})
         log.debug("reconcile.done", **counts)
+        self._done()
         return counts
 
     def _root_is_there(self) -> bool:

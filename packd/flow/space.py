@@ -10,7 +10,7 @@ import structlog
 from packd.domain.health import Ailment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from packd.flow.watchkeeping import Watchkeeper
@@ -61,11 +61,19 @@ class Space:
         """For the schedule."""
         self.enough()
 
-    def ailment(self) -> Ailment | None:
-        """For readiness: without room it can't do its work."""
-        if self.enough():
-            return None
-        return Ailment(part="disk", grade="unready", sentence=self._sentence(self._free(self._folder)))
+    def ailments(self) -> Iterator[Ailment]:
+        """Without room it can't do its work."""
+        if not self.enough():
+            yield Ailment(part="disk", grade="unready", sentence=self._sentence(self.free_bytes()))
+
+    def free_bytes(self) -> int:
+        """On the file system of the folder."""
+        return self._free(self._folder)
+
+    @property
+    def floor_bytes(self) -> int:
+        """What stays free of it."""
+        return self._floor
 
     def _sentence(self, free: int) -> str:
         return (

@@ -50,7 +50,7 @@ class Status:
 
     def view(self) -> dict[str, Any]:
         with self.registry.read() as connection:
-            packs, endpoints = _packs(connection), _endpoints(connection)
+            packs, endpoints = pack_counts(connection), _endpoints(connection)
             failing = queries.not_passing_any_more(connection)
         watch = self.watcher.state()
         troubles = self.keeper.troubles()
@@ -96,18 +96,18 @@ def sentence(view: dict[str, Any]) -> str:
     return f"{state} {view['packs_dir']}: {', '.join(counts)}"
 
 
-def _packs(connection: Connection) -> dict[str, int]:
+def pack_counts(connection: Connection) -> dict[str, int]:
     """How many packs there are of each kind: in use, on their way, refused; and drops that never became one."""
-    present = {pack.ref for pack in queries.present_packs(connection)}
-    phases = [revision.phase for revision in queries.latest_revisions(connection) if revision.ref in present]
-    kinds = Counter(_kind(phase) for phase in phases)
-    refused = sum(1 for drop in queries.all_drops(connection) if drop.problems)
+    kinds: Counter[str] = Counter()
+    for phase, count in queries.latest_phases(connection).items():
+        kinds[_kind(phase)] += count
+    present, active, refused = queries.counts(connection)
     return {
-        "active": len(queries.active_digests(connection)),
+        "active": active,
         "waiting": kinds["waiting"],
         "testing": kinds["testing"],
         "refused": kinds["refused"] + refused,
-        "total": len(present) + refused,
+        "total": present + refused,
     }
 
 

@@ -14,7 +14,7 @@ from packd.registry import housekeeping, queries
 from packd.snapshot.space import StoreUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from packd.flow.clock import Clock
     from packd.flow.runs import Runs
@@ -64,7 +64,9 @@ class Sweeper:
         clock: Clock,
         terms: Terms,
         ages: Ages,
+        told: Callable[[Mapping[str, int]], None] = lambda _: None,
     ) -> None:
+        """`told` gets how much of what each sweep has removed."""
         self._registry = registry
         self._database = database
         self._store = store
@@ -72,6 +74,7 @@ class Sweeper:
         self._clock = clock
         self._terms = terms
         self._ages = ages
+        self._told = told
         self._one_at_a_time = threading.Lock()
 
     def follow(self, terms: Terms, ages: Ages) -> None:
@@ -112,6 +115,7 @@ class Sweeper:
             self._database.optimise()
         if any(swept.values()):
             log.info("sweep.done", **swept)
+        self._told(swept)
         return swept
 
     def _removed(self, digest: str) -> bool:

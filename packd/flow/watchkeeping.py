@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
 from packd.domain.event_data import WatchDegraded, WatchRecovered
+from packd.domain.health import Ailment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from packd.domain.event_data import WatchData
@@ -25,6 +27,17 @@ Reason = Literal["overflow", "root_missing", "limit", "disk"]
 Cause = Literal["overflow", "root_missing", "limit", "permission", "disk"]  # what can be wrong at the same time
 
 
+CAUSES: Final[tuple[Cause, ...]] = ("overflow", "root_missing", "limit", "permission", "disk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Open:
+    """A trouble that is not over."""
+
+    correlation_id: str  # of its events
+    detail: str  # what is wrong and the way out
+
+
 class Watchkeeper:
     """Knows which troubles are open, so that each is told once when it begins and once when it is over."""
 
@@ -34,7 +47,7 @@ class Watchkeeper:
         self._settling = settling
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[Cause, str] = {}  # what is wrong now → correlation id of its events
+        self._open: dict[Cause, _Open] = {}  # what is wrong now
         self._reconcile: Callable[[], None] = lambda: None
 
     def scan_with(self, reconcile: Callable[[], None]) -> None:
@@ -45,6 +58,13 @@ class Watchkeeper:
         """The reasons why watching is degraded now."""
         with self._lock:
             return sorted(self._open)
+
+    def ailments(self) -> Iterator[Ailment]:
+        """What keeps changes from being seen at once; for want of room on the disk there is a check of its own."""
+        with self._lock:
+            standing = {cause: one.detail for cause, one in self._open.items() if cause != "disk"}
+        for cause in sorted(standing):
+            yield Ailment(part="watch", grade="degraded", sentence=standing[cause])
 
     # --- what the watcher says ---------------------------------------------------------------------------------------
 
@@ -88,17 +108,18 @@ class Watchkeeper:
             if trouble in self._open:
                 return
             told = _REASONS[trouble] in self._reasons()
-            correlation_id = self._open[trouble] = self._clock.new_id("chg")
+            correlation_id = self._clock.new_id("chg")
+            self._open[trouble] = _Open(correlation_id=correlation_id, detail=detail)
         log.warning("watch.trouble", reason=trouble, scope=scope, detail=detail)
         if not told:
             self._tell(WatchDegraded(reason=_REASONS[trouble], scope=scope), correlation_id)
 
     def _end(self, trouble: Cause, scope: str) -> None:
         with self._lock:
-            correlation_id = self._open.pop(trouble, None)
+            ended = self._open.pop(trouble, None)
             over = _REASONS[trouble] not in self._reasons()
-        if correlation_id is not None and over:
-            self._tell(WatchRecovered(reason=_REASONS[trouble], scope=scope), correlation_id)
+        if ended is not None and over:
+            self._tell(WatchRecovered(reason=_REASONS[trouble], scope=scope), ended.correlation_id)
 
     def _reasons(self) -> set[str]:
         return {_REASONS[trouble] for trouble in self._open}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
@@ -20,15 +21,16 @@ from packd.notify.tls import BadCertificate, Tls, context
 from packd.registry import outbox, queries, redelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
     from packd.flow.clock import Clock
-    from packd.flow.clock_sync import ClockWatch
     from packd.flow.dispatch import Dispatcher
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Delivery, Endpoint
+
+Expect = Callable[["Endpoint"], None]  # raises when the endpoint is not as somebody thinks it is
 
 _UNWANTED: Final = ("removed",)  # states of endpoints that are not there for anybody
 
@@ -42,8 +44,15 @@ class Kept:
     trial: int | None = None  # the delivery of the `webhook.test`
 
 
+def _anything(_: Endpoint) -> None:
+    """However it is."""
+
+
 class Webhooks:
-    """Every method raises Failure: NOT_FOUND, CONFLICT for a state that does not allow it, BAD_REQUEST for a value."""
+    """Every method raises Failure: NOT_FOUND, CONFLICT for a state that does not allow it, BAD_REQUEST for a value.
+
+    `expect` is asked in the transaction of the change, so that nobody comes between.
+    """
 
     def __init__(
         self,
@@ -51,21 +60,12 @@ class Webhooks:
         registry: Registry,
         dispatcher: Dispatcher,
         clock: Clock,
-        clock_watch: ClockWatch | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._registry = registry
         self._dispatcher = dispatcher
         self._clock = clock
         self._random = random
-        self._clock_watch = clock_watch
-
-    def warnings(self) -> list[str]:
-        """What an operator should know of endpoints, in sentences; empty when all is well."""
-        with self._registry.read() as connection:
-            endpoints = queries.all_endpoints(connection)
-        clock = self._clock_watch.warning if self._clock_watch is not None and endpoints else None
-        return [*_disabled(endpoints), *([clock] if clock else [])]
 
     # --- endpoints ---------------------------------------------------------------------------------------------------
 
@@ -83,10 +83,11 @@ class Webhooks:
             trial = self._try(tx, endpoint.name)
             return Kept(endpoint=_there(tx.connection, endpoint.name), secret=made, trial=trial)
 
-    def change(self, name: str, changes: Mapping[str, Any]) -> Endpoint:
+    def change(self, name: str, changes: Mapping[str, Any], *, expect: Expect = _anything) -> Endpoint:
         """Other values for some of its fields; a secret is changed by `rotate`."""
         with self._registry.write() as tx:
             known = _ours(tx.connection, name)
+            expect(known)
             changed = replace(known, **changes)
             _check(changed)
             outbox.save_endpoint(tx.connection, changed)
@@ -94,10 +95,10 @@ class Webhooks:
         self._dispatcher.wake()
         return endpoint
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, expect: Expect = _anything) -> None:
         """It gets nothing any more. What it was not told stays in the registry until the events are forgotten."""
         with self._registry.write() as tx:
-            _ours(tx.connection, name)
+            expect(_ours(tx.connection, name))
             outbox.set_endpoint_state(tx.connection, [name], state="removed", reason="it was removed")
 
     def rotate(self, name: str, *, secret: str | None = None, scheme: signature.Scheme | None = None) -> Kept:
@@ -112,7 +113,7 @@ class Webhooks:
             redelivery.set_secret(tx.connection, known, fresh, previous_until_s=self._clock.now() + ROTATION_S)
             return Kept(endpoint=_there(tx.connection, name), secret=made)
 
-    def enable(self, name: str) -> Endpoint:
+    def enable(self, name: str, *, actor: str) -> Endpoint:
         """It gets its events again, the held ones first."""
         with self._registry.write() as tx:
             known = _there(tx.connection, name)
@@ -121,7 +122,7 @@ class Webhooks:
                 redelivery.set_health(tx.connection, name, WELL)
                 outbox.pause_endpoint(tx.connection, name, until_s=None)
                 redelivery.release(tx.connection, name)
-                self._say(tx, WebhookEndpointEnabled(endpoint=name))
+                self._say(tx, WebhookEndpointEnabled(endpoint=name, actor=actor))
             endpoint = _there(tx.connection, name)
         self._dispatcher.wake()
         return endpoint
@@ -131,9 +132,9 @@ class Webhooks:
         with self._registry.write() as tx:
             known = _there(tx.connection, name)
             if known.state == "enabled":
-                reason = f"disabled by {actor}: its events are held until it is enabled"
+                reason = f"disabled by {actor}"
                 outbox.set_endpoint_state(tx.connection, [name], state="disabled", reason=reason)
-                self._say(tx, WebhookEndpointDisabled(endpoint=name, last_error=reason))
+                self._say(tx, WebhookEndpointDisabled(endpoint=name, last_error=reason, actor=actor))
             return _there(tx.connection, name)
 
     def test(self, name: str, *, wait_s: float) -> Delivery:
@@ -200,15 +201,6 @@ class Webhooks:
 def scheme_of(endpoint: Endpoint) -> signature.Scheme:
     """How it is signed for this endpoint, as its secret says."""
     return "v1a" if signature.public_key(endpoint.secret) else "v1"
-
-
-def _disabled(endpoints: list[Endpoint]) -> list[str]:
-    return [
-        f"the webhook endpoint '{one.name}' is disabled: {one.state_reason or 'nobody said why'}; "
-        f"`packd webhook enable {one.name}` sends what is held"
-        for one in endpoints
-        if one.state == "disabled"
-    ]
 
 
 def _there(connection: Connection, name: str) -> Endpoint:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event, inspect, text
@@ -17,7 +18,6 @@ from packd.registry.tables import SCHEMA_VERSION, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
@@ -146,6 +146,15 @@ class Database:
                 connection.exec_driver_sql("VACUUM")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes on the disk, by file: `database`, and with SQLite `wal`, what waits to be written into it."""
+        if self._is_postgresql:
+            with self.read() as connection:
+                whole = connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
+            return {"database": int(whole)}
+        file = Path(str(self._engine.url.database))
+        return {"database": _size(file), "wal": _size(file.with_name(f"{file.name}-wal"))}
+
     def close(self) -> None:
         """Nothing may be under way."""
         for connection in (*self._idle, *([self._writer] if self._writer else [])):
@@ -202,6 +211,13 @@ def _patience(connection: Connection, durable: bool) -> Iterator[None]:
         yield
     finally:
         switch.execute("PRAGMA synchronous=FULL")
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # the last reader takes the WAL with it
+        return 0
 
 
 def sqlite_url(folder: Path) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.probation import BadHealthCheck, health_check
 from packd.domain.ranges import is_version, version_meant
-from packd.domain.refs import REF_PATTERN, archive_suffix, is_ref, ref_from_name
+from packd.domain.refs import REF_PATTERN, RESERVED, archive_suffix, is_ref, ref_from_name
 from packd.validate.fields import shown
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def declared_ref(section: Section, drop: str) -> str | None:
     if ref is None or is_ref(ref):
         return ref
     message = f"{key} {shown(ref)!r} can't name a pack; a ref is {_REF_RULE}"
+    if ref in RESERVED:
+        message = f"{key} {ref!r} can't name a pack, as /packs/{ref} of the API means something else; choose another"
     if key == "name":
         message = f"There is no ref, and name {shown(ref)!r} can't be one; add a line 'ref: {ref_from_name(ref)}'"
     section.complain("manifest.invalid_ref", message, key, suggestion=ref_from_name(ref) if ref.strip() else None)
@@ -106,6 +109,20 @@ def check_drop_name(section: Section, ref: str, drop: str) -> None:
     message = f"The pack lies in {shown(drop)!r} and registers as {ref!r}, as it says here"
     key = "ref" if "ref" in section else "name"
     section.warn("manifest.ref_differs", message, key)
+
+
+def check_health(section: Section) -> None:
+    """The command that is run while the pack is on probation; one that can't be used keeps no pack from being used."""
+    try:
+        health_check(section.value)
+    except BadHealthCheck as wrong:
+        where = () if wrong.key is None else (wrong.key,)
+        section.warn(
+            "manifest.invalid_health", f"{wrong}; as it is, nobody asks after this pack's health", "health", *where
+        )
+    if isinstance(section.value.get("health"), dict):
+        known = ("command", "every", "timeout")
+        section.below(section.value["health"], "health").unknown(known, "manifest.unknown_key", "health")
 
 
 def label(section: Section) -> str:

@@ -14,6 +14,7 @@ from packd.validate.findings import MANIFEST, Findings
 from packd.validate.identity import (
     check_descriptions,
     check_drop_name,
+    check_health,
     declared_ref,
     declared_version,
     label,
@@ -93,6 +94,7 @@ def _manifest(
     if ref is not None:
         check_drop_name(section, ref, name)
     check_descriptions(section)
+    check_health(section)
     needed = dependencies(section, ref, runtime)
     tests = testing(section, files)
     if ref is None or version is None:

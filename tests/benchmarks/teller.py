@@ -44,7 +44,7 @@ class Teller:
         database.prepare()
         made = Outbox(source="packd://bench", new_id=lambda: self.clock.new_id("evt"), webhook_body=webhook_body)
         self.registry = Registry(database, outbox_of=made, now=self.clock.now)
-        self.metrics = Metrics(registry=self.registry, clock=self.clock)
+        self.metrics = Metrics(clock=self.clock)
         self.courier = NetworkCourier(lambda: Sender(user_agent="packd/bench"))
         self.courier.start()
         self.dispatcher = self.a_dispatcher()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -92,6 +94,16 @@ class Daemon:
             timeout=120,
             check=False,
         )
+
+    def metrics(self) -> str:
+        """What Prometheus would get."""
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.socket))
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
 
     def show(self, ref: str) -> dict[str, Any]:
         answer = self.cli("show", ref, "--json")

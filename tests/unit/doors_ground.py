@@ -23,6 +23,7 @@ from packd.domain.deliveries import Outcome
 from packd.domain.event_data import PackRegistered, PackTestFailed
 from packd.domain.event_parts import Counts, PackInfo
 from packd.domain.failures import Code, Failure
+from packd.domain.health import Ailment
 from packd.domain.lifecycle import Phase, Trigger
 from packd.domain.manifest import Component
 from packd.domain.moments import rfc3339
@@ -30,9 +31,11 @@ from packd.domain.problems import Problem
 from packd.domain.reports import Case, Report, SuiteReport
 from packd.flow.availability import TakenOut
 from packd.flow.clock import Clock
+from packd.flow.clock_sync import ClockWatch
 from packd.flow.dispatch import Dispatcher
 from packd.flow.explain import Explanation, explain
 from packd.flow.feed import Feed
+from packd.flow.health import Health
 from packd.flow.install import Installed
 from packd.flow.jobs import Jobs, Progress
 from packd.flow.metrics import Metrics
@@ -65,6 +68,7 @@ class Asked:
     refusal: Failure | Exception | None = None
     hold: threading.Event | None = None  # a run goes on until it is set
     troubles: list[str] = field(default_factory=list)
+    health: list[dict[str, str]] = field(default_factory=list)  # what the status says of it
     told: dict[str, Told] = field(default_factory=dict)  # by runs that are under way
     plan: Plan = field(default_factory=Plan)  # what an installation comes to
     shelf: Catalogue = field(default_factory=Catalogue)  # what the indexes offer
@@ -188,7 +192,8 @@ class Asked:
             ],
             "isolation": "basic",
             "not_contained": ["prlimit is missing: memory is not limited"],
-            "health": [
+            "health": self.health
+            + [
                 {"part": "disk", "grade": "degraded", "reason": f"{trouble} is nearly full: make room"}
                 for trouble in self.troubles
             ],
@@ -223,7 +228,8 @@ class Ground:
     asked: Asked
     postman: Postman
     dispatcher: Dispatcher
-    ready: threading.Event
+    health: Health
+    ailing: list[Ailment]  # what else is wrong with the daemon
     server: Server
     socket: Path
 
@@ -337,10 +343,10 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
         ),
         "once": Once(registry=registry, clock=Clock()),
         "tokens": Tokens(registry=registry, clock=Clock()),
-        "metrics": Metrics(registry=registry, clock=Clock()).exposition,
+        "metrics": Metrics(clock=Clock()).exposition,
         "tail": Tail(feed),
-        "is_ready": lambda: True,
         "packs_dir": Path("/srv/packs"),
+        "health": Health(registry=registry, clock_watch=ClockWatch()),
     }
     return Context(**{**parts, **changes})
 
@@ -383,19 +389,21 @@ def made_ground() -> Iterator[Ground]:
         outbox_of=Outbox(source="packd://here", new_id=lambda: f"evt_{ULID()}", webhook_body=webhook_body),
         now=lambda: NOW_S + next(clock) / 1000,
     )
-    feed, asked, ready = Feed(0), Asked(registry), threading.Event()
-    ready.set()
+    feed, asked = Feed(0), Asked(registry)
+    health, ailing = Health(registry=registry, clock_watch=ClockWatch()), list[Ailment]()
+    health.also(lambda: ailing)
+    health.working()
     registry.on_commit(feed.committed)
     postman = Postman()
     dispatcher = Dispatcher(registry=registry, courier=postman, clock=Clock())
     registry.on_commit(dispatcher.committed)
     dispatcher.start()
     webhooks = Webhooks(registry=registry, dispatcher=dispatcher, clock=Clock())
-    context = a_context(registry, asked, feed, webhooks=webhooks, is_ready=ready.is_set)
+    context = a_context(registry, asked, feed, webhooks=webhooks, health=health)
     server = Server(create_app(context), folder / "packd.sock", grace_s=1.0)
     server.start()
     try:
-        yield Ground(folder, registry, feed, asked, postman, dispatcher, ready, server, folder / "packd.sock")
+        yield Ground(folder, registry, feed, asked, postman, dispatcher, health, ailing, server, folder / "packd.sock")
     finally:
         server.stop()
         dispatcher.stop(5.0)

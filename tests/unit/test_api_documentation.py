@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from socket import AF_UNIX, socket
 from typing import Any
@@ -184,22 +186,30 @@ def test_pages_are_clamped(ground: Ground) -> None:
 
 def test_an_endpoint_is_changed_only_by_who_has_seen_it(ground: Ground) -> None:
     """ETag, If-Match and If-None-Match."""
-    connection = HTTPConnection("localhost", timeout=20)
-    connection.sock = socket(AF_UNIX)
-    connection.sock.connect(str(ground.socket))
-    connection.request("GET", "/api/v1/webhooks/endpoints/core")
-    response = connection.getresponse()
-    tag = response.getheader("etag")
-    response.read()
-    connection.close()
-    assert tag is not None
     where = "/api/v1/webhooks/endpoints/core"
+    tag = _tag_of(ground, where)
     assert ask(ground, "GET", where, **{"If-None-Match": tag})[0] == 304
     assert ask(ground, "PATCH", where, {"packs": ["x"]}, **{"If-Match": '"other"'})[0] == 412
     assert ask(ground, "DELETE", where, **{"If-Match": '"other"'})[0] == 412
     assert ask(ground, "PATCH", where, {"packs": ["x"]}, **{"If-Match": tag})[0] == 200
     assert ask(ground, "PATCH", where, {"packs": ["y"]}, **{"If-Match": tag})[0] == 412
     assert ask(ground, "PATCH", where, {"packs": ["y"]}, **{"If-Match": "*"})[0] == 200
+
+
+def test_of_several_who_have_seen_the_same_only_one_changes_it(ground: Ground) -> None:
+    """The tag is compared in the transaction of the change: nobody's change is lost, however close they come."""
+    where = "/api/v1/webhooks/endpoints/core"
+    everybody = 8
+    for round_ in range(5):
+        tag = _tag_of(ground, where)
+        together = threading.Barrier(everybody)
+
+        def change(number: int, tag: str = tag, round_: int = round_, together: threading.Barrier = together) -> int:
+            together.wait(20)
+            return ask(ground, "PATCH", where, {"packs": [f"p{round_}-{number}"]}, **{"If-Match": tag})[0]
+
+        with ThreadPoolExecutor(everybody) as pool:
+            assert sorted(pool.map(change, range(everybody))) == [200, *[412] * (everybody - 1)]
 
 
 def test_the_page_needs_nothing_from_elsewhere(ground: Ground) -> None:
@@ -210,6 +220,19 @@ def test_the_page_needs_nothing_from_elsewhere(ground: Ground) -> None:
     assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", html)
     for _, path in ANSWERS:
         assert path.replace("{", "{") in html
+
+
+def _tag_of(ground: Ground, where: str) -> str:
+    connection = HTTPConnection("localhost", timeout=20)
+    connection.sock = socket(AF_UNIX)
+    connection.sock.connect(str(ground.socket))
+    connection.request("GET", where)
+    response = connection.getresponse()
+    tag = response.getheader("etag")
+    response.read()
+    connection.close()
+    assert tag is not None
+    return tag
 
 
 def _filled(ground: Ground, path: str) -> str:

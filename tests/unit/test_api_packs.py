@@ -6,10 +6,12 @@ import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from packd.domain.failures import Code, Failure
+from packd.domain.health import GRADES, Ailment, Pulse
 from packd.domain.lifecycle import Phase
 from packd.flow.told import Told
 from tests.unit.doors_ground import DIGESTS, Ground, made_ground, report
@@ -209,12 +211,12 @@ def test_names_with_anything_in_them(ground: Ground) -> None:
 
 
 def test_readiness(ground: Ground) -> None:
-    """Alive as soon as it answers, ready when the folder was compared, degraded while watching is in trouble."""
+    """Alive as soon as it answers, ready when the folder was compared; each says why it is not as it should be."""
     import http.client
     import json
     import socket
 
-    def ask(path: str) -> tuple[int, dict[str, object]]:
+    def ask(path: str) -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(str(ground.socket))
@@ -225,10 +227,24 @@ def test_readiness(ground: Ground) -> None:
         return response.status, body
 
     assert ask("/livez")[0] == ask("/readyz")[0] == ask("/healthz")[0] == 200
-    ground.ready.clear()
+    found: dict[str, tuple[int, int, int, str]] = {}
+    for grade in GRADES[1:]:
+        ground.ailing[:] = [Ailment(part="watch", grade=grade, sentence="it is dim: give it light")]
+        status, body = ask("/healthz")
+        found[grade] = (ask("/livez")[0], ask("/readyz")[0], status, body["data"]["status"])
+        assert body["data"]["reasons"] == [{"part": "watch", "grade": grade, "reason": "it is dim: give it light"}]
+    assert found == {
+        "unready": (200, 503, 503, "failing"),
+        "degraded": (200, 200, 503, "degraded"),
+        "warning": (200, 200, 200, "ok"),
+    }
+    assert ask("/readyz")[1]["data"]["warnings"] == ["it is dim: give it light"]
+    ground.ailing.clear()
+    ground.health.stopping()
     assert (ask("/livez")[0], ask("/readyz")[0]) == (200, 503)
-    ground.asked.troubles.append("overflow")
-    assert ask("/healthz") == (503, {"data": {"status": "degraded", "troubles": ["overflow"], "reasons": []}})
+    assert ask("/readyz")[1]["reasons"] == ["packd is stopping"]
+    ground.health.include(lambda: Pulse(part="settle", alive=False))
+    assert ask("/livez")[0] == 503
 
 
 def test_a_run_can_be_followed(ground: Ground) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -229,6 +230,8 @@ def test_events_for_a_disabled_endpoint_are_held_and_leave_when_it_is_enabled(gr
     assert ready(ground)["warnings"] == []
     told = [one.event_type for one in ground.postman.carried if one.endpoint == "watcher"]
     assert told == ["webhook.test", "webhook.endpoint_disabled", "webhook.endpoint_enabled"]
+    bodies = [json.loads(one.body)["data"] for one in ground.postman.carried if one.endpoint == "watcher"]
+    assert [body.get("actor") for body in bodies[1:]] == [f"uid={os.geteuid()} pid={os.getpid()}"] * 2
 
 
 def ready(ground: Ground) -> dict[str, Any]:

@@ -17,12 +17,14 @@ import yaml
 from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
+from packd.domain.health import Ailment
 from packd.domain.ignore import Ignore
 from packd.flow.diagnosis import machine, parts, places
 from packd.flow.diagnosis.answers import Answer
 from packd.flow.exclusive import exclusively
 from packd.registry.database import Database, sqlite_url
 from packd.testrun.ladder import Rung
+from packd.watch import usage
 from tests.unit.doors_ground import Ground, made_ground
 
 
@@ -83,7 +85,7 @@ def test_with_a_daemon(folder: Path) -> None:
     """What a daemon says of itself counts: its folders, its watches, its troubles."""
     with made_ground() as ground:
         found = checks(doctor(folder, "--json", "--socket", str(ground.socket)))
-        assert found["inotify"][0]["said"].startswith("7 watches for 7 folders")
+        assert found["inotify"][0]["said"].startswith("7 of 7 folders are watched")
         assert found["webhook ci"][0]["outcome"] == "wrong"  # what the daemon tells, not only what the file says
         assert "answers at" in found["socket"][0]["said"]
         _trouble(ground)
@@ -92,6 +94,24 @@ def test_with_a_daemon(folder: Path) -> None:
         (inotify,) = checks(result)["inotify"]
         assert inotify["outcome"] == "wrong"
         assert "sysctl" in inotify["fix"]
+
+
+def test_the_checks_of_a_daemon_are_told_with_their_way_out(folder: Path) -> None:
+    """What is degraded is wrong, what is a warning is one; the clock, which is looked at anyway, is told once."""
+    with made_ground() as ground:
+        ailments = [
+            Ailment(part="watch", grade="degraded", sentence="/srv/packs is not there; put it back"),
+            Ailment(part="clock", grade="warning", sentence="not synchronised; start chrony"),
+            Ailment(part="webhook", grade="warning", sentence="'ci' is told nothing; `packd webhook enable ci`"),
+        ]
+        ground.asked.health = [ailment.to_dict() for ailment in ailments]
+        found = checks(doctor(folder, "--json", "--socket", str(ground.socket)))
+    (watch,), (webhook,) = found["watch"], found["webhook"]
+    assert (watch["outcome"], watch["said"], watch["fix"]) == ("wrong", "/srv/packs is not there", "put it back")
+    assert (webhook["outcome"], webhook["fix"]) == ("warning", "`packd webhook enable ci`")
+    assert len(found["clock"]) == 1
+    (packs,) = found["packs directory"]  # /srv/packs, which the daemon says that it watches
+    assert (packs["outcome"], packs["fix"]) == ("wrong", "put it back, or mount it again")
 
 
 def _trouble(ground: Ground) -> None:
@@ -200,34 +220,35 @@ def test_watches_are_counted_against_the_tree(folder: Path, monkeypatch: pytest.
     assert "max_user_instances" in (list(machine.watches(folder / "packs", Ignore(())))[-1].fix or "")
 
 
-def test_our_own_watches_are_seen() -> None:
-    """What this user has in use is what /proc shows."""
+def test_our_own_watches_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this user's processes have in use is what /proc shows; one can be left out."""
     import ctypes
 
-    libc = ctypes.CDLL(None)
-    watched, opened = machine._inotify_in_use()
+    (tmp_path / str(os.getpid())).symlink_to("/proc/self")
+    (tmp_path / "4194305").mkdir()  # has ended
+    monkeypatch.setattr(usage, "_PROCESSES", tmp_path)
+    libc, before = ctypes.CDLL(None), usage.in_use()
     descriptor = libc.inotify_init()
     try:
         assert libc.inotify_add_watch(descriptor, b"/", 0x400) > 0
-        more_watched, more_opened = machine._inotify_in_use()
+        after = usage.in_use()
     finally:
         os.close(descriptor)
-    assert more_opened >= 1
-    assert more_watched >= 1
-    assert (watched, opened) >= (0, 0)
+    assert (after.watches, after.instances) == (before.watches + 1, before.instances + 1)
+    assert usage.in_use(but=os.getpid()) == usage.Usage(watches=0, instances=0)
 
 
 def test_the_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event or a file from the future says that a clock was set back, or differs."""
     import time
 
-    monkeypatch.setattr(machine, "_unsynchronised", lambda: False)
+    monkeypatch.setattr(machine, "is_synchronised", lambda: True)
     packs = folder / "packs"
     assert outcomes(machine.clock(packs, time.time())) == ["ok"]
     assert outcomes(machine.clock(packs, time.time() + 3600)) == ["wrong"]
     os.utime(packs / "hello", (time.time() + 3600, time.time() + 3600))
     assert outcomes(machine.clock(packs, None)) == ["warning"]
-    monkeypatch.setattr(machine, "_unsynchronised", lambda: True)
+    monkeypatch.setattr(machine, "is_synchronised", lambda: False)
     assert outcomes(machine.clock(packs, None)) == ["warning"]
 
 

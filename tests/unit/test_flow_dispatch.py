@@ -13,6 +13,7 @@ import pytest
 from packd.domain.deliveries import Outcome, Rules
 from packd.flow.announce import announce
 from packd.flow.dispatch import Dispatcher
+from packd.flow.endpoint_health import disabled as disabled_endpoints
 from packd.flow.endpoints import ROTATION_S, follow_configuration
 from packd.flow.webhooks import Webhooks
 from packd.registry import outbox, queries
@@ -261,11 +262,12 @@ def test_five_days_of_nothing_but_failure_disable_an_endpoint(bench: Bench, caps
     (told,) = [one for one in bench.events() if one["type"] == "webhook.endpoint_disabled"]
     assert "nothing but failure" in told["data"]["last_error"]
     assert "webhook.endpoint_disabled" in capsys.readouterr().out
-    assert "'ops' is disabled: nothing but failure" in bench.webhooks.warnings()[0]
+    (warned,) = disabled_endpoints([disabled])
+    assert "'ops' is told nothing, as it is disabled (nothing but failure" in warned.sentence
     bench.say("later")
     assert not [one for one in bench.postman.carried if one[0].endpoint == "ops"]
     assert len([one for one in bench.deliveries() if one.state == "pending"]) == 7
-    bench.webhooks.enable("ops")
+    bench.webhooks.enable("ops", actor="a test")
     bench.go(GOOD, turns=3)
     assert {one.state for one in bench.deliveries()} == {"delivered"}
 

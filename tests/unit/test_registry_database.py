@@ -238,3 +238,12 @@ def test_a_postgresql_reader_cannot_write(tmp_path: Path) -> None:
     with made_ground("postgresql", tmp_path) as ground, ground.database.read() as connection:
         assert connection.execute(text("SHOW transaction_read_only")).scalar() == "on"
         assert connection.execute(text("SHOW transaction_isolation")).scalar() == "repeatable read"
+
+
+def test_how_large_it_is(ground: Ground) -> None:
+    """What it takes on the disk; with SQLite also what waits in the WAL."""
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="one", kind="folder"))
+    found = ground.database.sizes()
+    assert all(found.values())
+    assert found.keys() == ({"database"} if ground.url.startswith("postgresql") else {"database", "wal"})

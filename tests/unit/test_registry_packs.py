@@ -412,3 +412,21 @@ def test_runs_are_listed_newest_first(ground: Ground) -> None:
         assert queries.latest_run(tx.connection, "core", 3) is None
     assert latest is not None
     assert latest.id == "run_a"
+
+
+def test_packs_are_counted_by_their_newest_revision(ground: Ground) -> None:
+    """What was unregistered counts nowhere, what was before the newest revision neither."""
+    for revision in (
+        a_revision("core", 1, Phase.ACTIVE),
+        a_revision("core", 2, Phase.FAILED),
+        a_revision("web", 1, Phase.ACTIVE),
+        a_revision("gone", 1, Phase.ROLLED_BACK),
+    ):
+        ground.add(revision)
+    with ground.registry.write() as tx:
+        tx.unregister("gone")
+        tx.save_drop(Drop(name="odd", kind="folder", problems=({"code": "manifest.missing", "message": "none"},)))
+        tx.save_drop(Drop(name="fine", kind="folder"))
+    with ground.registry.read() as connection:
+        assert queries.latest_phases(connection) == {Phase.FAILED: 1, Phase.ACTIVE: 1}
+        assert queries.counts(connection) == (2, 2, 1)

@@ -118,7 +118,7 @@ ANSWERS: Final[dict[tuple[str, str], Told]] = {
     ("POST", "/api/v1/verify"): _one(d.Verified, "Everything in use is what was tested"),
     ("GET", "/api/v1/status"): _one(d.Status),
     ("GET", "/metrics"): Told(model=None, example=None, media_type="text/plain"),
-    ("GET", "/livez"): _one(d.Health),
-    ("GET", "/readyz"): _one(d.Health),
+    ("GET", "/livez"): _one(d.Alive),
+    ("GET", "/readyz"): _one(d.Ready),
     ("GET", "/healthz"): _one(d.Health, also=(503,)),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from packd.api.documentation.forms import AT, Form, Moment
 from packd.domain.event_data import PackRegistered
 from packd.domain.events import Envelope, example
+from packd.domain.health import Grade
 
 
 class Job(Form):
@@ -108,6 +109,20 @@ class EventType(Form):
     }  # fmt: skip
 
 
+class Ailment(Form):
+    """One thing that is wrong."""
+
+    part: str
+    grade: Grade = Field(
+        description="dying: only a restart helps. unready: it can't do its work now. degraded: it works, less well than "
+        "it should. warning: it works, and somebody should look."
+    )
+    reason: str = Field(description="What is wrong and the way out.")
+    sample: ClassVar[dict[str, Any]] = {
+        "part": "clock", "grade": "warning", "reason": "the clock of this machine is not synchronised: start chrony",
+    }  # fmt: skip
+
+
 class Status(Form):
     """The daemon at a glance."""
 
@@ -121,17 +136,31 @@ class Status(Form):
     queue: dict[str, Any]
     endpoints: list[dict[str, Any]]
     isolation: str
+    health: list[Ailment] = Field(description="What is wrong, the worst first; the same as in /healthz.")
     sample: ClassVar[dict[str, Any]] = {
         "version": "0.1.0", "pid": 4242, "packs_dir": "/srv/packs", "state_dir": "/var/lib/packd", "started_at": AT,
         "watch": {"state": "watching", "watches": 7, "folders": 7, "limit": 8192, "troubles": []},
         "packs": {"active": 3, "waiting": 0, "testing": 0, "refused": 0, "total": 3},
         "queue": {"settling": 0, "jobs": 0, "testing": []}, "endpoints": [], "isolation": "basic",
+        "health": [Ailment.sample],
     }  # fmt: skip
 
 
+class Alive(Form):
+    status: Literal["alive"]
+    sample: ClassVar[dict[str, Any]] = {"status": "alive"}
+
+
+class Ready(Form):
+    status: Literal["ready"]
+    warnings: list[str] = Field(description="What is not as it should be, and keeps nobody from working.")
+    sample: ClassVar[dict[str, Any]] = {"status": "ready", "warnings": [Ailment.sample["reason"]]}
+
+
 class Health(Form):
-    status: str
-    sample: ClassVar[dict[str, Any]] = {"status": "ok"}
+    status: Literal["ok", "degraded", "failing"]
+    reasons: list[Ailment] = Field(description="What is wrong, the worst first.")
+    sample: ClassVar[dict[str, Any]] = {"status": "ok", "reasons": [Ailment.sample]}
 
 
 class AuditTrail(Form):

@@ -9,6 +9,7 @@ import click
 
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.screen import Cell, cell, facts, note, say_json, table
+from packd.cli.status import met
 from packd.cli.text import ago, clock, plural
 from packd.client import part
 
@@ -55,7 +56,7 @@ def _row(one: dict[str, Any]) -> list[Cell]:
         cell(counts["delivered"], faint=not counts["delivered"]),
         cell(lost, colour="red" if lost else None, faint=not lost),
         cell(one["url"]),
-        cell(one["last_error"], colour="red") if one["last_error"] else Cell(text=""),
+        cell(met(one["last_error"]), colour="red") if one["last_error"] else Cell(text=""),
     ]
 
 
@@ -119,7 +120,7 @@ def _facts(one: dict[str, Any]) -> Iterator[tuple[str, Cell]]:
     if one["oldest_undelivered_at"]:
         yield "oldest waits since", cell(ago(one["oldest_undelivered_at"]), colour="yellow")
     if one["last_error"]:
-        yield "last error", cell(one["last_error"], colour="red")
+        yield "last error", cell(met(one["last_error"]), colour="red")
 
 
 COMMANDS: Final = {"list": list_endpoints, "show": show_endpoint}

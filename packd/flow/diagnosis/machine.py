@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packd.flow.clock_sync import WARNING, is_synchronised
 from packd.flow.diagnosis.answers import Answer, ok, skipped, warning, wrong
 from packd.watch.advice import kernel_setting
 from packd.watch.scan import count_folders
+from packd.watch.usage import in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from typing import Any
 
     from packd.domain.ignore import Ignore
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _TIGHT: Final = 0.8  # of a limit
 _FEW_FILES: Final = 1024
 _AHEAD_S: Final = 60.0
-_TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
 _SYSCTL: Final = "/etc/sysctl.d/90-packd.conf"
 
 
@@ -35,27 +35,25 @@ def watches(packs_dir: Path, ignore: Ignore) -> Iterator[Answer]:
         yield skipped(about, "the kernel does not say how many watches there may be")
         return
     needed = count_folders(packs_dir, ignore) if packs_dir.is_dir() else 1
-    used, opened = _inotify_in_use()
-    yield _enough(about, needed=needed, free=limit - used, limit=limit)
-    if opened + 1 > instances * _TIGHT:
-        yield (wrong if opened >= instances else warning)(
+    used = in_use()
+    yield _enough(about, needed=needed, free=limit - used.watches, limit=limit)
+    if used.instances + 1 > instances * _TIGHT:
+        yield (wrong if used.instances >= instances else warning)(
             about,
-            f"{opened} of {instances} inotify instances of this user are in use",
+            f"{used.instances} of {instances} inotify instances of this user are in use",
             _raise("max_user_instances", max(1024, instances * 2)),
         )
 
 
 def watches_of_daemon(watch: Mapping[str, Any]) -> Iterator[Answer]:
-    """With a daemon: what it says of itself."""
+    """With a daemon: what it says of itself. Troubles that have nothing to do with limits are told by its own checks."""
     about = "inotify"
     limit = watch["limit"] or 0
-    said = f"{watch['watches']} watches for {watch['folders']} folders, {limit} are allowed"
-    troubles = [trouble.replace("_", " ") for trouble in watch["troubles"]]
-    if watch["state"] != "watching":
-        why = ", ".join(troubles) or "the watcher has stopped"
-        needed = max(watch["folders"] * 2, limit * 2)
-        fix = _raise("max_user_watches", needed) if "limit" in watch["troubles"] else "packd status; restart the daemon"
-        yield wrong(about, f"watching is degraded ({why}): {said}", fix)
+    said = f"{watch['watches']} of {watch['folders']} folders are watched, and this user may watch {limit}"
+    if "limit" in watch["troubles"]:
+        yield wrong(about, f"watches ran out: {said}", _raise("max_user_watches", max(watch["folders"], limit) * 2))
+    elif watch["state"] != "watching" and not watch["troubles"]:
+        yield wrong(about, f"the watcher has stopped: {said}", "restart the daemon")
     elif limit and watch["watches"] > limit * _TIGHT:
         yield warning(about, f"{said}: the limit is near", _raise("max_user_watches", limit * 2))
     else:
@@ -72,24 +70,6 @@ def _enough(about: str, *, needed: int, free: int, limit: int) -> Answer:
 
 def _raise(setting: str, to: int) -> str:
     return f"echo fs.inotify.{setting}={to} | sudo tee -a {_SYSCTL} && sudo sysctl --system"
-
-
-def _inotify_in_use() -> tuple[int, int]:
-    """(watches, instances) of this user's processes, as far as /proc shows them."""
-    watched = opened = 0
-    for process in Path("/proc").iterdir():
-        if not process.name.isdecimal():
-            continue
-        try:
-            if process.stat().st_uid != os.geteuid():
-                continue
-            for descriptor in (process / "fd").iterdir():
-                if os.readlink(descriptor) == "anon_inode:inotify":
-                    opened += 1
-                    watched += (process / "fdinfo" / descriptor.name).read_text().count("inotify wd:")
-        except OSError:
-            continue
-    return watched, opened
 
 
 def open_files() -> Answer:
@@ -113,12 +93,9 @@ def clock(folder: Path, newest_event: float | None) -> Iterator[Answer]:
             "set the clock right: `timedatectl set-ntp true`",
         )
         return
-    if _unsynchronised():
-        yield warning(
-            about,
-            "the kernel says that the clock is not synchronised; receivers refuse webhooks that are five minutes off",
-            "timedatectl set-ntp true, or another NTP client",
-        )
+    if is_synchronised() is False:
+        said, _, fix = WARNING.partition("; ")
+        yield warning(about, said, fix)
         return
     ahead = _newest(folder) - now
     if ahead > _AHEAD_S:
@@ -129,15 +106,6 @@ def clock(folder: Path, newest_event: float | None) -> Iterator[Answer]:
         )
         return
     yield ok(about, time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)))
-
-
-def _unsynchronised() -> bool:
-    """Asked with no modes set, which everybody may (adjtimex(2))."""
-    try:
-        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
-    except (OSError, AttributeError):
-        return False
-    return state == _TIME_ERROR
 
 
 def _newest(folder: Path) -> float:

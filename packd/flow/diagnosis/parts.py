@@ -89,7 +89,8 @@ def isolation(rungs: Sequence[Rung], wanted: str) -> Answer:
         said = f"tests.isolation is {wanted}, and that does not work here ({missing})"
         return wrong(about, said, f"install what it needs ({wanted}), or set tests.isolation: auto")
     best = fitting[0]
-    said = ". ".join((best.isolation, *best.shortcomings))
+    gaps = "; ".join(best.shortcomings)
+    said = f"{best.isolation}, but {gaps}" if gaps else best.isolation
     if best.isolation.startswith("bwrap"):
         return ok(about, said)
     said = f"{said} (better, and not to be had here: {missing})" if missing else said

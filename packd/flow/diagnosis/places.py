@@ -37,12 +37,16 @@ _SHARED: Final = (
 )
 
 
-def packs_folder(folder: Path, ignore: Ignore, *, markers: bool, every_s: float) -> Iterator[Answer]:
-    """The packs directory."""
+def packs_folder(
+    folder: Path, ignore: Ignore, *, markers: bool, every_s: float, watched: bool = False
+) -> Iterator[Answer]:
+    """The packs directory; `watched`: a daemon runs and has seen it."""
     about = "packs directory"
     if not folder.is_dir():
         there = "is no folder" if os.path.lexists(folder) else "is not there"
-        if os.path.lexists(folder) or not os.access(_nearest(folder), os.W_OK):
+        if watched:
+            yield wrong(about, f"{folder} {there}, and a daemon watches it", "put it back, or mount it again")
+        elif os.path.lexists(folder) or not os.access(_nearest(folder), os.W_OK):
             yield wrong(about, f"{folder} {there}", f"mkdir -p {folder}, or name another with packs_dir")
         else:
             yield ok(about, f"{folder} is not there yet; the daemon makes it")

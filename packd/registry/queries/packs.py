@@ -14,6 +14,8 @@ from packd.registry.tables import (
     IS_ACTIVE,
     IS_ACTIVE_WITH_NEEDS,
     IS_CANDIDATE,
+    IS_PRESENT,
+    IS_REFUSED,
     activations,
     components,
     drops,
@@ -162,6 +164,34 @@ def latest_revisions(connection: Connection, phase: Phase | None = None) -> list
     newest = select(revisions.c.ref, func.max(revisions.c.number).label("number")).group_by(revisions.c.ref).subquery()
     query = select(revisions).join(newest, (revisions.c.ref == newest.c.ref) & (revisions.c.number == newest.c.number))
     return many(connection, Revision, query if phase is None else query.where(revisions.c.phase == phase))
+
+
+def latest_phases(connection: Connection) -> dict[Phase, int]:
+    """How many of the packs that were not unregistered are where, by their newest revision."""
+    newest = (
+        select(revisions.c.ref, func.max(revisions.c.number).label("number"))
+        .join(packs, packs.c.ref == revisions.c.ref)
+        .where(text(f"packs.{IS_PRESENT}"))
+        .group_by(revisions.c.ref)
+        .subquery()
+    )
+    query = (
+        select(revisions.c.phase, func.count())
+        .join(newest, (revisions.c.ref == newest.c.ref) & (revisions.c.number == newest.c.number))
+        .group_by(revisions.c.phase)
+    )
+    return {Phase(phase): count for phase, count in connection.execute(query)}
+
+
+def counts(connection: Connection) -> tuple[int, int, int]:
+    """(packs that were not unregistered, those in use, drops that are refused)."""
+    asked = (
+        select(func.count()).select_from(packs).where(text(IS_PRESENT)),
+        select(func.count()).select_from(revisions).where(text(IS_ACTIVE)),
+        select(func.count()).select_from(drops).where(text(IS_REFUSED)),
+    )
+    present, active, refused = (connection.execute(query).scalar_one() for query in asked)
+    return present, active, refused
 
 
 def active_with_needs(connection: Connection) -> list[Revision]:

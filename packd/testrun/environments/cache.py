@@ -90,6 +90,16 @@ class Environments:
             self._tidy(lock.stem)
         return discarded
 
+    def finished(self) -> list[Path]:
+        """The folders of those that are good."""
+        found = []
+        for record in self._folder.glob("*.json"):
+            try:
+                found.append(self._folder / str(json.loads(record.read_bytes())["folder"]))
+            except (OSError, ValueError, KeyError, TypeError):  # swept just now
+                continue
+        return found
+
     # --- taking what is there ----------------------------------------------------------------------------------------
 
     def _taken(self, key: str, stack: contextlib.ExitStack) -> Built | None:
