@@ -91,6 +91,10 @@ class Bench:
             on_case=errand.on_case,
             tell=errand.on_progress,
         )
-        errand.answer(run.report())
+        try:
+            errand.answer(run.report())
+        except BaseException:
+            run.clean_up()
+            raise
         # Nothing of the run is alive any more; nobody has to wait until a busy disk has let go of its files.
         return run.clean_up()

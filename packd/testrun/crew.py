@@ -81,29 +81,20 @@ class Member:
 
     def carry_out(self, errand: Errand) -> str | None:
         """See Station. A process that is lost is replaced for the next run."""
-        answered = False
+        hearing = _Hearing(errand)
         try:
             if self._line is None:
                 self._line = _Line(self._crew.hire())
             self._line.send(("run", errand.request))
             with self._cancelling(errand, self._line):
-                while True:
-                    match self._line.receive():
-                        case ("case", suite, case):
-                            if errand.on_case is not None:
-                                errand.on_case(suite, case)
-                        case ("progress", words):
-                            errand.on_progress(words)
-                        case ("report", report):
-                            answered = True
-                            errand.answer(report)
-                        case ("over", trouble):
-                            return trouble  # type: ignore[no-any-return]
-                        case ("raised", error):
-                            raise error
+                while not hearing.over:
+                    hearing.take(self._line.receive())
         except (OSError, EOFError, pickle.UnpicklingError):
             self.close()
-            return self._lost(errand, answered=answered)
+            return self._lost(errand, answered=hearing.answered)
+        if hearing.error is not None:
+            raise hearing.error
+        return hearing.trouble
 
     def close(self) -> None:
         """Let the process go; it ends by itself."""
@@ -125,6 +116,40 @@ class Member:
         if not answered:
             errand.answer(lost_report(errand.request, self._tools.sandbox.isolation, _LOST))
         return trouble or (None if answered else _LOST)
+
+
+class _Hearing:
+    """What a process says of one run, passed on. Whoever listens and fails ends the run, which is heard to its end."""
+
+    def __init__(self, errand: Errand) -> None:
+        self._errand = errand
+        self.over = self.answered = False
+        self.trouble: str | None = None
+        self.error: BaseException | None = None
+
+    def take(self, message: tuple[Any, ...]) -> None:
+        match message:
+            case ("over", trouble):
+                self.over, self.trouble = True, trouble
+            case ("raised", error):
+                self.over, self.error = True, self.error or error
+            case _ if self.error is None:
+                self._pass_on(message)
+
+    def _pass_on(self, message: tuple[Any, ...]) -> None:
+        errand = self._errand
+        try:
+            match message:
+                case ("case", suite, case) if errand.on_case is not None:
+                    errand.on_case(suite, case)
+                case ("progress", words):
+                    errand.on_progress(words)
+                case ("report", report):
+                    self.answered = True
+                    errand.answer(report)
+        except Exception as error:
+            self.error = error
+            errand.cancel.cancel(f"{type(error).__name__}: {error}")
 
 
 class _Line:

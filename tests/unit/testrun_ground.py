@@ -45,8 +45,12 @@ class Ground:
 
     def use_python(self, python: Path) -> None:
         """Tests of Python run on this one from now on."""
+        self.remake(python=python)
+
+    def remake(self, **more: object) -> None:
+        """Another executor takes the place of this one."""
         self.executor.close(0)
-        self.executor = made_executor(self.work_dir, python=python)
+        self.executor = made_executor(self.work_dir, **more)
 
     def request(
         self, *suites: Suite, timeout_s: float = 30.0, limits: Limits | None = None, **more: object
@@ -88,7 +92,7 @@ def made_ground(tmp_path: Path, workers: int = 2, sandbox: Sandbox | None = None
 
 
 def made_executor(work_dir: Path, workers: int = 2, **more: object) -> LocalExecutor:
-    return LocalExecutor(work_dir, workers, copy_tree, grace_s=0.3, **more)  # type: ignore[arg-type]
+    return LocalExecutor(work_dir, workers, **{"copy_tree": copy_tree, "grace_s": 0.3, **more})  # type: ignore[arg-type]
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
