@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -433,6 +434,7 @@ def local_executor(
         origins=Origins(**settings.tests.origins()),
         grace_s=settings.tests.grace_s,
         on_trouble=lambda trouble: log.error("testrun.trouble", detail=trouble),
+        apart=threading.active_count() == 1,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 CaseStatus = Literal["passed", "failed", "skipped", "error"]
@@ -31,6 +31,10 @@ class Case:
     stdout: str | None = None
     stderr: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return dict(vars(self))  # all plain values; `asdict` would copy each of thousands deeply
+
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
@@ -46,7 +50,7 @@ class Environment:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,13 @@ class SuiteReport:
     output_tail: str = ""  # the end of what it printed, stdout and stderr together
     environment: Environment | None = None  # where it has requirements of its own; otherwise the report's
     network: bool = False  # it asked for the network, and was let
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return vars(self) | {
+            "test_cases": [case.to_dict() for case in self.test_cases],
+            "environment": self.environment.to_dict() if self.environment else None,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,5 +153,5 @@ class Report:
             "duration_ms": self.duration_ms,
             "isolation": self.isolation,
             "environment": self.environment.to_dict() if self.environment else None,
-            "test_suites": [asdict(suite) for suite in self.test_suites],
+            "test_suites": [suite.to_dict() for suite in self.test_suites],
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Told:
 
 def on_case(say: Say) -> Callable[[str, Case], None]:
     """Tells of cases, as an executor gives them."""
-    return lambda suite, case: say("case", {"suite": suite, **asdict(case)})
+    return lambda suite, case: say("case", {"suite": suite, **case.to_dict()})
 
 
 def on_progress(say: Say) -> Callable[[str], None]:

@@ -28,15 +28,23 @@ class AnyText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """As it is stored; an enumeration's member becomes its plain text."""
-        if value is None:
-            return None
-        if value.isascii() and "\0" not in value:
-            return str(value)
-        return _UNSTORABLE.sub(lambda found: f"{_MARK}{ord(found[0]):06x}", value)
+        return as_stored(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
-        """As it was given."""
-        if value is None or _MARK not in value:
-            return value
-        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+        return as_given(value)
+
+
+def as_stored(value: str | None) -> str | None:
+    """What the database keeps; an enumeration's member becomes its plain text."""
+    if value is None:
+        return None
+    if value.isascii() and "\0" not in value:
+        return str(value)
+    return _UNSTORABLE.sub(lambda found: f"{_MARK}{ord(found[0]):06x}", value)
+
+
+def as_given(value: Any | None) -> str | None:
+    """What was given before it was stored."""
+    if value is None or value.isascii() or _MARK not in value:
+        return value
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)

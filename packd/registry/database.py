@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
-from packd.registry.prepared import transaction
+from packd.registry.prepared import Transaction
 from packd.registry.tables import SCHEMA_VERSION, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -71,14 +72,13 @@ class Database:
     def _is_postgresql(self) -> bool:
         return self._engine.dialect.name == "postgresql"
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """One consistent moment."""
-        if self._is_postgresql:
-            with self._reading.connect() as connection, connection.begin():
-                yield connection
-            return
-        with self._kept() as connection, transaction(connection, "BEGIN"):
+        return self._reading_postgresql() if self._is_postgresql else _Reading(self._idle, self._reading)
+
+    @contextmanager
+    def _reading_postgresql(self) -> Iterator[Connection]:
+        with self._reading.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -95,20 +95,8 @@ class Database:
                     yield connection
                 return
             connection = self._writer = self._writer or self._writing.connect()
-            with transaction(connection, _BEGIN_WRITE):
+            with _patience(connection, durable), Transaction(connection, _BEGIN_WRITE):
                 yield connection
-
-    @contextmanager
-    def _kept(self) -> Iterator[Connection]:
-        """A connection that is not given back: a file can't be lost as a server can, and its pages are read already."""
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._reading.connect()
-        try:
-            yield connection
-        finally:
-            self._idle.append(connection)
 
     def prepare(self) -> None:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
@@ -197,6 +185,32 @@ class Database:
                     _check_foreign_keys(connection)
             finally:
                 switch.execute("PRAGMA foreign_keys=ON")
+
+
+class _Reading:
+    """A transaction of SQLite that reads, on a connection that is kept for the next one.
+
+    A file can't be lost as a server can, and its pages are read already. Asked for dozens of times for every revision,
+    which is why it is no generator.
+    """
+
+    def __init__(self, idle: list[Connection], engine: Engine) -> None:
+        self._idle = idle
+        try:
+            self._connection = idle.pop()
+        except IndexError:
+            self._connection = engine.connect()
+        self._transaction = Transaction(self._connection, "BEGIN")
+
+    def __enter__(self) -> Connection:
+        self._transaction.__enter__()
+        return self._connection
+
+    def __exit__(self, *failure: Any) -> None:
+        try:
+            self._transaction.__exit__(*failure)
+        finally:
+            self._idle.append(self._connection)
 
 
 @contextmanager

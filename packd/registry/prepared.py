@@ -8,14 +8,16 @@ so the two ways mix freely. On other databases, where the network costs more tha
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
+from packd.registry.anytext import AnyText, as_given, as_stored
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Executable
 
@@ -27,16 +29,13 @@ class _Ready:
     """One statement in the driver's words."""
 
     sql: str
-    names: tuple[str, ...]  # of the parameters, in the order of their places
     defaults: Mapping[str, Any]  # values that the statement itself brings along
-    writing: tuple[tuple[str, Callable[[Any], Any]], ...]  # parameters that are converted
+    writing: tuple[tuple[str, Convert], ...]  # the parameters, in the order of their places
     reading: tuple[tuple[int, Callable[[Any], Any]], ...]  # columns that are converted
 
     def parameters(self, given: Mapping[str, Any]) -> list[Any]:
-        values = {**self.defaults, **given}
-        for name, convert in self.writing:
-            values[name] = convert(values[name])
-        return [values[name] for name in self.names]
+        values = {**self.defaults, **given} if self.defaults else given
+        return [values[name] if convert is None else convert(values[name]) for name, convert in self.writing]
 
     def row(self, found: tuple[Any, ...]) -> Sequence[Any]:
         if not self.reading:
@@ -104,44 +103,57 @@ class Prepared:
     def _compile(self, dialect: Dialect, names: tuple[str, ...]) -> _Ready:
         compiled = self._statement.compile(dialect=dialect, column_keys=list(names))
         types = {name: bind.type for name, bind in compiled.binds.items()}
-        writing = {name: types[name].dialect_impl(dialect).bind_processor(dialect) for name in compiled.positiontup}
-        reading = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in self._types]
+        reading = [_from_column(kind, dialect) for kind in self._types]
         return _Ready(
             sql=compiled.string,
-            names=tuple(compiled.positiontup),
             defaults={name: value for name, value in compiled.params.items() if name not in names},
-            writing=tuple((name, convert) for name, convert in writing.items() if convert is not None),
+            writing=tuple((name, _to_column(types[name], dialect)) for name in compiled.positiontup),
             reading=tuple((place, convert) for place, convert in enumerate(reading) if convert is not None),
         )
 
 
-@contextmanager
-def transaction(connection: Connection, begin: str) -> Iterator[None]:
+def _to_column(kind: Any, dialect: Dialect) -> Convert:
+    if isinstance(kind, AnyText):  # most columns: without SQLAlchemy's wrapping around it
+        return as_stored
+    convert: Convert = kind.dialect_impl(dialect).bind_processor(dialect)
+    return convert
+
+
+def _from_column(kind: Any, dialect: Dialect) -> Convert:
+    if isinstance(kind, AnyText):
+        return as_given
+    convert: Convert = kind.dialect_impl(dialect).result_processor(dialect, None)
+    return convert
+
+
+class Transaction:
     """One transaction of SQLite, begun with this statement: committed on leaving, rolled back on an exception.
 
     The driver is told, not SQLAlchemy, whose own way costs several times the transaction. SQLAlchemy begins one of its
     own, inside of this one, when it is asked something; then it must be told of the end, too.
     """
-    driver: Any = connection.connection.driver_connection
-    with _telling(connection, begin):
-        driver.execute(begin)
-    try:
-        yield
-    except BaseException:
-        with _telling(connection, "ROLLBACK"):
-            (connection if connection.in_transaction() else driver).rollback()
-        raise
-    with _telling(connection, "COMMIT"):
-        (connection if connection.in_transaction() else driver).commit()
 
+    def __init__(self, connection: Connection, begin: str) -> None:
+        self._connection = connection
+        self._driver: Any = connection.connection.driver_connection
+        self._begin = begin
 
-@contextmanager
-def _telling(connection: Connection, sql: str) -> Iterator[None]:
-    """The driver's errors become SQLAlchemy's."""
-    try:
-        yield
-    except connection.dialect.loaded_dbapi.Error as failure:
-        raise _as_told(failure, sql, None, connection.dialect) from failure
+    def __enter__(self) -> None:
+        self._do(self._begin, partial(self._driver.execute, self._begin))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        whom = self._connection if self._connection.in_transaction() else self._driver
+        if kind is None:
+            self._do("COMMIT", whom.commit)
+        else:
+            self._do("ROLLBACK", whom.rollback)
+
+    def _do(self, sql: str, call: Callable[[], object]) -> None:
+        """The driver's errors become SQLAlchemy's."""
+        try:
+            call()
+        except self._connection.dialect.loaded_dbapi.Error as failure:
+            raise _as_told(failure, sql, None, self._connection.dialect) from failure
 
 
 def _as_told(failure: Exception, sql: str, parameters: Any, dialect: Dialect) -> BaseException:

@@ -20,6 +20,7 @@ from packd.registry.tables import activations, components, drops, facts, packs, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Table
 
@@ -43,11 +44,9 @@ class Registry:
         """`listener` gets the events of every transaction after it is durable; it must be quick and must not raise."""
         self._listeners.append(listener)
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """One consistent moment, for the functions in `queries`."""
-        with self._database.read() as connection:
-            yield connection
+        return self._database.read()
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Writer]:

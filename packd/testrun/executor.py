@@ -14,24 +14,23 @@ from typing import TYPE_CHECKING, Protocol
 from packd.domain.failures import Code, Failure
 from packd.domain.reports import Report
 from packd.testrun.basic import BasicSandbox
+from packd.testrun.bench import Bench, Errand, Tools
 from packd.testrun.cancel import CancelToken
-from packd.testrun.environments.build import Builder
-from packd.testrun.environments.equip import Outfitter
+from packd.testrun.crew import Crew, Member
 from packd.testrun.environments.origins import Origins
 from packd.testrun.interpreters import Interpreters
 from packd.testrun.leftovers import kill_leftovers
 from packd.testrun.limits import Limits
-from packd.testrun.processes import adopt_orphans, can_list_children
 from packd.testrun.progress import nobody
 from packd.testrun.request import RunRequest
-from packd.testrun.run import Run, cancelled_report
-from packd.testrun.supervisor import Supervisor
-from packd.testrun.workspace import workspace_at
+from packd.testrun.run import cancelled_report
+from packd.testrun.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from packd.domain.reports import Case
+    from packd.testrun.bench import Station
     from packd.testrun.environments.cache import Environments
     from packd.testrun.progress import Tell
     from packd.testrun.sandbox import Sandbox
@@ -100,35 +99,46 @@ class LocalExecutor:
         origins: Origins | None = None,
         grace_s: float = 2.0,
         on_trouble: Callable[[str], None] | None = None,
+        apart: bool = False,
     ) -> None:
         """`copy_tree(snapshot, folder)` makes the private copy; `python` runs Python tests (default: packd's own)
         unless `interpreters` says more; `environments` keeps what packs declare, fetched from `origins` (None: it is
         not installed);
         `grace_s` is the time between asking a suite to end and killing it; `on_trouble` gets a sentence when a run's
-        folder can't be removed, which is tried again at the next start."""
+        folder can't be removed, which is tried again at the next start; `apart`: each worker has its runs carried out
+        by a process of its own, which asks that this process has no other thread yet."""
         work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._work_dir = work_dir.resolve()
-        self._copy_tree = copy_tree
         self._on_trouble = on_trouble
         self._sandbox: Sandbox = sandbox or BasicSandbox()
-        adopting = adopt_orphans() and can_list_children()
-        self._supervisor = Supervisor(self._sandbox, adopting=adopting, grace_s=grace_s)
-        self._outfitter = Outfitter(
+        self._slots = Slots(max(workers, 1))
+        tools = Tools(
+            work_dir=work_dir.resolve(),
+            copy_tree=copy_tree,
+            sandbox=self._sandbox,
             interpreters=interpreters or Interpreters(python or Path(sys.executable)),
             environments=environments,
-            builder=Builder(supervisor=self._supervisor, work_dir=self._work_dir, origins=origins or Origins()),
+            origins=origins or Origins(),
+            grace_s=grace_s,
+            slots=self._slots,
         )
-        self._slots = threading.Semaphore(max(workers, 1))
+        self._crew = Crew(tools) if apart else None
+        stations = self._stations(tools, max(workers, 1))
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
         self._open: set[_Job] = set()  # submitted and not answered
         self._workers = [
-            threading.Thread(target=self._work, name=f"testrun-{number}", daemon=True)
-            for number in range(max(workers, 1))
+            threading.Thread(target=self._work, args=(station,), name=f"testrun-{number}", daemon=True)
+            for number, station in enumerate(stations)
         ]
         for worker in self._workers:
             worker.start()
+
+    def _stations(self, tools: Tools, workers: int) -> Sequence[Station]:
+        """One for each worker. A bench takes any number of threads."""
+        if self._crew is not None:
+            return [self._crew.member() for _ in range(workers)]
+        return [Bench(tools)] * workers
 
     @property
     def isolation(self) -> str:
@@ -142,7 +152,7 @@ class LocalExecutor:
 
     def alive(self) -> bool:
         """Do all its workers run? Each run ends by its own time limit."""
-        return all(worker.is_alive() for worker in self._workers)
+        return all(worker.is_alive() for worker in self._workers) and (self._crew is None or self._crew.alive())
 
     def submit(
         self,
@@ -180,45 +190,40 @@ class LocalExecutor:
         for job in unanswered:
             job.cancel.cancel("packd is stopping")
         self._join(time.monotonic() + _STOPPING_TAKES_S)
+        if self._crew is not None:
+            self._crew.close()
+        if not any(worker.is_alive() for worker in self._workers):
+            self._slots.close()
 
     def _join(self, deadline: float) -> None:
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
 
-    def _work(self) -> None:
+    def _work(self, station: Station) -> None:
         while (job := self._queue.get()) is not None:
             if job.claim():
-                self._carry_out(job)
+                self._carry_out(job, station)
+        if isinstance(station, Member):
+            station.close()
 
-    def _carry_out(self, job: _Job) -> None:
-        try:
-            run = self._run(job)
-        except ValueError as error:  # no such run id
-            job.future.set_exception(error)
-            return
-        try:
-            job.future.set_result(run.report())
-        except BaseException as error:  # a bug of ours: for whoever waits, not for the worker
-            job.future.set_exception(error)
-        # Nothing of the run is alive any more; nobody has to wait until a busy disk has let go of its files.
-        trouble = run.clean_up()
-        if trouble is not None and self._on_trouble is not None:
-            self._on_trouble(trouble)
-
-    def _run(self, job: _Job) -> Run:
-        workspace_at(self._work_dir, job.request.run_id)  # raises ValueError
-        return Run(
+    def _carry_out(self, job: _Job, station: Station) -> None:
+        errand = Errand(
             request=job.request,
-            work_dir=self._work_dir,
-            outfitter=self._outfitter,
-            copy_tree=self._copy_tree,
-            supervisor=self._supervisor,
-            slots=self._slots,
-            isolation=self._sandbox.isolation,
             cancel=job.cancel,
             on_case=job.on_case,
-            tell=job.on_progress,
+            on_progress=job.on_progress,
+            answer=job.future.set_result,
         )
+        try:
+            trouble = station.carry_out(errand)
+        except BaseException as error:  # no such run id, or a bug of ours: for whoever waits, not for the worker
+            if job.future.done():
+                trouble = f"{type(error).__name__} after the run: {error}"
+            else:
+                job.future.set_exception(error)
+                return
+        if trouble is not None and self._on_trouble is not None:
+            self._on_trouble(trouble)
 
     def _answer_waiting(self, job: _Job) -> None:
         """The stop button of a run that has not begun."""

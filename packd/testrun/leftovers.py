@@ -30,19 +30,37 @@ def kill_leftovers(work_dir: Path) -> Leftovers:
     if not work_dir.is_dir():
         return Leftovers()
     work_dir = work_dir.resolve()
-    processes, folders, troubles = 0, 0, []
-    for folder in sorted({*_marked(work_dir), *(path for path in work_dir.iterdir() if path.is_dir())}):
-        killed = Family(mark=Mark.of(folder), adopting=False).kill()
-        processes += killed.count
-        if killed.stubborn:
-            troubles.append(f"processes of {folder.name} can't be killed: {', '.join(map(str, killed.stubborn))}")
-        if folder.exists():
-            try:
-                remove_folder(folder)
-                folders += 1
-            except OSError as error:
-                troubles.append(f"the folder of {folder.name} can't be removed: {error}")
-    return Leftovers(processes=processes, folders=folders, troubles=tuple(troubles))
+    left = [_ended(folder) for folder in sorted({*_marked(work_dir), *_folders(work_dir)})]
+    return Leftovers(
+        processes=sum(one.processes for one in left),
+        folders=sum(one.folders for one in left),
+        troubles=tuple(trouble for one in left for trouble in one.troubles),
+    )
+
+
+def end_run(work_dir: Path, run_id: str) -> str | None:
+    """The same for one run whose process was lost; a sentence when something of it can't be ended."""
+    work_dir = work_dir.resolve()
+    own = [folder for folder in {*_marked(work_dir), *_folders(work_dir)} if folder.name.split(".")[0] == run_id]
+    return "; ".join(trouble for folder in sorted(own) for trouble in _ended(folder).troubles) or None
+
+
+def _ended(folder: Path) -> Leftovers:
+    killed = Family(mark=Mark.of(folder), adopting=False).kill()
+    folders, troubles = 0, []
+    if killed.stubborn:
+        troubles.append(f"processes of {folder.name} can't be killed: {', '.join(map(str, killed.stubborn))}")
+    if folder.exists():
+        try:
+            remove_folder(folder)
+            folders = 1
+        except OSError as error:
+            troubles.append(f"the folder of {folder.name} can't be removed: {error}")
+    return Leftovers(processes=killed.count, folders=folders, troubles=tuple(troubles))
+
+
+def _folders(work_dir: Path) -> list[Path]:
+    return [path for path in work_dir.iterdir() if path.is_dir()]
 
 
 def _marked(work_dir: Path) -> set[Path]:

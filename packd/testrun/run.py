@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from packd.testrun.environments.equip import Equipment, Outfitter
     from packd.testrun.progress import Tell
     from packd.testrun.request import RunRequest
+    from packd.testrun.slots import Slots
     from packd.testrun.supervisor import Supervisor
     from packd.testrun.workspace import Workspace
 
@@ -45,7 +45,7 @@ class Run:
     outfitter: Outfitter
     copy_tree: Callable[[Path, Path], None]  # (snapshot, folder to make): a copy that its owner may write to
     supervisor: Supervisor
-    slots: threading.Semaphore  # as many suites as may run at the same time, in all runs
+    slots: Slots  # as many suites as may run at the same time, in all runs
     isolation: str
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None  # (suite, case), as soon as a case is known
@@ -123,7 +123,7 @@ class Run:
     ) -> SuiteReport:
         if isinstance(equipment, Unequipped):
             return _unequipped(suite, equipment)
-        while not self.slots.acquire(timeout=_LOOK_S):
+        while not self.slots.acquire(_LOOK_S):
             if self.cancel.reason is not None:
                 return not_run(suite, "cancelled", self.cancel.reason)
         try:
@@ -179,6 +179,11 @@ def cancelled_report(request: RunRequest, isolation: str, why: str) -> Report:
         duration_ms=0.0,
         isolation=isolation,
     )
+
+
+def lost_report(request: RunRequest, isolation: str, why: str) -> Report:
+    """Of a run whose end nobody saw."""
+    return report_of(request, (), isolation, duration_s=0.0, trouble=why)
 
 
 def _shared(equipped: Sequence[Equipped]) -> Environment | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import posixpath
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from packd.domain.positioned import Document, read
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _LIMITS: Final = ValidationLimits()
 _RUNTIME: Final = Runtime(python=platform.python_version())
+_NAMES: Final = 256  # of folders whose answer is kept: packs have the same few, such as `tests`
 _SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -109,7 +111,7 @@ def _folders_alike(files: PackFiles, names: tuple[str, ...]) -> list[Problem]:
     """Warnings for folders that nobody reads, and that look like one that is read: `action/`, `Sensors/`."""
     problems = []
     for name in names:
-        meant = None if name in FOLDERS else nearest(name, [folder for folder in FOLDERS if "/" not in folder])
+        meant = None if name in FOLDERS else _meant(name)
         if meant is None or not any(file.endswith(_SUFFIXES) for file in files.names(name)):
             continue
         message = f"Components are not looked for in {name!r}"
@@ -117,3 +119,9 @@ def _folders_alike(files: PackFiles, names: tuple[str, ...]) -> list[Problem]:
             Problem(code="component.unknown_folder", message=message, file=name, suggestion=meant, severity="warning")
         )
     return problems
+
+
+@lru_cache(_NAMES)
+def _meant(name: str) -> str | None:
+    """The folder of components that this was probably meant to be."""
+    return nearest(name, [folder for folder in FOLDERS if "/" not in folder])

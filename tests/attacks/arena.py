@@ -152,14 +152,18 @@ class Arena:
         return there()
 
     def _alive(self) -> Iterator[tuple[int, str]]:
-        """Processes of runs here: by the arguments that they were given, or by the environment."""
+        """Processes of runs here: by the arguments that they were given, or by the environment.
+
+        While the stand-in lives, those that carry out its runs are none of them.
+        """
         assert self.process is not None
+        own = _command(self.process.pid) if self.process.poll() is None else None
         for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
             if pid in (os.getpid(), self.process.pid) or not is_alive(pid):
                 continue
             with contextlib.suppress(OSError):
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if self.token.encode() in command + Path(f"/proc/{pid}/environ").read_bytes():
+                command = _command(pid)
+                if command != own and self.token.encode() in command + Path(f"/proc/{pid}/environ").read_bytes():
                     yield pid, command.decode(errors="replace")
 
     def _litter(self) -> list[Path]:
@@ -271,3 +275,7 @@ def _address() -> str:
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()

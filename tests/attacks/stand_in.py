@@ -61,7 +61,12 @@ class StandIn:
         self.doors = Doors()
         self.store = Store(self.state / "store", TreeLimits())
         self.executor = LocalExecutor(
-            self.state / "work", 1, self.store.copy_tree, sandbox=rungs.working(folder / "rungs")[rung], grace_s=0.3
+            self.state / "work",
+            1,
+            self.store.copy_tree,
+            sandbox=rungs.working(folder / "rungs")[rung],
+            grace_s=0.3,
+            apart=True,  # as the daemon does it; there is no other thread yet
         )
         self.token = token
         self.runs = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -66,6 +68,12 @@ def survivors(daemon: Daemon) -> list[str]:
     return found
 
 
+def named(name: str, parent: int) -> list[int]:
+    """The children of `parent` with this name."""
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in listed if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
+
 def is_running(command: str) -> bool:
     """Is there a process with this command line, in whatever namespace?"""
     line = command.replace(" ", "\0").encode() + b"\0"
@@ -108,6 +116,24 @@ def test_a_killed_daemon_leaves_no_suite_running(daemon: Daemon, receiver: Recei
     receiver.wait_for("pack.registered", "slow")
     daemon.wait_until(lambda: not survivors(daemon), "the survivors to be gone")
     assert not is_running("sleep 300.25")
+
+
+def test_a_suite_runs_outside_of_the_daemon(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """The process that carries out its run may be killed: the daemon says so, and the next run finds another one."""
+    daemon.start()
+    pack = write_pack(tmp_path / "slow", "slow", test="sleep 300.75")
+    pack.rename(daemon.packs / "slow")
+    daemon.wait_until(lambda: is_running("sleep 300.75"), "the suite to run")
+    assert daemon.process is not None
+    (maker,) = named("packd-crew", daemon.process.pid)
+    (carrier,) = named("packd-testrun", maker)
+    os.kill(carrier, signal.SIGKILL)
+    failed = receiver.wait_for("pack.test_failed", "slow")
+    assert failed.event["data"]["reason"] == "crash"
+    daemon.wait_until(lambda: not survivors(daemon), "the suite to be gone")
+    assert "ended from outside" in daemon.cli("why", "slow").stdout
+    script(daemon.packs / "slow" / "tests" / "run_tests.sh", "exit 0")
+    receiver.wait_for("pack.registered", "slow")
 
 
 def test_stopping_takes_no_longer_than_ten_seconds(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:

@@ -680,10 +680,12 @@ def test_a_pack_without_suites_has_no_tests(ground: Ground) -> None:
 
 def test_a_copy_that_fails_is_in_the_report(ground: Ground) -> None:
     """A full disk is not the pack's fault, and nothing is left of the attempt."""
-    ground.executor._copy_tree = lambda source, target: (
-        target.mkdir(),
-        (_ for _ in ()).throw(OSError(28, "No space left on device")),
-    )  # type: ignore[assignment]
+
+    def fail(source: Path, target: Path) -> None:
+        target.mkdir()
+        raise OSError(28, "No space left on device")
+
+    ground.remake(copy_tree=fail)
     report = ground.run(shell("true"))
     assert (report.status, report.reason) == ("error", "unavailable")
     assert "No space left" in (report.detail or "")

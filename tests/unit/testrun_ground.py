@@ -6,13 +6,12 @@ import itertools
 import shutil
 import textwrap
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken, Limits, LocalExecutor, RunRequest
-from packd.testrun.interpreters import Interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,8 +45,12 @@ class Ground:
 
     def use_python(self, python: Path) -> None:
         """Tests of Python run on this one from now on."""
-        outfitter = self.executor._outfitter
-        self.executor._outfitter = replace(outfitter, interpreters=Interpreters(python))
+        self.remake(python=python)
+
+    def remake(self, **more: object) -> None:
+        """Another executor takes the place of this one."""
+        self.executor.close(0)
+        self.executor = made_executor(self.work_dir, **more)
 
     def request(
         self, *suites: Suite, timeout_s: float = 30.0, limits: Limits | None = None, **more: object
@@ -81,9 +84,15 @@ def shell(command: str, **more: object) -> Suite:
 def made_ground(tmp_path: Path, workers: int = 2, sandbox: Sandbox | None = None) -> Iterator[Ground]:
     tree = tmp_path / "tree"
     tree.mkdir()
-    executor = LocalExecutor(tmp_path / "work", workers, copy_tree, sandbox=sandbox, grace_s=0.3)
-    yield Ground(tree=tree, executor=executor, work_dir=tmp_path / "work")
-    executor.close(0)
+    ground = Ground(
+        tree=tree, executor=made_executor(tmp_path / "work", workers, sandbox=sandbox), work_dir=tmp_path / "work"
+    )
+    yield ground
+    ground.executor.close(0)
+
+
+def made_executor(work_dir: Path, workers: int = 2, **more: object) -> LocalExecutor:
+    return LocalExecutor(work_dir, workers, **{"copy_tree": copy_tree, "grace_s": 0.3, **more})  # type: ignore[arg-type]
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:

@@ -1,0 +1,62 @@
+"""A process with a crew of its own: `python crew_at_work.py FOLDER`. It has one thread when the crew is made.
+
+Each line on stdin is a JSON request: `{"id": …, "command": …}` to be run, `{"cancel": …}` with a reason, or `{"crew": true}`
+for the process ids below this one. Each line on stdout is what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from packd.testrun.executor import CancelToken
+from packd.testrun.processes import children
+from tests.unit.testrun_ground import Ground, made_executor, shell
+
+
+def say(**said: Any) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def below(pid: int) -> list[int]:
+    return [found for child in children(pid) for found in (child, *below(child))]
+
+
+def main(folder: Path) -> None:
+    import os
+
+    (folder / "tree").mkdir()
+    executor = made_executor(folder / "work", apart=True, on_trouble=lambda trouble: say(trouble=trouble))
+    ground = Ground(tree=folder / "tree", executor=executor, work_dir=folder / "work")
+    tokens: list[CancelToken] = []
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "cancel" in asked:
+            tokens[-1].cancel(asked["cancel"])
+        elif "crew" in asked:
+            say(crew=below(os.getpid()), alive=executor.alive())
+        else:
+            tokens.append(CancelToken())
+            future = executor.submit(
+                ground.request(shell(asked["command"])),
+                cancel=tokens[-1],
+                on_case=lambda suite, case: say(case=f"{suite}: {case.name} {case.status}"),
+            )
+            future.add_done_callback(partial(answer, asked["id"]))
+    executor.close(0)
+    say(closed=below(os.getpid()))
+
+
+def answer(number: int, future: Any) -> None:
+    report = future.result()
+    say(id=number, status=report.status, reason=report.reason, detail=report.detail)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

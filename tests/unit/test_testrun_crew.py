@@ -1,0 +1,148 @@
+"""Runs in processes of their own: what they answer, how they are stopped, and what becomes of it when one is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.testrun_ground import is_alive, number_in, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROGRAM = Path(__file__).with_name("crew_at_work.py")
+
+
+class AtWork:
+    """The process, spoken with line by line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, str(_PROGRAM), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, **asked: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self, what: str) -> Any:
+        """The next thing said of `what`; the rest is passed over."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said = json.loads(line)
+            if what in said:
+                return said
+        raise AssertionError(f"it ended without a word of {what}")
+
+    def crew(self) -> list[int]:
+        self.ask(crew=True)
+        found: list[int] = self.hear("crew")["crew"]
+        return found
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[AtWork]:
+    made = AtWork(tmp_path)
+    yield made
+    with made.process:
+        made.process.kill()
+
+
+def test_a_report_and_its_cases_come_back(at_work: AtWork) -> None:
+    at_work.ask(id=1, command="echo hello; exit 3")
+    assert at_work.hear("case")["case"] == "shell: shell failed"
+    said = at_work.hear("id")
+    assert (said["status"], said["reason"]) == ("failed", "failures")
+    assert "exit status 3" in said["detail"]
+
+
+def test_the_stop_button_reaches_it(at_work: AtWork, tmp_path: Path) -> None:
+    at_work.ask(id=1, command=f"echo $$ > {tmp_path}/pid; sleep 300")
+    suite = number_in(tmp_path / "pid")
+    at_work.ask(cancel="newer content arrived")
+    said = at_work.hear("id")
+    assert (said["reason"], is_alive(suite)) == ("cancelled", False)
+    assert "newer content arrived" in said["detail"]
+
+
+def test_closing_ends_every_process(at_work: AtWork) -> None:
+    at_work.ask(id=1, command="exit 0")
+    at_work.hear("id")
+    crew = at_work.crew()
+    assert len(crew) == 2  # the one that makes the others, and the one that was needed
+    assert at_work.process.stdin is not None
+    at_work.process.stdin.close()
+    assert at_work.hear("closed")["closed"] == []
+    assert not any(map(is_alive, crew))
+
+
+def test_they_end_with_a_killed_daemon(at_work: AtWork, tmp_path: Path) -> None:
+    """And a suite's first process with them; what that one started is left to the sandbox, or to the next start."""
+    at_work.ask(id=1, command=f"echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done")
+    suite = number_in(tmp_path / "pid")
+    crew = at_work.crew()[:2]
+    at_work.process.kill()
+    wait_until(lambda: not any(map(is_alive, [*crew, suite])))
+
+
+def test_one_that_is_killed_is_replaced(at_work: AtWork, tmp_path: Path) -> None:
+    """Its run is answered, nothing of it is left, and the next run is carried out."""
+    at_work.ask(id=1, command=f"echo $$ > {tmp_path}/pid; (setsid sleep 300 & echo $! > {tmp_path}/left); sleep 300")
+    suite, left = number_in(tmp_path / "pid"), number_in(tmp_path / "left")
+    carrier = parent(parent_but(suite, "packd-testrun"))
+    os.kill(carrier, signal.SIGKILL)
+    said = at_work.hear("id")
+    assert (said["status"], said["reason"]) == ("error", "unavailable")
+    assert "ended from outside" in said["detail"]
+    wait_until(lambda: not (is_alive(suite) or is_alive(left)))
+    at_work.ask(id=2, command="exit 0")
+    assert at_work.hear("id")["status"] == "passed"
+    wait_until(lambda: not any((tmp_path / "work").iterdir()))
+
+
+def test_without_the_one_that_makes_them_it_is_not_well(at_work: AtWork) -> None:
+    """Whoever watches over the daemon then starts it anew; until then runs are answered."""
+    at_work.ask(id=1, command="exit 0")
+    at_work.hear("id")
+    (maker, _) = at_work.crew()
+    os.kill(maker, signal.SIGKILL)
+    wait_until(lambda: not is_alive(maker))
+    at_work.ask(id=2, command="exit 0")
+    assert at_work.hear("id")["reason"] == "unavailable"
+    at_work.ask(crew=True)
+    assert at_work.hear("crew")["alive"] is False
+
+
+def test_signals_for_the_daemon_are_left_to_it(at_work: AtWork, tmp_path: Path) -> None:
+    """Ctrl-C in a terminal reaches every process of the daemon; a suite that is asked to end still hears it."""
+    at_work.ask(
+        id=1, command=f"trap 'echo > {tmp_path}/heard; exit 0' TERM; echo $$ > {tmp_path}/pid; sleep 300 & wait"
+    )
+    suite = number_in(tmp_path / "pid")
+    for process in at_work.crew()[:2]:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(process, number)
+    assert is_alive(suite)
+    at_work.ask(cancel="enough")
+    assert at_work.hear("id")["reason"] == "cancelled"
+    assert (tmp_path / "heard").exists()
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def parent_but(pid: int, name: str) -> int:
+    """The last one above `pid` whose parent has this name."""
+    while Path(f"/proc/{parent(pid)}/comm").read_text().strip() != name:
+        pid = parent(pid)
+    return pid
