@@ -6,10 +6,10 @@ import re
 from fnmatch import translate
 from typing import TYPE_CHECKING, Final
 
-from pathspec import GitIgnoreSpec
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pathspec import GitIgnoreSpec
 
 PACKDIGNORE: Final = ".packdignore"  # the file at the top of a pack whose lines `Ignore.path` follows
 
@@ -52,6 +52,8 @@ class Ignore:
         return self._spec.match_file(f"{relative}/" if is_dir else relative)
 
     def _read(self, text: str) -> GitIgnoreSpec:
+        from pathspec import GitIgnoreSpec  # few packs have such a file
+
         lines = text.removeprefix("\ufeff").splitlines()
         self.bad_lines = tuple(number for number, line in enumerate(lines, 1) if not _is_pattern(line))
         return GitIgnoreSpec.from_lines(line for number, line in enumerate(lines, 1) if number not in self.bad_lines)
@@ -66,6 +68,8 @@ def _check_extra(name: str) -> None:
 
 
 def _is_pattern(line: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
     try:
         GitIgnoreSpec.from_lines([line])
     except ValueError:
