@@ -85,7 +85,7 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
 
     _begin(parts)
     server.start()  # early: `packd status` answers while a large folder is still being compared
-    parts.watcher.start()  # before comparing, so that what changes meanwhile is not missed
+    parts.watcher.start(walk=False)  # before comparing, which watches each folder before it looks at what is in it
     parts.lanes.submit(LANE, first_reconcile)
     _keep_time(parts)
     parts.clock_watch.ask()

@@ -11,6 +11,7 @@ from packd.snapshot.tree import look
 from packd.watch.scan import drops, root_identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from packd.domain.ignore import Ignore
@@ -48,6 +49,6 @@ class PacksFolder:
             return "folder"
         return "archive" if at.exists() and archive_suffix(name) else None
 
-    def look(self, name: str) -> Tree:
-        """A stat for every file of a drop; nothing is read."""
-        return look(self.path / name, self.ignore, self.limits)
+    def look(self, name: str, entering: Callable[[str], None] | None = None) -> Tree:
+        """A stat for every file of a drop; nothing is read. `entering` gets each folder's path before it is listed."""
+        return look(self.path / name, self.ignore, self.limits, entering)

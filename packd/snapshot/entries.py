@@ -59,6 +59,9 @@ class Tree:
     newest_ns: int  # the latest change that can be seen: of a file, or of what is in a folder; 0 when there is none
     files: int  # regular files
     bytes: int  # their content
+    whole: bool = (
+        False  # every folder in it was listed: nothing is wrong with it, and no rule of its own leaves any out
+    )
 
     @property
     def refused(self) -> bool:
