@@ -149,10 +149,15 @@ class Reconciler:
         seen = self._folder.drops()
         for one in seen:
             before = known.get(one.name)
+            if before is not None and before.kind != one.kind:
+                before = None
+            if before is not None and self._same_at_a_glance(before, scan):
+                unchanged.append(one.name)
+                continue
             tree = self._folder.look(one.name, scan.enter)
             if one.kind == "folder" and not tree.whole:
                 scan.partly(one.name)
-            if before is not None and before.kind == one.kind and self._same(tree, before):
+            if before is not None and self._same(tree, before):
                 unchanged.append(one.name)
             else:
                 changed.append(one.name)
@@ -160,6 +165,11 @@ class Reconciler:
         scan.over()
         gone = tuple(known.keys() - {one.name for one in seen})
         return Plan(unchanged=tuple(unchanged), changed=tuple(changed), gone=gone, unfinished=unfinished, ages_s=ages)
+
+    def _same_at_a_glance(self, before: Drop, scan: FirstScan) -> bool:
+        if before.kind != "folder" or before.fingerprint is None or before.gone_at_s is not None:
+            return False
+        return self._folder.glance(before.name, scan.enter) == before.fingerprint
 
     def _same(self, tree: Tree, before: Drop) -> bool:
         if before.fingerprint is None or before.gone_at_s is not None:

@@ -41,7 +41,7 @@ _SPECIAL: Final = {
 }
 _OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the daemon is out of something; not the pack's doing
 _MOVED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)  # something else is there by now
-_WORST_UTF8: Final = 4  # bytes of one character
+WORST_UTF8: Final = 4  # bytes of one character
 _KIND_BITS: Final = 0o170000
 _PERMISSION_BITS: Final = 0o7777
 
@@ -60,7 +60,7 @@ def look(path: Path, ignore: Ignore, limits: Limits, entering: Callable[[str], N
     try:
         walker = _Walker(ignore, limits)
         if entering is not None:
-            walker.tell(entering, f"{path.name}/")
+            walker.tell(entering, path.name)
         return _walked(walker, folder)
     finally:
         os.close(folder)
@@ -114,14 +114,15 @@ class _Walker:
         self._ignored_name = ignore.name if ignore is not None else None
         self._own: OwnIgnore | None = None
         self._limits = limits
-        self._surely_short = limits.path_length // _WORST_UTF8
+        self._surely_short = limits.path_length // WORST_UTF8
         self._files = 0
         self._bytes = 0
         self._entries: list[Entry] = []
         self._unsettled: Problem | None = None
         self._entering: Callable[[str], None] | None = None
-        self._top = ""
+        self._top = ""  # the path of the top folder, as it is told
         self._whole = True
+        self._links = False
         self.problems: list[Problem] = []
 
     def tell(self, entering: Callable[[str], None], top: str) -> None:
@@ -136,7 +137,7 @@ class _Walker:
 
     def targets(self) -> dict[str, str | None]:
         """Path → link target, of the whole tree; empty without links, so that most packs pay nothing."""
-        if all(entry.link_target is None for entry in self._entries):
+        if not self._links:
             return {}
         return {entry.path: entry.link_target for entry in self._entries}
 
@@ -166,7 +167,7 @@ class _Walker:
     def _folder(self, folder: int, prefix: str, depth: int) -> None:
         """Everything in an open folder, then what is below it; `prefix` ends with "/" unless it is empty."""
         if self._entering is not None:
-            self._entering(self._top + prefix[:-1] if prefix else self._top[:-1])
+            self._entering(f"{self._top}/{prefix[:-1]}" if prefix else self._top)
         below: list[str] = []
         ignored_name, own = self._ignored_name, self._own
         with os.scandir(folder) as found:
@@ -215,6 +216,7 @@ class _Walker:
         elif kind == "folder":
             below.append(name)
         else:
+            self._links = True
             target = os.readlink(name, dir_fd=folder)
             if not self._nameable(path, target, "what this link leads to"):
                 return
