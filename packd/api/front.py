@@ -69,7 +69,8 @@ class Front:
         """As the whole door will say it."""
         request_id = f"req_{ULID()}"
         try:
-            data = ready(await asyncio.to_thread(self._ailments))
+            # In the loop, which has nothing else to do yet: a thread would wait for its turn among those that start.
+            data = ready(self._ailments())
             status, kind, body = 200, "application/json", {"data": data}
         except Failure as failure:
             status, kind = HTTP_STATUS[failure.code], MEDIA_TYPE

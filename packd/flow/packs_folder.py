@@ -52,7 +52,7 @@ class PacksFolder:
 
     def glance(self, name: str, entering: Callable[[str], None] | None = None) -> str | None:
         """The fingerprint of a drop, if it is an ordinary one; None: look at it."""
-        return glance(self.path / name, self.ignore, self.limits, entering)
+        return glance(f"{self.path}/{name}", self.ignore, self.limits, entering)
 
     def look(self, name: str, entering: Callable[[str], None] | None = None) -> Tree:
         """A stat for every file of a drop; nothing is read. `entering` gets each folder's path before it is listed."""

@@ -18,19 +18,20 @@ from packd.snapshot.tree import WORST_UTF8, open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from packd.domain.ignore import Ignore
     from packd.snapshot.limits import Limits
 
 _KIND_BITS: Final = 0o170000
+_REGULAR: Final = stat.S_IFREG
+_DIRECTORY: Final = stat.S_IFDIR
 _PERMISSION_BITS: Final = 0o7777
 
 
-def glance(path: Path, ignore: Ignore, limits: Limits, entering: Callable[[str], None] | None = None) -> str | None:
+def glance(path: str, ignore: Ignore, limits: Limits, entering: Callable[[str], None] | None = None) -> str | None:
     """The same as `look(…).fingerprint(…)` now; None: take a proper look. `entering` as there."""
     began = time.time_ns()
-    found = _Found(ignore, limits, entering, path.name)
+    found = _Found(ignore, limits, entering, path.rpartition("/")[2])
     try:
         folder = open_folder(path)
         try:
@@ -62,30 +63,31 @@ class _Found:
         """Everything in an open folder and below it; `prefix` ends with "/" unless it is empty."""
         if self._entering is not None:
             self._entering(f"{self._name}/{prefix[:-1]}" if prefix else self._name)
-        ignored, add, pack = self._ignored, self._rows.append, NUMBERS.pack
-        below, changes = [], self._changes
+        ignored, rows, most, pack = self._ignored, self._rows, self._limits.files, NUMBERS.pack
+        below, changes, content = [], self._changes, 0
         with os.scandir(folder) as items:
             for item in items:
                 name = item.name
                 if ignored(name):
                     continue
+                if len(rows) >= most:
+                    raise _UnusualError
                 seen = item.stat(follow_symlinks=False)
                 mode = seen.st_mode
                 kind = mode & _KIND_BITS
-                if kind == stat.S_IFREG:
+                if kind == _REGULAR:
                     size, changed_ns = seen.st_size, seen.st_ctime_ns
                     numbers = pack(FILE, mode & _PERMISSION_BITS, size, seen.st_mtime_ns, changed_ns, seen.st_ino)
-                    add((prefix + name, numbers))
-                    self._bytes += size
+                    rows.append((prefix + name, numbers))
+                    content += size
                     changes.append(changed_ns)
-                elif kind == stat.S_IFDIR:
-                    add((prefix + name, pack(FOLDER, mode & _PERMISSION_BITS, 0, 0, 0, 0)))
+                elif kind == _DIRECTORY:
+                    rows.append((prefix + name, pack(FOLDER, mode & _PERMISSION_BITS, 0, 0, 0, 0)))
                     below.append(name)
                 else:
                     raise _UnusualError
-        if self._bytes > self._limits.bytes or len(self._rows) > self._limits.files:
-            raise _UnusualError
-        if below and depth >= self._limits.depth:
+        self._bytes += content
+        if self._bytes > self._limits.bytes or (below and depth >= self._limits.depth):
             raise _UnusualError
         for name in below:
             inner = open_folder(name, folder)

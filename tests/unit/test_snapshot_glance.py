@@ -37,7 +37,7 @@ def test_an_ordinary_drop_has_the_fingerprint_that_a_look_gives_it(tmp_path: Pat
     """Files in folders, some ignored; each folder is entered once, before what is in it."""
     folder = made_tree(tmp_path / "p", {"a/b/file": "x", "a.txt": "", "a-b": "", "run.sh": "", ".git/c": "", "e": None})
     entered: list[str] = []
-    found = glance(folder, Ignore(), Limits(), entered.append)
+    found = glance(str(folder), Ignore(), Limits(), entered.append)
     assert found == proper(folder, Limits()) is not None
     assert sorted(entered) == ["p", "p/a", "p/a/b", "p/e"]
 
@@ -56,7 +56,7 @@ def test_a_glance_never_says_anything_else_than_a_look(shape: dict[str, str | No
                 made_tree(folder, {path: content})
             except OSError:  # a file lies where this one wants a folder
                 continue
-        assert glance(folder, Ignore(), limits) in (None, proper(folder, limits))
+        assert glance(str(folder), Ignore(), limits) in (None, proper(folder, limits))
     finally:
         shutil.rmtree(base)
 
@@ -76,15 +76,15 @@ UNUSUAL = {
 def test_of_what_is_not_ordinary_a_glance_says_nothing(tmp_path: Path, what: str) -> None:
     """A proper look has to be taken."""
     folder = made_tree(tmp_path / "p", {"pack.yaml": "", "docs/a": ""})
-    assert glance(folder, Ignore(), Limits()) is not None
+    assert glance(str(folder), Ignore(), Limits()) is not None
     UNUSUAL[what](folder)
-    assert glance(folder, Ignore(), Limits()) is None
+    assert glance(str(folder), Ignore(), Limits()) is None
 
 
 @pytest.mark.parametrize("limits", [Limits(files=2), Limits(bytes=1), Limits(depth=1), Limits(path_length=8)])
 def test_a_drop_at_its_limits_is_not_ordinary(tmp_path: Path, limits: Limits) -> None:
     """What exceeds one has problems, and those only a look can tell."""
-    assert glance(made_tree(tmp_path / "p", {"pack.yaml": "xx", "a/b/c": ""}), Ignore(), limits) is None
+    assert glance(str(made_tree(tmp_path / "p", {"pack.yaml": "xx", "a/b/c": ""})), Ignore(), limits) is None
 
 
 def test_fresh_changes_are_not_for_a_glance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,15 +92,15 @@ def test_fresh_changes_are_not_for_a_glance(tmp_path: Path, monkeypatch: pytest.
     folder = made_tree(tmp_path / "p", {"pack.yaml": ""})
     changed_ns = (folder / "pack.yaml").stat().st_ctime_ns
     monkeypatch.setattr(time, "time_ns", lambda: changed_ns + 1_900_000_000)
-    assert glance(folder, Ignore(), Limits()) is None
+    assert glance(str(folder), Ignore(), Limits()) is None
     monkeypatch.setattr(time, "time_ns", lambda: changed_ns + 2_100_000_000)
-    assert glance(folder, Ignore(), Limits()) is not None
+    assert glance(str(folder), Ignore(), Limits()) is not None
     monkeypatch.setattr(time, "time_ns", lambda: changed_ns - AGE_NS)  # the clock was set back
-    assert glance(folder, Ignore(), Limits()) is None
+    assert glance(str(folder), Ignore(), Limits()) is None
 
 
 def test_a_link_in_place_of_a_drop_or_folder_is_not_followed(tmp_path: Path) -> None:
     """A glance never leaves the drop."""
     made_tree(tmp_path / "p", {"pack.yaml": ""})
     (tmp_path / "q").symlink_to("p")
-    assert glance(tmp_path / "q", Ignore(), Limits()) is None
+    assert glance(str(tmp_path / "q"), Ignore(), Limits()) is None
