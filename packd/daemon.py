@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -52,6 +53,7 @@ _SECOND_CHANCES_EVERY_S: Final = 30.0
 _CLOCK_EVERY_S: Final = 600.0
 _DAY_S: Final = 86_400.0
 _READINGS_EVERY_S: Final = 60.0  # as often as most are scraped
+_SHORT_TURN_S: Final = 0.0005  # of a thread that wants the interpreter for itself
 _SPACE_EVERY_S: Final = 10.0  # one system call
 
 
@@ -141,9 +143,14 @@ def _begin(parts: Parts) -> None:
 
 def _complete(parts: Parts, front: Front) -> None:
     """What can wait until the folder was compared: all of it takes the processor from comparing."""
-    _in_lane(parts, READINGS_LANE, parts.readings.look)
-    parts.schedule.start()
-    front.build()
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SHORT_TURN_S)  # who asks, or drops something, meanwhile does not wait for imports
+    try:
+        _in_lane(parts, READINGS_LANE, parts.readings.look)
+        parts.schedule.start()
+        front.build()
+    finally:
+        sys.setswitchinterval(usual_s)
     _collect_garbage()
 
 
