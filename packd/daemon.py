@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,19 +12,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd import __version__
-from packd.api.app import create_app
-from packd.api.callers import Gate
-from packd.api.context import Context
-from packd.api.guard import Access, names
-from packd.api.housekeeping import Housekeeping
+from packd.api.front import Front
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.attending import Attendant, Signals
 from packd.bootstrap import build
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
-from packd.domain.rates import Rate
-from packd.flow.audit_trail import AuditTrail
 from packd.flow.endpoints import follow_configuration
 from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
@@ -33,11 +29,13 @@ from packd.registry import queries
 from packd.reloading import Reloader, Source
 from packd.service.notify import Notifier
 from packd.service.sockets import inherited
-from packd.terms import configured_endpoints, readable_roots, revalidation_moment
+from packd.terms import configured_endpoints, revalidation_moment
 from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.types import ASGIApp
 
     from packd.bootstrap import Parts
     from packd.config import Settings
@@ -55,6 +53,7 @@ _SECOND_CHANCES_EVERY_S: Final = 30.0
 _CLOCK_EVERY_S: Final = 600.0
 _DAY_S: Final = 86_400.0
 _READINGS_EVERY_S: Final = 60.0  # as often as most are scraped
+_SHORT_TURN_S: Final = 0.0005  # of a thread that wants the interpreter for itself
 _SPACE_EVERY_S: Final = 10.0  # one system call
 
 
@@ -78,27 +77,22 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     signals, notifier = Signals(), Notifier(os.environ)
     reloader = Reloader(parts, source)
     begun = threading.Event()
-    server = serving(parts)
+    server, front = serving(parts)
+
+    def first_reconcile() -> None:
+        try:
+            _first_reconcile(parts, begun)
+        finally:
+            threading.Thread(target=_complete, args=(parts, front), name="complete", daemon=True).start()
+
     _begin(parts)
     server.start()  # early: `packd status` answers while a large folder is still being compared
-    parts.watcher.start()  # before comparing, so that what changes meanwhile is not missed
-    parts.lanes.submit(LANE, _first_reconcile, parts, begun)
-    parts.schedule.every(parts.settings.watch.reconcile_every_s, parts.reconciler.request, name="reconcile")
-    parts.schedule.every(_SWEEP_EVERY_S, parts.restorer.sweep, name="sweep")
-    parts.schedule.every(_SWEEP_EVERY_S, partial(_sweep_environments, parts), name="sweep-environments")
+    parts.watcher.start(walk=False)  # before comparing, which watches each folder before it looks at what is in it
+    parts.lanes.submit(LANE, first_reconcile)
+    _keep_time(parts)
     parts.clock_watch.ask()
-    parts.schedule.every(_CLOCK_EVERY_S, parts.clock_watch.ask, name="clock")
-    parts.schedule.every(_SECOND_CHANCES_EVERY_S, parts.second_chances.request, name="second-chances")
-    parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
-    parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
-    parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
-    read = partial(_in_lane, parts, READINGS_LANE, parts.readings.look)
-    read()
-    parts.schedule.every(_READINGS_EVERY_S, read, name="readings")
-    parts.schedule.at(revalidation_moment(parts.settings), parts.revalidation.request, name="revalidate")
-    parts.schedule.start()
     parts.probation.start()
-    parts.health.include(server.pulse, parts.schedule.pulse)
+    parts.health.include(server.pulse, front.pulse, parts.schedule.pulse)
     log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
     begun.wait()
     notifier.ready(f"Comparing {parts.settings.packs_dir} with the registry")
@@ -116,6 +110,7 @@ def _run_once(parts: Parts) -> int:
     """No watching and no door: compare, carry everything to its end, tell, and say whether all is in use."""
     _begin(parts)
     _first_reconcile(parts, threading.Event())
+    _collect_garbage()
     while parts.settling.waiting() or parts.lanes.depth():
         parts.lanes.wait_idle(0.05)
     parts.dispatcher.wait_empty(_TELLING_S)
@@ -144,6 +139,40 @@ def _begin(parts: Parts) -> None:
     parts.dispatcher.start()  # what was not told before the last stop leaves now
     parts.installer.recover()
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
+
+
+def _complete(parts: Parts, front: Front) -> None:
+    """What can wait until the folder was compared: all of it takes the processor from comparing."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SHORT_TURN_S)  # who asks, or drops something, meanwhile does not wait for imports
+    try:
+        _in_lane(parts, READINGS_LANE, parts.readings.look)
+        parts.schedule.start()
+        front.build()
+    finally:
+        sys.setswitchinterval(usual_s)
+    _collect_garbage()
+
+
+def _collect_garbage() -> None:
+    """From now on; what the start made stays, and is not looked at."""
+    gc.freeze()
+    gc.enable()
+
+
+def _keep_time(parts: Parts) -> None:
+    parts.schedule.every(parts.settings.watch.reconcile_every_s, parts.reconciler.request, name="reconcile")
+    parts.schedule.every(_SWEEP_EVERY_S, parts.restorer.sweep, name="sweep")
+    parts.schedule.every(_SWEEP_EVERY_S, partial(_sweep_environments, parts), name="sweep-environments")
+    parts.schedule.every(_CLOCK_EVERY_S, parts.clock_watch.ask, name="clock")
+    parts.schedule.every(_SECOND_CHANCES_EVERY_S, parts.second_chances.request, name="second-chances")
+    parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
+    parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
+    parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
+    parts.schedule.every(
+        _READINGS_EVERY_S, partial(_in_lane, parts, READINGS_LANE, parts.readings.look), name="readings"
+    )
+    parts.schedule.at(revalidation_moment(parts.settings), parts.revalidation.request, name="revalidate")
 
 
 def _in_lane(parts: Parts, lane: str, work: Callable[[], None]) -> None:
@@ -189,33 +218,19 @@ def _close_open_runs(parts: Parts) -> None:
             )
 
 
-def serving(parts: Parts) -> Server:
-    api = parts.settings.api
-    context = Context(
-        registry=parts.registry,
-        commands=parts.commands,
-        registrar=parts.registrar,
-        availability=parts.availability,
-        jobs=parts.jobs,
-        installer=parts.installer,
-        gate=Gate(roots=readable_roots(parts.settings)),
-        webhooks=parts.webhooks,
-        once=parts.once,
-        tokens=parts.tokens,
-        metrics=parts.metrics.exposition,
-        tail=Tail(parts.feed),
-        packs_dir=parts.settings.packs_dir,
-        health=parts.health,
-        access=Access(
-            check_token=parts.tokens.check,
-            hosts=names(api.listen, api.hosts),
-            most_body=api.body_kb * 1024,
-            rate=Rate(quota=api.requests_per_minute, window_s=60.0),
-        ),
-        trail=AuditTrail(registry=parts.registry, clock=parts.clock),
-        housekeeping=Housekeeping(plan=parts.sweeper.plan, sweep=parts.sweeper.run, verify=parts.integrity.check),
-    )
-    return Server(create_app(context), parts.settings.socket_path, listen=api.listen, inherited=inherited(os.environ))
+def serving(parts: Parts) -> tuple[Server, Front]:
+    """What answers, and what it answers with."""
+    tail, api = Tail(parts.feed), parts.settings.api
+
+    def make() -> ASGIApp:
+        from packd.doors import whole_door  # half of all that a daemon ever imports
+
+        return whole_door(parts, tail)
+
+    front = Front(make, parts.health.ailments)
+    return Server(
+        front, parts.settings.socket_path, tail=tail, listen=api.listen, inherited=inherited(os.environ)
+    ), front
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------

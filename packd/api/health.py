@@ -9,9 +9,8 @@ from fastapi import APIRouter
 
 from packd.api.answer import Answer
 from packd.api.context import InContext
+from packd.api.readiness import ready, unavailable
 from packd.domain import health
-from packd.domain.failures import Code, Failure
-from packd.domain.health import Ailment
 
 router = APIRouter(tags=["health"])
 root_router = APIRouter(tags=["health"])
@@ -28,7 +27,7 @@ def is_alive(context: InContext) -> Answer:
     """It answers, and none of its parts is dead or stuck; 503 when only a restart would help."""
     dying = context.health.dying()
     if dying:
-        raise _refusal(dying)
+        raise unavailable(dying)
     return Answer({"data": {"status": "alive"}})
 
 
@@ -38,10 +37,7 @@ def is_ready(context: InContext) -> Answer:
 
     `warnings` say what is not as it should be and keeps nobody from working, such as a disabled endpoint.
     """
-    ailments = context.health.ailments()
-    if not health.is_ready(ailments):
-        raise _refusal(ailments)
-    return Answer({"data": {"status": "ready", "warnings": [ailment.sentence for ailment in ailments]}})
+    return Answer({"data": ready(context.health.ailments())})
 
 
 @root_router.get("/healthz")
@@ -51,9 +47,3 @@ def is_well(context: InContext) -> Answer:
     status = "ok" if health.is_well(ailments) else "degraded" if health.is_ready(ailments) else "failing"
     data = {"status": status, "reasons": [ailment.to_dict() for ailment in ailments]}
     return Answer({"data": data}, status_code=200 if status == "ok" else 503)
-
-
-def _refusal(ailments: tuple[Ailment, ...]) -> Failure:
-    reasons = [ailment.sentence for ailment in ailments if not health.is_ready([ailment])]
-    members = {"reasons": reasons, "ailments": [ailment.to_dict() for ailment in ailments]}
-    return Failure(Code.UNAVAILABLE, "; ".join(reasons), members=members)

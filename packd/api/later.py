@@ -11,7 +11,7 @@ from fastapi import Depends, Header, Request
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
-from packd.api.problems import details
+from packd.api.details import details
 from packd.api.views import job_view
 from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.flow.jobs import Progress

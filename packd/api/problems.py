@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from packd.api.answer import Answer
+from packd.api.details import MEDIA_TYPE, details
 from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.domain.problems import Problem
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastapi import FastAPI, Request
-
-MEDIA_TYPE: Final = "application/problem+json"
-
-_CODES: Final = {status: str(code) for code, status in HTTP_STATUS.items()}
 
 
 def install(app: FastAPI) -> None:
@@ -45,33 +42,6 @@ def problem(
         status, detail, instance=instance, request_id=request_id, code=code, problems=problems, members=members
     )
     return Answer(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
-
-
-def details(
-    status: int,
-    detail: str,
-    *,
-    instance: str,
-    request_id: str,
-    code: str | None = None,
-    problems: Sequence[Problem] = (),
-    members: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The body of such an answer."""
-    body: dict[str, Any] = {
-        **(members or {}),
-        "type": "about:blank",  # RFC 9457 section 4.2.1: the title says what the status says
-        "title": _phrase(status),
-        "status": status,
-        "detail": detail,
-        "instance": instance,
-        "request_id": request_id,
-        "error": detail,
-        "code": code or _CODES.get(status, "INTERNAL" if status >= 500 else "BAD_REQUEST"),
-    }
-    if problems:
-        body["problems"] = [found.to_dict() for found in problems]
-    return body
 
 
 async def _failed(request: Request, failure: Failure) -> Answer:
@@ -133,10 +103,3 @@ def _problem(error: Mapping[str, Any]) -> Problem:
     where, *steps = (str(step) for step in error["loc"])
     place = f"{where} {'.'.join(steps)}" if steps else where
     return Problem(code=f"request.{error['type']}", message=f"{place}: {error['msg']}")
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Refused"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from packd.api.tail import Tail
 
@@ -40,14 +40,15 @@ class Server:
 
     def __init__(
         self,
-        app: FastAPI,
+        app: ASGIApp,
         socket_path: Path,
         *,
+        tail: Tail,
         listen: str | None = None,
         grace_s: float = 2.0,
         inherited: Sequence[socket.socket] = (),
     ) -> None:
-        """`listen` is HOST:PORT for TCP as well; port 0 takes a free one, see `address`.
+        """`tail` is the one that `app` follows. `listen` is HOST:PORT for TCP as well; port 0 takes a free one, see `address`.
 
         `inherited`: sockets that listen already, as systemd hands them over; then none is made at `socket_path`.
         """
@@ -55,8 +56,8 @@ class Server:
         self._listen = listen
         self.address: tuple[str, int] | None = None  # on TCP, once it has started
         self._inherited = list(inherited)
-        self._tail: Tail = app.state.context.tail
-        self._serving = _Serving(app, self._tail, grace_s)
+        self._tail = tail
+        self._serving = _Serving(app, tail, grace_s)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._identity: tuple[int, int] | None = None  # of the socket file that is ours
@@ -123,7 +124,7 @@ class Server:
 class _Serving(uvicorn.Server):
     """Tells when it accepts, and listens to the feed only while it runs."""
 
-    def __init__(self, app: FastAPI, tail: Tail, grace_s: float) -> None:
+    def __init__(self, app: ASGIApp, tail: Tail, grace_s: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from functools import partial
@@ -55,7 +56,26 @@ def command(
     Exit status: 0 it was stopped (with --once: every pack is active), 1 another daemon uses the state directory (with
     --once: a pack is not active), 2 the configuration or a folder can't be used.
     """
+    # Nobody's plugins are wanted, and looking for them reads the metadata of every package that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.disable()  # nearly all that is made until the daemon is ready stays: looking for garbage in it finds nothing
+    try:
+        ctx.exit(_start(packs_dir, config, state_dir, socket, listen, once=once))
+    finally:
+        gc.enable()
+
+
+def _start(
+    packs_dir: Path | None,
+    config: Path | None,
+    state_dir: Path | None,
+    socket: Path | None,
+    listen: str | None,
+    *,
+    once: bool,
+) -> int:
     from packd.config import load
+    from packd.logs import configure
     from packd.reloading import Source
 
     socket_before, state_before = said_before()
@@ -71,7 +91,8 @@ def command(
     if sys.stderr.isatty() and not once:
         _welcome(settings)
     source = Source(load=partial(load, config, os.environ, flags), file=_file(config))
-    ctx.exit(_run(settings, once=once, source=source))
+    configure(settings.log.format, settings.log.level)
+    return _run(settings, once=once, source=source)
 
 
 def _file(config: Path | None) -> Path | None:
@@ -86,10 +107,8 @@ def _run(settings: Settings, *, once: bool, source: Source) -> int:
     """What keeps a daemon from starting is a sentence, not a traceback."""
     from packd.daemon import run
     from packd.flow.exclusive import AlreadyRunning
-    from packd.logs import configure
     from packd.registry.database import SchemaMismatch
 
-    configure(settings.log.format, settings.log.level)
     try:
         return run(settings, once=once, source=source)
     except AlreadyRunning as refusal:

@@ -72,7 +72,12 @@ Numbers = Annotated[dict[Name, Natural], first(NAMES_LIMIT)]
 class Part(BaseModel):
     """Anything inside an event."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
+        defer_build=True,  # each is built when the first of its kind is made
+    )
 
     # Instead of the fields' own examples, where those would not fit together.
     sample: ClassVar[dict[str, Any]] = {}

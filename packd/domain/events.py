@@ -151,7 +151,12 @@ _FAILED_REASONS: Final[dict[Reason, FailedReason]] = {
 class Envelope(BaseModel):
     """One event. The order of the fields is their order in the text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
+        defer_build=True,  # each is built when the first of its kind is made
+    )
 
     type: str = Field(description="What happened, one of a closed list.")
     timestamp: str = Field(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from pathspec import GitIgnoreSpec
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from pathspec import GitIgnoreSpec
 
 PACKDIGNORE: Final = ".packdignore"  # the file at the top of a pack whose lines `Ignore.path` follows
 
@@ -21,6 +22,8 @@ IGNORED_PATTERNS: Final = ("*.pyc", "*~", "*.swp", "*.part", "*.tmp", ".~*", ".n
 # temporary in fifty reads like that by chance; it costs a needless look at the drop, while the other way round a
 # pack's own file would be missing from it.
 _RSYNC: Final = r"\..+\.(?!(?:[a-z]*|[A-Z]*|[A-Z][a-z]*)[0-9]*\Z)[A-Za-z0-9]{6}"
+
+_NAMES_REMEMBERED: Final = 4096
 
 _GLOB: Final = re.compile(r"[*?\[]")
 
@@ -38,11 +41,12 @@ class Ignore:
         globs = [*IGNORED_PATTERNS, *(name for name in extra if _GLOB.search(name))]
         self._names = IGNORED_NAMES.union(name for name in extra if not _GLOB.search(name))
         self._pattern = re.compile("|".join([*(f"(?:{translate(glob)})" for glob in globs), rf"(?s:{_RSYNC})\Z"]))
+        # Is this bare name (no `/` in it) ignored wherever it is found? The same names are found in pack after pack.
+        self.name: Callable[[str], bool] = lru_cache(_NAMES_REMEMBERED)(self._is_ignored)
         self.bad_lines: tuple[int, ...] = ()  # 1-based lines of `.packdignore` that are no pattern, and are skipped
         self._spec = None if packdignore is None else self._read(packdignore)
 
-    def name(self, name: str) -> bool:
-        """Is this bare name (no `/` in it) ignored wherever it is found?"""
+    def _is_ignored(self, name: str) -> bool:
         return name in self._names or self._pattern.match(name) is not None
 
     def path(self, relative: str, is_dir: bool) -> bool:
@@ -52,6 +56,8 @@ class Ignore:
         return self._spec.match_file(f"{relative}/" if is_dir else relative)
 
     def _read(self, text: str) -> GitIgnoreSpec:
+        from pathspec import GitIgnoreSpec  # few packs have such a file
+
         lines = text.removeprefix("\ufeff").splitlines()
         self.bad_lines = tuple(number for number, line in enumerate(lines, 1) if not _is_pattern(line))
         return GitIgnoreSpec.from_lines(line for number, line in enumerate(lines, 1) if number not in self.bad_lines)
@@ -66,6 +72,8 @@ def _check_extra(name: str) -> None:
 
 
 def _is_pattern(line: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
     try:
         GitIgnoreSpec.from_lines([line])
     except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ class Links:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._way_to = cache(lambda store: os.path.relpath(store, folder))  # all trees lie in one
         folder.mkdir(parents=True, exist_ok=True)
 
     def point(self, ref: str, tree: Path | None) -> None:
@@ -24,7 +26,7 @@ class Links:
         if tree is None:
             link.unlink(missing_ok=True)
             return
-        target = os.path.relpath(tree, self._folder)  # relative: the state directory can be moved as a whole
+        target = self._relative(tree)
         if self._target(ref) == target:
             return
         fresh = self._folder / f".{ref}.{secrets.token_hex(4)}"
@@ -34,18 +36,22 @@ class Links:
     def rebuild(self, trees: Mapping[str, Path]) -> int:
         """Make the folder say exactly this; returns how many links were wrong."""
         wrong = 0
-        for entry in sorted(self._folder.iterdir()):
-            if entry.name not in trees:
-                entry.unlink()
+        for name in sorted(os.listdir(self._folder)):
+            if name not in trees:
+                (self._folder / name).unlink()
                 wrong += 1
         for ref, tree in trees.items():
-            if self._target(ref) != os.path.relpath(tree, self._folder):
+            if self._target(ref) != self._relative(tree):
                 self.point(ref, tree)
                 wrong += 1
         return wrong
 
+    def _relative(self, tree: Path) -> str:
+        """So that the state directory can be moved as a whole."""
+        return f"{self._way_to(tree.parent)}/{tree.name}"
+
     def _target(self, ref: str) -> str | None:
         try:
-            return os.readlink(self._folder / ref)
+            return os.readlink(f"{self._folder}/{ref}")
         except OSError:
             return None

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packd.domain.refs import archive_suffix
+from packd.snapshot.glance import glance
 from packd.snapshot.tree import look
 from packd.watch.scan import drops, root_identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from packd.domain.ignore import Ignore
@@ -48,6 +50,10 @@ class PacksFolder:
             return "folder"
         return "archive" if at.exists() and archive_suffix(name) else None
 
-    def look(self, name: str) -> Tree:
-        """A stat for every file of a drop; nothing is read."""
-        return look(self.path / name, self.ignore, self.limits)
+    def glance(self, name: str, entering: Callable[[str], None] | None = None) -> str | None:
+        """The fingerprint of a drop, if it is an ordinary one; None: look at it."""
+        return glance(f"{self.path}/{name}", self.ignore, self.limits, entering)
+
+    def look(self, name: str, entering: Callable[[str], None] | None = None) -> Tree:
+        """A stat for every file of a drop; nothing is read. `entering` gets each folder's path before it is listed."""
+        return look(self.path / name, self.ignore, self.limits, entering)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from packd.registry.registry import Registry
     from packd.registry.rows import Drop
     from packd.snapshot.tree import Tree
-    from packd.watch.watcher import Watcher
+    from packd.watch.watcher import FirstScan, Watcher
 
 LANE: Final = "reconcile"  # so that two never overlap
 
@@ -100,10 +100,11 @@ class Reconciler:
 
     def run(self) -> dict[str, int]:
         """Compare everything and start what follows; returns how much there was of each kind."""
-        if not self._root_is_there():
-            return {}
-        self._watcher.recount()  # is every folder watched? a limit that is reached says nothing by itself
-        plan = self._plan()
+        with self._watcher.first_scan() as scan:
+            if not self._root_is_there():
+                return {}
+            self._watcher.recount()  # is every folder watched? a limit that is reached says nothing by itself
+            plan = self._plan(scan)
         self._act(plan)
         wrong = self._projections.rebuild()
         counts = plan.counts() | ({"links": wrong} if wrong else {})
@@ -140,7 +141,7 @@ class Reconciler:
         self._settling.hold_removals()
         self._keeper.lost_root(why)
 
-    def _plan(self) -> Plan:
+    def _plan(self, scan: FirstScan) -> Plan:
         with self._registry.read() as connection:
             known = {drop.name: drop for drop in queries.all_drops(connection)}
             unfinished = tuple(revision.ref for revision in queries.candidates(connection))
@@ -148,14 +149,27 @@ class Reconciler:
         seen = self._folder.drops()
         for one in seen:
             before = known.get(one.name)
-            tree = self._folder.look(one.name)
-            if before is not None and before.kind == one.kind and self._same(tree, before):
+            if before is not None and before.kind != one.kind:
+                before = None
+            if before is not None and self._same_at_a_glance(before, scan):
+                unchanged.append(one.name)
+                continue
+            tree = self._folder.look(one.name, scan.enter)
+            if one.kind == "folder" and not tree.whole:
+                scan.partly(one.name)
+            if before is not None and self._same(tree, before):
                 unchanged.append(one.name)
             else:
                 changed.append(one.name)
                 ages[one.name] = max(0.0, self._clock.now() - tree.newest_ns / 1e9)
+        scan.over()
         gone = tuple(known.keys() - {one.name for one in seen})
         return Plan(unchanged=tuple(unchanged), changed=tuple(changed), gone=gone, unfinished=unfinished, ages_s=ages)
+
+    def _same_at_a_glance(self, before: Drop, scan: FirstScan) -> bool:
+        if before.kind != "folder" or before.fingerprint is None or before.gone_at_s is not None:
+            return False
+        return self._folder.glance(before.name, scan.enter) == before.fingerprint
 
     def _same(self, tree: Tree, before: Drop) -> bool:
         if before.fingerprint is None or before.gone_at_s is not None:

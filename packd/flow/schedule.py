@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from apscheduler.schedulers.background import BackgroundScheduler
+import threading
+from typing import TYPE_CHECKING, Any, Final
 
 from packd.domain.health import Pulse
 
@@ -21,32 +20,60 @@ class Schedule:
     """Periodic jobs. One that is late runs once, not as often as it was missed."""
 
     def __init__(self) -> None:
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        )
+        self._lock = threading.Lock()
+        self._waiting: dict[str, dict[str, Any]] = {}  # name → job, until `start`
+        self._scheduler: Any = None
+        self._begun = False
+        self._stopped = False
 
     def every(self, seconds: float, ask: Callable[[], None], *, name: str) -> None:
         """Call `ask` each `seconds`, for the first time after that long; in place of what had this name before."""
-        self._scheduler.add_job(ask, "interval", seconds=seconds, id=name, replace_existing=True)
+        self._add(name, {"func": ask, "trigger": "interval", "seconds": seconds})
 
     def at(self, moment: Cron | None, ask: Callable[[], None], *, name: str) -> None:
         """Call `ask` whenever that moment comes, in UTC; None: never, nor what had this name before."""
         if moment is None:
-            if self._scheduler.get_job(name) is not None:
-                self._scheduler.remove_job(name)
+            self._remove(name)
             return
         fields = {field: ",".join(map(str, values)) for field, values in moment._asdict().items()}
         fields["day_of_week"] = ",".join(_WEEKDAYS[day] for day in moment.day_of_week)  # APScheduler counts from Monday
-        self._scheduler.add_job(ask, "cron", id=name, replace_existing=True, **fields)
+        self._add(name, {"func": ask, "trigger": "cron", **fields})
 
     def pulse(self) -> Pulse:
-        """Its jobs only ask, so all there is to know is whether its thread runs."""
+        """Its jobs only ask, so all there is to know is whether its thread runs, once it was started."""
         thread = getattr(self._scheduler, "_thread", None)
-        return Pulse(part="schedule", alive=thread is not None and thread.is_alive())
+        return Pulse(part="schedule", alive=not self._begun or (thread is not None and thread.is_alive()))
 
     def start(self) -> None:
-        self._scheduler.start()
+        """Does nothing when it was stopped before."""
+        self._begun = True
+        from apscheduler.schedulers.background import BackgroundScheduler  # not needed until the daemon is ready
+
+        with self._lock:
+            if self._stopped:
+                return
+            self._scheduler = BackgroundScheduler(
+                timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+            )
+            self._scheduler.start()
+            for name, job in self._waiting.items():
+                self._scheduler.add_job(id=name, **job)
 
     def stop(self) -> None:
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+        with self._lock:
+            self._stopped = True
+            if self._scheduler is not None and self._scheduler.running:
+                self._scheduler.shutdown(wait=False)
+
+    def _add(self, name: str, job: dict[str, Any]) -> None:
+        with self._lock:
+            if self._scheduler is None:
+                self._waiting[name] = job
+            else:
+                self._scheduler.add_job(id=name, replace_existing=True, **job)
+
+    def _remove(self, name: str) -> None:
+        with self._lock:
+            self._waiting.pop(name, None)
+            if self._scheduler is not None and self._scheduler.get_job(name) is not None:
+                self._scheduler.remove_job(name)

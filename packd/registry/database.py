@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from packd.registry.prepared import Transaction
-from packd.registry.tables import SCHEMA_VERSION, metadata
+from packd.registry.tables import SCHEMA_VERSION, metadata, use_on_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -293,6 +293,7 @@ def _engine(url: str) -> Engine:
             f"database_url can't be used ({failure}): leave it out for the embedded database, or write "
             "postgresql+psycopg://USER:PASSWORD@HOST/NAME and `pip install 'packd[postgresql]'`"
         ) from failure
+    use_on_postgresql()
     event.listen(engine, "begin", _begin_postgresql)
     return engine
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import stat
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from packd.domain.problems import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from packd.domain.problems import Problem
     from packd.snapshot.limits import Limits
 
@@ -23,9 +26,11 @@ COARSE_MARGIN_NS: Final = 2_000_000_000  # where the file system keeps whole sec
 _SECOND_NS: Final = 1_000_000_000
 
 _VERSION: Final = "1"  # of the fingerprint; changes when the same tree would be read in another way
-_NUMBERS: Final = struct.Struct("<BHQQQQ")
+NUMBERS: Final = struct.Struct("<BHQQQQ")  # kind, mode, size, mtime, ctime, inode; of a folder only the first two
 _64_BITS: Final = 2**64 - 1  # nanoseconds of years before 1970 and after 2262 take more, or a sign
-_KIND_NUMBERS: Final[dict[Kind, int]] = {"folder": 0, "file": 1, "link": 2}
+FOLDER: Final = 0
+FILE: Final = 1
+_KIND_NUMBERS: Final[dict[Kind, int]] = {"folder": FOLDER, "file": FILE, "link": 2}
 
 
 class Entry(NamedTuple):
@@ -59,6 +64,9 @@ class Tree:
     newest_ns: int  # the latest change that can be seen: of a file, or of what is in a folder; 0 when there is none
     files: int  # regular files
     bytes: int  # their content
+    whole: bool = (
+        False  # every folder in it was listed: nothing is wrong with it, and no rule of its own leaves any out
+    )
 
     @property
     def refused(self) -> bool:
@@ -99,9 +107,7 @@ class Tree:
             return None
         paths = "\0".join([entry.path for entry in self.entries])
         targets = "\0".join([entry.link_target for entry in self.entries if entry.link_target is not None])
-        # Fixed lengths and a separator that no name can have: no two trees are written alike.
-        head = f"{_VERSION} {self.limits} {len(self.entries)}\0{paths}\0{targets}\0".encode("utf-8", "surrogateescape")
-        return sha256(b"".join([head, *map(_packed, self.entries)])).hexdigest()
+        return fingerprint_of(self.limits, len(self.entries), paths, targets, map(_packed, self.entries))
 
     @property
     def _unreadable(self) -> bool:
@@ -117,6 +123,18 @@ class Tree:
         return any(first < change < last for first, last in spans for change in changes)
 
 
+def fingerprint_of(limits: Limits, count: int, paths: str, targets: str, numbers: Iterable[bytes]) -> str:
+    """Of `count` entries in the order of their paths; `paths` and `targets` are joined by zeros."""
+    # Fixed lengths and a separator that no name can have: no two trees are written alike.
+    head = f"{_VERSION} {_named(limits)} {count}\0{paths}\0{targets}\0".encode("utf-8", "surrogateescape")
+    return sha256(b"".join([head, *numbers])).hexdigest()
+
+
+@lru_cache(8)
+def _named(limits: Limits) -> str:
+    return str(limits)
+
+
 def _identity(entry: Entry) -> tuple[str | int | None, ...]:
     """What must be equal for an entry to count as unchanged; a folder's own times and size say nothing of content."""
     return entry if entry.kind != "folder" else (entry.path, "folder", entry.mode)
@@ -126,5 +144,5 @@ def _packed(entry: Entry) -> bytes:
     """The numbers of `_identity`."""
     _, kind, mode, size, mtime_ns, ctime_ns, inode, _ = entry
     if kind == "folder":
-        return _NUMBERS.pack(0, mode, 0, 0, 0, 0)
-    return _NUMBERS.pack(_KIND_NUMBERS[kind], mode, size, mtime_ns & _64_BITS, ctime_ns & _64_BITS, inode)
+        return NUMBERS.pack(FOLDER, mode, 0, 0, 0, 0)
+    return NUMBERS.pack(_KIND_NUMBERS[kind], mode, size, mtime_ns & _64_BITS, ctime_ns & _64_BITS, inode)

@@ -24,6 +24,7 @@ from packd.snapshot.links import link_problems
 from packd.snapshot.own_ignore import OwnIgnore, TooSlowError, read_own_ignore, too_slow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from packd.domain.ignore import Ignore
@@ -40,15 +41,16 @@ _SPECIAL: Final = {
 }
 _OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the daemon is out of something; not the pack's doing
 _MOVED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)  # something else is there by now
-_WORST_UTF8: Final = 4  # bytes of one character
+WORST_UTF8: Final = 4  # bytes of one character
 _KIND_BITS: Final = 0o170000
 _PERMISSION_BITS: Final = 0o7777
 
 
-def look(path: Path, ignore: Ignore, limits: Limits) -> Tree:
+def look(path: Path, ignore: Ignore, limits: Limits, entering: Callable[[str], None] | None = None) -> Tree:
     """See what a drop is: a folder with all that is in it, or a single file, which an archive is.
 
-    What is wrong with it is in the tree. Raises OSError only when the system itself is out of something.
+    `entering` is called with the path of each folder, from the drop's own name on, before its content is listed. What
+    is wrong with the drop is in the tree. Raises OSError only when the system itself is out of something.
     """
     began = time.time_ns()
     try:
@@ -56,15 +58,21 @@ def look(path: Path, ignore: Ignore, limits: Limits) -> Tree:
     except OSError:
         return _look_at_one(path, limits, began)
     try:
-        return walk(folder, ignore, limits)
+        walker = _Walker(ignore, limits)
+        if entering is not None:
+            walker.tell(entering, path.name)
+        return _walked(walker, folder)
     finally:
         os.close(folder)
 
 
 def walk(folder: int, ignore: Ignore | None, limits: Limits) -> Tree:
     """All that is in an open folder; `ignore` None leaves nothing aside, not even what `.packdignore` names."""
+    return _walked(_Walker(ignore, limits), folder)
+
+
+def _walked(walker: _Walker, folder: int) -> Tree:
     began = time.time_ns()
-    walker = _Walker(ignore, limits)
     try:
         walker.start(folder)
         walker.problems.extend(link_problems(walker.targets()))
@@ -106,12 +114,20 @@ class _Walker:
         self._ignored_name = ignore.name if ignore is not None else None
         self._own: OwnIgnore | None = None
         self._limits = limits
-        self._surely_short = limits.path_length // _WORST_UTF8
+        self._surely_short = limits.path_length // WORST_UTF8
         self._files = 0
         self._bytes = 0
         self._entries: list[Entry] = []
         self._unsettled: Problem | None = None
+        self._entering: Callable[[str], None] | None = None
+        self._top = ""  # the path of the top folder, as it is told
+        self._whole = True
+        self._links = False
         self.problems: list[Problem] = []
+
+    def tell(self, entering: Callable[[str], None], top: str) -> None:
+        """Call `entering` with each folder's path, which begins with `top`."""
+        self._entering, self._top = entering, top
 
     def start(self, folder: int) -> None:
         if self._ignored_name is not None:
@@ -121,7 +137,7 @@ class _Walker:
 
     def targets(self) -> dict[str, str | None]:
         """Path → link target, of the whole tree; empty without links, so that most packs pay nothing."""
-        if all(entry.link_target is None for entry in self._entries):
+        if not self._links:
             return {}
         return {entry.path: entry.link_target for entry in self._entries}
 
@@ -132,6 +148,7 @@ class _Walker:
             entries=tuple(self._entries),
             problems=tuple(sorted(self.problems, key=_place)),
             unsettled=self._unsettled,
+            whole=self._whole and not self.problems and self._unsettled is None,
             limits=self._limits,
             began_ns=began_ns,
             ended_ns=time.time_ns(),
@@ -149,6 +166,8 @@ class _Walker:
 
     def _folder(self, folder: int, prefix: str, depth: int) -> None:
         """Everything in an open folder, then what is below it; `prefix` ends with "/" unless it is empty."""
+        if self._entering is not None:
+            self._entering(f"{self._top}/{prefix[:-1]}" if prefix else self._top)
         below: list[str] = []
         ignored_name, own = self._ignored_name, self._own
         with os.scandir(folder) as found:
@@ -158,6 +177,7 @@ class _Walker:
                     continue
                 path = prefix + name
                 if own is not None and own.path(path, item.is_dir(follow_symlinks=False)):
+                    self._whole = False
                     continue
                 try:
                     self._add(folder, path, name, item.stat(follow_symlinks=False), below)
@@ -196,6 +216,7 @@ class _Walker:
         elif kind == "folder":
             below.append(name)
         else:
+            self._links = True
             target = os.readlink(name, dir_fd=folder)
             if not self._nameable(path, target, "what this link leads to"):
                 return

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ _FOLDERS: Final = (
     *("java-*", "java", "python3*", "perl", "fonts"),
 )
 _SINGLE: Final = ("ssl/openssl.cnf", "pki/tls/openssl.cnf", "pki/tls/cert.pem", "ssl/cert.pem")
+_VERSION: Final = 1  # of how it is copied
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of one file; the largest is a bundle of certificates
 
 
@@ -37,26 +39,60 @@ class Someone:
 
 
 def prepare_system_files(folder: Path, someone: Someone) -> Path:
-    """A new folder inside of `folder` that can be shown as /etc to programs that run as `someone`.
+    """A folder inside of `folder` that can be shown as /etc to programs that run as `someone`.
 
-    Others that were prepared there are removed. Raises OSError.
+    One that was made of the same files serves again: copying hundreds of certificates takes longer than trying a
+    sandbox. Others that were prepared there are removed. Raises OSError.
     """
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    for old in folder.glob("etc-*"):
-        with contextlib.suppress(OSError):
-            remove_folder(old)
-    etc = folder / f"etc-{secrets.token_hex(6)}"
+    etc = folder / f"etc-{_stamp(someone)}"
+    for old in (*folder.glob("etc-*"), *folder.glob("new-*")):
+        if old != etc:
+            with contextlib.suppress(OSError):
+                remove_folder(old)
+    if not etc.is_dir():
+        fresh = folder / f"new-{secrets.token_hex(6)}"
+        _prepare(fresh, someone)
+        fresh.rename(etc)
+    return etc
+
+
+def _prepare(etc: Path, someone: Someone) -> None:
     etc.mkdir(mode=0o755)
     for name in (*_FILES, *_SINGLE):
         _copy_file(_ETC / name, etc / name)
-    for pattern in _FOLDERS:
-        for found in _ETC.glob(pattern):
-            _copy_folder(found, etc / found.relative_to(_ETC))
+    for found in _folders():
+        _copy_folder(found, etc / found.relative_to(_ETC))
     for name, text in _made_up(someone).items():
         (etc / name).write_text(text)
     (etc / "resolv.conf").touch()
     (etc / "mtab").symlink_to("/proc/self/mounts")
-    return etc
+
+
+def _stamp(someone: Someone) -> str:
+    """Changes with everything that is copied or made up."""
+    said = sha256(f"{_VERSION} {_made_up(someone)}".encode())
+    paths = [str(_ETC / name) for name in (*_FILES, *_SINGLE)]
+    for folder in _folders():
+        for place, folders, files in os.walk(folder):
+            paths += [f"{place}/{name}" for name in (*files, *folders)]
+    for path in sorted(paths):
+        said.update(os.fsencode(f"\0{path} {_state(path, follow=False)} {_state(path, follow=True)}"))
+    return said.hexdigest()[:24]
+
+
+def _state(path: str, *, follow: bool) -> str:
+    """As far as a stat can tell; a link is what it is, and what it leads to."""
+    try:
+        seen = os.stat(path, follow_symlinks=follow)  # noqa: PTH116  a thousand times
+    except OSError:
+        return "none"
+    return f"{seen.st_mode} {seen.st_size} {seen.st_ino} {seen.st_mtime_ns} {seen.st_ctime_ns}"
+
+
+def _folders() -> Iterator[Path]:
+    for pattern in _FOLDERS:
+        yield from _ETC.glob(pattern)
 
 
 def _made_up(someone: Someone) -> dict[str, str]:

@@ -45,6 +45,10 @@ class Ears:
             if path:
                 self._renamed.extend(place.drop for place in (source, goal) if place.drop is not None)
 
+    def doubt(self, drops: list[str]) -> None:
+        """What is watched in these drops is doubtful, too."""
+        self._renamed.extend(drops)
+
     def take_renamed(self) -> set[str]:
         """Drops in which, since the last call, a folder was renamed: what is watched there, and as what, is doubtful."""
         names: set[str] = set()

@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -30,7 +30,7 @@ from packd.watch.supervisor import Loss, Supervisor
 from packd.watch.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -76,23 +76,48 @@ class Watcher:
         poll_every_s: float = 2.0,
     ) -> None:
         """`check_every_s`: how soon a loss of the root is noticed; `poll_every_s` grows with trees above 2,000 folders."""
+        self._walk = True  # the next observation looks for the folders itself
+        self._unwalked: Tree | None = None  # it waits for the first scan to name them
         teller = Teller(on_hint=on_hint, on_trouble=on_trouble, on_recovered=on_recovered)
         self._supervisor = Supervisor(
             root,
             ignore=ignore,
             teller=teller,
-            observe=lambda: Tree(root, ignore=ignore, hint=teller.hint, wake=self._supervisor.wake),
+            observe=lambda: self._observe(root, ignore, teller.hint),
             check_every_s=check_every_s,
             poll_every_s=poll_every_s,
         )
 
-    def start(self) -> None:
+    def start(self, *, walk: bool = True) -> None:
         """Begin. Every change made after this returns is seen, or a Trouble was told; scan once for what was before.
 
-        Never raises for what it finds: a missing root or a reached limit is a Trouble.
+        Never raises for what it finds: a missing root or a reached limit is a Trouble. Without `walk` only the
+        root is watched, until that scan names the folders in it (see `first_scan`): one walk instead of two.
         """
         _quieten_watchdog()
+        self._walk = walk
         self._supervisor.start()
+        self._walk = True
+
+    @contextmanager
+    def first_scan(self) -> Iterator[FirstScan]:
+        """Around the first scan after `start(walk=False)`, which tells it of every folder.
+
+        What it was not told of is found and watched soon after, however the block is left. Does nothing for later scans.
+        """
+        tree, self._unwalked = self._unwalked, None
+        scan = FirstScan(tree)
+        try:
+            yield scan
+        finally:
+            if tree is not None:
+                tree.doubt(scan.doubtful)
+                self._supervisor.recount()
+
+    def _observe(self, root: Path, ignore: Ignore, hint: Callable[[Hint], None]) -> Tree:
+        tree = Tree(root, ignore=ignore, hint=hint, wake=self._supervisor.wake, walk=self._walk)
+        self._unwalked = None if self._walk else tree
+        return tree
 
     def stop(self) -> None:
         """End. No callback begins after this was called. A watcher is not started twice."""
@@ -115,11 +140,49 @@ class Watcher:
         self._supervisor.recount()
 
 
+class FirstScan:
+    """Watches what a scan comes by: each folder before its content is listed, so that no change falls between."""
+
+    def __init__(self, tree: Tree | None) -> None:
+        self._tree = tree
+        self._partial: list[str] = []
+        self._is_over = False
+
+    @property
+    def enter(self) -> Callable[[str], None] | None:
+        """To be called with each folder's path within the packs directory; None when they are watched already."""
+        return None if self._tree is None else self._tree.enter
+
+    def partly(self, drop: str) -> None:
+        """Not every folder of this drop was entered."""
+        self._partial.append(drop)
+
+    def over(self) -> None:
+        """Everything in the packs directory was looked at."""
+        self._is_over = True
+
+    @property
+    def doubtful(self) -> list[str] | None:
+        """The drops that have to be walked once more; None: all of them."""
+        return self._partial if self._is_over else None
+
+
 class Tree:
     """One watchdog observer on one folder tree; the Observation that the supervisor replaces when it is lost."""
 
-    def __init__(self, root: Path, *, ignore: Ignore, hint: Callable[[Hint], None], wake: Callable[[], None]) -> None:
-        """Raises OSError when the root itself can't be watched."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        ignore: Ignore,
+        hint: Callable[[Hint], None],
+        wake: Callable[[], None],
+        walk: bool = True,
+    ) -> None:
+        """Without `walk` only the root is watched, until `enter` names what is in it.
+
+        Raises OSError when the root itself can't be watched.
+        """
         self._root = root
         identity = root_identity(root)
         if identity is None:
@@ -129,7 +192,7 @@ class Tree:
         path = os.path.realpath(root)
         sorter = Sorter(path, ignore)
         self._ears = Ears(path, sorter=sorter, hint=hint, wake=wake)
-        self._observer = _Observer(sorter=sorter, on_overflow=wake)
+        self._observer = _Observer(sorter=sorter, on_overflow=wake, walk=walk)
         self._observer.schedule(_Handler(self._ears), path, recursive=True, event_filter=EVENTS)
         try:
             self._observer.start()
@@ -171,6 +234,19 @@ class Tree:
             self._ears.folders_changed = False
             self._ears.take_renamed()
             self._group.verify(self._group.path)
+        else:
+            self.tend()
+
+    def enter(self, inside: str) -> None:
+        """Watch one folder, by its path within the root."""
+        self._group.enter(self._group.path + b"/" + os.fsencode(inside))
+
+    def doubt(self, drops: list[str] | None) -> None:
+        """At the next look: are all folders of these drops watched? None: of all drops."""
+        if drops is None:
+            self._ears.folders_changed = True
+        else:
+            self._ears.doubt(drops)
 
     def retry(self) -> None:
         self._group.retry()
@@ -251,6 +327,7 @@ class _Group(inotify.InotifyWatchGroup):
 
     sorter: Sorter = field(kw_only=True)
     on_overflow: Callable[[], None] = field(kw_only=True)
+    walk: bool = field(kw_only=True)  # False: what is in the root is entered by somebody else
     unwatched: dict[bytes, int] = field(default_factory=dict, init=False)  # folder → error number
     overflowed: bool = field(default=False, init=False)
     _move_event_grouper: InotifyMoveEventGrouper = field(default_factory=_Pairing, init=False)
@@ -290,9 +367,16 @@ class _Group(inotify.InotifyWatchGroup):
         for path in sorted(self.unwatched_folders()):
             self._add_tree(os.fsencode(path), self._lock)
 
+    def enter(self, folder: bytes) -> None:
+        with self._lock:
+            self._watch(folder)
+
     def _add_all_callbacks(self, path: bytes) -> None:
         """watchdog calls this, with its lock held, for the root and for every folder that appears."""
-        self._add_tree(path, nullcontext())
+        if path == self.path and not self.walk:
+            self._watch(path)
+        else:
+            self._add_tree(path, nullcontext())
         if path == self.path and path not in self._active_callbacks_by_path:
             code = self.unwatched.get(path, errno.ENOENT)
             raise OSError(code, os.strerror(code), os.fsdecode(path))
@@ -361,9 +445,11 @@ class _Emitter(inotify.InotifyFullEmitter):
         *,
         sorter: Sorter,
         on_overflow: Callable[[], None],
+        walk: bool,
         **more: Any,
     ) -> None:
         super().__init__(event_queue, watch, **more)
+        self._walk = walk
         self._sorter = sorter
         self._on_overflow = on_overflow
 
@@ -375,18 +461,19 @@ class _Emitter(inotify.InotifyFullEmitter):
             is_recursive=True,
             sorter=self._sorter,
             on_overflow=self._on_overflow,
+            walk=self._walk,
         )
 
 
 class _Observer(inotify.InotifyObserver):
     """One reader, one emitter, one thread that hands the events to the ears."""
 
-    def __init__(self, *, sorter: Sorter, on_overflow: Callable[[], None]) -> None:
+    def __init__(self, *, sorter: Sorter, on_overflow: Callable[[], None], walk: bool) -> None:
         self.reader = self._inotify_fd = _Reader()
         self.reader.start()
         # Past the parent's own constructor, which would make a plain reader.
         super(inotify.InotifyObserver, self).__init__(
-            _Emitter, inotify_fd=self.reader, sorter=sorter, on_overflow=on_overflow
+            _Emitter, inotify_fd=self.reader, sorter=sorter, on_overflow=on_overflow, walk=walk
         )
 
     def emitter(self) -> _Emitter:

@@ -230,6 +230,27 @@ def test_what_was_dropped_while_nobody_watched_is_found(daemon: Daemon, receiver
     receiver.wait_for("pack.unregistered", "goes")
 
 
+def test_a_pack_that_was_known_before_the_start_is_watched(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """Down to its deepest folder, also where it has rules of its own; no scan follows that would find the change."""
+    daemon.start()
+    for ref in ("plain", "rules"):
+        pack = write_pack(tmp_path / ref, ref)
+        (pack / "docs" / "more" / "deep").mkdir(parents=True)
+        if ref == "rules":
+            (pack / ".packdignore").write_text("*.bak\nleft-out/\n")
+            (pack / "left-out").mkdir()
+        pack.rename(daemon.packs / ref)
+        receiver.wait_for("pack.registered", ref)
+    assert daemon.stop() == 0
+    daemon.start()
+    daemon.wait_until(
+        lambda: [line["event"] for line in daemon.logged()].count("daemon.started") == 2, "the second start"
+    )
+    for ref in ("plain", "rules"):
+        (daemon.packs / ref / "docs" / "more" / "deep" / "new.txt").write_text("new")
+        receiver.wait_for("pack.updated", ref)
+
+
 def test_a_change_through_another_hard_link_is_found_by_the_scan(tmp_path: Path, receiver: Receiver) -> None:
     """No event tells of it; the periodic comparison does."""
     watch = {"quiet_ms": 100, "reconcile_every_s": 1}

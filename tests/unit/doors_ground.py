@@ -400,7 +400,7 @@ def made_ground() -> Iterator[Ground]:
     dispatcher.start()
     webhooks = Webhooks(registry=registry, dispatcher=dispatcher, clock=Clock())
     context = a_context(registry, asked, feed, webhooks=webhooks, health=health)
-    server = Server(create_app(context), folder / "packd.sock", grace_s=1.0)
+    server = Server(create_app(context), folder / "packd.sock", tail=context.tail, grace_s=1.0)
     server.start()
     try:
         yield Ground(folder, registry, feed, asked, postman, dispatcher, health, ailing, server, folder / "packd.sock")

@@ -71,7 +71,9 @@ def on_tcp(ground: Ground, *, scopes: tuple[str, ...] = ("admin",), **access: An
     tokens = Tokens(registry=ground.registry, clock=Clock())
     rules = Access(check_token=tokens.check, hosts=names("127.0.0.1:0", ("packs.example",)), **access)
     context = a_context(ground.registry, ground.asked, ground.feed, access=rules, gate=Gate(roots=(Path("/srv/work"),)))
-    server = Server(create_app(context), ground.folder / "other.sock", listen="127.0.0.1:0", grace_s=1.0)
+    server = Server(
+        create_app(context), ground.folder / "other.sock", listen="127.0.0.1:0", tail=context.tail, grace_s=1.0
+    )
     server.start()
     try:
         assert server.address is not None

@@ -236,7 +236,8 @@ def test_open_streams_cost_less_than_a_second(ground: Ground) -> None:
     """Stopping with a hundred streams open takes at most a second more than stopping with none."""
     import socket
 
-    other = Server(create_app(a_context(ground.registry, ground.asked, ground.feed)), ground.folder / "idle.sock")
+    context = a_context(ground.registry, ground.asked, ground.feed)
+    other = Server(create_app(context), ground.folder / "idle.sock", tail=context.tail)
     other.start()
     alone_s = _stopping_s(other)
     sockets = []
@@ -306,7 +307,7 @@ def test_following_survives_a_restart(ground: Ground) -> None:
     ground.server.stop()
     ground.say()  # nobody is told; the registry knows
     context = a_context(ground.registry, ground.asked, ground.feed, packs_dir=ground.folder)
-    next_server = Server(create_app(context), ground.socket)
+    next_server = Server(create_app(context), ground.socket, tail=context.tail)
     next_server.start()
     ground.say()
     reader.join(20)

@@ -28,7 +28,7 @@ def ground() -> Iterator[Ground]:
 def another(ground: Ground, path: Path) -> Server:
     """A second server over the same registry."""
     context = a_context(ground.registry, ground.asked, ground.feed, packs_dir=ground.folder)
-    return Server(create_app(context), path)
+    return Server(create_app(context), path, tail=context.tail)
 
 
 def test_the_socket_is_for_owner_and_group(ground: Ground) -> None:

@@ -121,7 +121,7 @@ def test_every_door_and_the_watchdog_go_by_one_set_of_checks(parts: Parts, monke
         notifier=supervisor,  # type: ignore[arg-type]
         reloader=SimpleNamespace(watches=False),  # type: ignore[arg-type]
     )
-    server = serving(parts)
+    server, _ = serving(parts)
     server.start()
     try:
         ask = asking(parts.settings.socket_path)

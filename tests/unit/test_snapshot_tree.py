@@ -419,3 +419,45 @@ def test_looking_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     look(folder, Ignore(), Limits())
     assert len(flags) == 3
     assert all(flag & os.O_DIRECTORY for flag in flags)
+
+
+# --- what is entered ---
+
+
+def entered(folder: Path, **limits: int) -> tuple[list[str], tree_module.Tree]:
+    names: list[str] = []
+    seen = look(folder, Ignore(), Limits(**limits), names.append)
+    return names, seen
+
+
+def test_each_folder_is_told_before_its_content_is_listed(tmp_path: Path) -> None:
+    """By its path from the drop's name on; what is made in it at that moment is found."""
+    made_tree(tmp_path / "p", {"a/b/file": "", "c/file": "", ".git/config": ""})
+    names: list[str] = []
+
+    def entering(path: str) -> None:
+        names.append(path)
+        (tmp_path / path / "late").touch()
+
+    seen = look(tmp_path / "p", Ignore(), Limits(), entering)
+    assert names[0] == "p"
+    assert sorted(names) == ["p", "p/a", "p/a/b", "p/c"]
+    assert [entry.path for entry in seen.entries if entry.path.endswith("late")] == [
+        "a/b/late",
+        "a/late",
+        "c/late",
+        "late",
+    ]
+    assert seen.whole
+
+
+@pytest.mark.parametrize("why", ["its own rules", "a limit", "a problem"])
+def test_a_look_that_left_folders_out_says_so(tmp_path: Path, why: str) -> None:
+    """Whoever relies on having been told of every folder has to know."""
+    made_tree(tmp_path / "p", {"a/b/file": "", "c/file": ""})
+    limits = {"depth": 1} if why == "a limit" else {}
+    if why == "its own rules":
+        (tmp_path / "p" / ".packdignore").write_text("c/\n")
+    if why == "a problem":
+        os.mkfifo(tmp_path / "p" / "fifo")
+    assert not entered(tmp_path / "p", **limits)[1].whole

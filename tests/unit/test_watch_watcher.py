@@ -582,3 +582,74 @@ def test_a_thousand_renames_leave_every_watch_right(live: Scene) -> None:
     for number in range(8):
         place = live.root / f"p{number}/tests/new"
         live.wait(lambda place=place, number=number: (f"p{number}", False) in live.after(place.touch))
+
+
+# --- a first scan that watches what it comes by ---
+
+
+def test_the_first_scan_watches_each_folder_as_it_enters_it(scene: Scene) -> None:
+    """From that moment on a change in it is heard, also before the scan is over."""
+    make_pack(scene.root / "p")
+    scene.watcher.start(walk=False)
+    assert scene.watcher.state().watches == 1
+    with scene.watcher.first_scan() as scan:
+        assert scan.enter is not None
+        scan.enter("p")
+        assert scene.shell("echo x > p/new") != []
+        assert scene.shell("echo x > p/tests/new") == []
+        for inside in ("p/actions", "p/tests"):
+            scan.enter(inside)
+        assert {name for name, _ in scene.shell("echo x > p/tests/more")} == {"p"}
+        scan.over()
+    assert scene.watcher.state().watches == 4 + len(list(scene.root.glob("fence-*")))
+    assert scene.troubles() == []
+
+
+@pytest.mark.parametrize("end", ["partly", "not over", "broken off"])
+def test_what_the_first_scan_left_out_is_watched_after_it(scene: Scene, end: str) -> None:
+    """Whether it says so of one drop, was never over, or broke."""
+    make_pack(scene.root / "p")
+    scene.watcher.start(walk=False)
+    try:
+        with scene.watcher.first_scan() as scan:
+            if end == "partly":
+                scan.partly("p")
+                scan.over()
+            if end == "broken off":
+                raise OSError("out of files")
+    except OSError:
+        pass
+    scene.wait(lambda: scene.watcher.state().watches == 4)
+    assert {name for name, _ in scene.shell("echo x > p/tests/new")} == {"p"}
+
+
+def test_a_drop_that_comes_during_the_first_scan_is_watched(scene: Scene) -> None:
+    """Nobody enters it: it came behind the listing, and its coming is heard."""
+    scene.watcher.start(walk=False)
+    with scene.watcher.first_scan() as scan:
+        scene.shell("cp -r $OUT/pack p || mkdir -p p/tests")
+        scene.wait(lambda: os.fsencode(scene.root / "p/tests") in scene.tree()._group._active_callbacks_by_path)
+        scan.over()
+    assert {name for name, _ in scene.shell("echo x > p/tests/new")} == {"p"}
+
+
+def test_only_the_first_scan_watches(scene: Scene) -> None:
+    """Later ones, and one behind a walk of the watcher's own, cost nothing more."""
+    scene.watcher.start()
+    with scene.watcher.first_scan() as scan:
+        assert scan.enter is None
+
+
+def test_a_limit_that_the_first_scan_meets_is_told(scene: Scene, kernel: Kernel) -> None:
+    """As it is when the watcher walks itself."""
+    make_pack(scene.root / "p")
+    kernel.refused = os.fsencode(scene.root / "p/tests")
+    scene.watcher.start(walk=False)
+    with scene.watcher.first_scan() as scan:
+        assert scan.enter is not None
+        for inside in ("p", "p/actions", "p/tests"):
+            scan.enter(inside)
+        scan.over()
+    scene.wait(lambda: [trouble.scope for trouble in scene.troubles()] == [str(scene.root / "p/tests")])
+    shutil.rmtree(scene.root / "p/tests")
+    scene.wait(lambda: scene.recoveries() == ["permission"])

@@ -35,6 +35,8 @@ _NUMBER: BindParameter[int] = bindparam("number")
 _NAME: BindParameter[str] = bindparam("name")
 
 _DROP = Prepared(select(drops).where(drops.c.name == _NAME))
+_DROPS = Prepared(select(drops).order_by(drops.c.name))
+_ACTIVE_DIGESTS = Prepared(select(revisions.c.ref, revisions.c.digest).where(text(IS_ACTIVE)))
 _DROPS_CLAIMING = Prepared(select(drops).where(drops.c.ref == _REF).order_by(drops.c.name))
 _PACK = Prepared(select(packs).where(packs.c.ref == _REF))
 _PACK_OF_DROP = Prepared(select(packs).where(packs.c.drop_name == _NAME))
@@ -91,7 +93,7 @@ def drop(connection: Connection, name: str) -> Drop | None:
 
 def all_drops(connection: Connection) -> list[Drop]:
     """Everything last seen in the packs directory."""
-    return many(connection, Drop, select(drops).order_by(drops.c.name))
+    return many(connection, Drop, _DROPS)
 
 
 def drops_claiming(connection: Connection, ref: str) -> list[Drop]:
@@ -209,8 +211,7 @@ def active_versions(connection: Connection, refs: Collection[str]) -> dict[str, 
 
 def active_digests(connection: Connection) -> dict[str, str]:
     """ref → digest of what is in use."""
-    query = select(revisions.c.ref, revisions.c.digest).where(text(IS_ACTIVE))
-    return {row.ref: row.digest for row in connection.execute(query)}
+    return dict(_ACTIVE_DIGESTS.rows(connection, {}))
 
 
 def rollback_target(connection: Connection, ref: str) -> Revision | None:

@@ -1,0 +1,49 @@
+"""What a daemon loads before it is ready: what is not needed for that comes later."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+_LATER = {
+    "aiohttp",
+    "alembic",
+    "apscheduler",
+    "cryptography",
+    "fastapi",
+    "pathspec",
+    "rich",
+    "starlette",
+    "sqlalchemy.dialects.postgresql",
+}
+
+_RUN = """
+import os, signal, sys
+from packd.cli import run
+from packd.cli.app import cli
+
+def ready(parts, front):
+    print(*sys.modules)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def observed(*arguments, **more):
+    from packd import daemon
+    daemon._complete = ready
+    return as_it_is(*arguments, **more)
+
+as_it_is, run._run = run._run, observed
+cli(["run", *sys.argv[1:]])
+"""
+
+
+def test_a_daemon_is_ready_before_it_loads_what_it_needs_later(tmp_path: Path) -> None:
+    """Nothing heavy is imported until the folder was compared, where no endpoint and no PostgreSQL is configured."""
+    (tmp_path / "packs" / "empty").mkdir(parents=True)
+    arguments = [str(tmp_path / "packs"), "--state-dir", str(tmp_path / "state")]
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "packd.daemon" in done.stdout.split()
+    assert set(done.stdout.split()) & _LATER == set()
