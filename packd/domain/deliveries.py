@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -101,7 +102,7 @@ def decide(
     if attempts_made < 1:
         raise ValueError("a decision needs an attempt")
     if outcome.arrived:
-        return _delivered(attempts_made, outcome)
+        return _delivered(outcome, was_told=attempts_made > FAILING_AFTER)
     if outcome.directive == "abort-message":
         return Decision(state="aborted", reason=f"{_what(outcome)}: the endpoint asked for no further attempt")
     if asked_to_stop(outcome):
@@ -144,17 +145,22 @@ def wait_text(seconds: float) -> str:
     return f"{seconds / _MINUTE:.0f} min" if seconds < 100 * _MINUTE else f"{seconds / _HOUR:.0f} h"
 
 
-def _delivered(attempts_made: int, outcome: Outcome) -> Decision:
-    reason = _what(outcome)
-    if outcome.directive == "disable":
+def _delivered(outcome: Outcome, *, was_told: bool) -> Decision:
+    status = outcome.status or 0
+    return _arrival(status, outcome.content_type == "text/html", outcome.directive == "disable", was_told)
+
+
+@lru_cache(maxsize=64)  # nearly every attempt arrives, and most in the same way
+def _arrival(status: int, is_page: bool, disables: bool, was_told: bool) -> Decision:
+    reason = f"answered {status} {_phrase(status)}".rstrip()
+    if disables:
         reason += ", and the endpoint asked to be disabled"
-    warning = _WEB_PAGE if outcome.content_type == "text/html" else None
     return Decision(
         state="delivered",
-        reason=f"{reason}; {warning}" if warning else reason,
-        warning=warning,
-        disable_endpoint=outcome.directive == "disable",
-        event="webhook.delivery_recovered" if attempts_made > FAILING_AFTER else None,
+        reason=f"{reason}; {_WEB_PAGE}" if is_page else reason,
+        warning=_WEB_PAGE if is_page else None,
+        disable_endpoint=disables,
+        event="webhook.delivery_recovered" if was_told else None,
     )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from packd.notify.sender import Sender
     from packd.registry.rows import Delivery, Endpoint
 
+    _Handed = tuple[Endpoint, Delivery, Callable[[Delivery, Outcome], None]]
+
 
 class NetworkCourier:
     """Carries deliveries over HTTP; see `packd.flow.dispatch.Courier`."""
@@ -30,7 +32,8 @@ class NetworkCourier:
         self._sender: Sender | None = None
         self._loop: asyncio.AbstractEventLoop  # from `start` on: it holds sockets
         self._handing_over = threading.Lock()
-        self._handed: list[tuple[Endpoint, Delivery, Callable[[Delivery, Outcome], None]]] = []
+        self._handed: list[_Handed] = []
+        self._following: list[_Handed] = []  # in the loop's thread
         self._attempts: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._carry_on, name="courier", daemon=True)
         self._asked_at: float | None = None  # monotonic; when its loop was asked for a sign and has not answered yet
@@ -59,6 +62,9 @@ class NetworkCourier:
 
     def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
         """Make one attempt; `done` gets its outcome, whatever happens."""
+        if threading.get_ident() == self._thread.ident:  # what follows an answer: see _carry_one
+            self._following.append((endpoint, delivery, done))
+            return
         with self._handing_over:
             self._handed.append((endpoint, delivery, done))
             first = len(self._handed) == 1
@@ -68,10 +74,25 @@ class NetworkCourier:
     def _begin(self) -> None:
         with self._handing_over:
             handed, self._handed = self._handed, []
-        for endpoint, delivery, done in handed:
-            attempt = self._loop.create_task(self._attempt(endpoint, delivery, done))
+        self._begin_all(handed)
+
+    def _begin_all(self, handed: list[_Handed]) -> None:
+        for one in handed:
+            attempt = self._loop.create_task(self._carry_one(one))
             self._attempts.add(attempt)  # the loop itself keeps no hold of its tasks
             attempt.add_done_callback(self._attempts.discard)
+
+    async def _carry_one(self, handed: _Handed) -> None:
+        """And what follows it: whoever is told that it is done may hand over more, which this same task goes on with."""
+        while True:
+            endpoint, delivery, done = handed
+            outcome = await self._attempt(endpoint, delivery)
+            done(delivery, outcome)
+            following, self._following = self._following, []
+            if not following:
+                return
+            handed = following.pop(0)
+            self._begin_all(following)
 
     async def _give_up(self) -> None:
         under_way = list(self._attempts)
@@ -91,10 +112,10 @@ class NetworkCourier:
     def _answer(self) -> None:
         self._asked_at = None
 
-    async def _attempt(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
+    async def _attempt(self, endpoint: Endpoint, delivery: Delivery) -> Outcome:
         try:
             sender = self._sender or await self._open()
-            outcome = await sender.send(
+            return await sender.send(
                 Attempt(
                     url=endpoint.url,
                     event_id=delivery.event_id,
@@ -107,8 +128,7 @@ class NetworkCourier:
                 )
             )
         except Exception as surprise:  # whatever it was, the delivery must come back to be tried again
-            outcome = Outcome(error=f"packd could not send it: {surprise!r}")
-        done(delivery, outcome)
+            return Outcome(error=f"packd could not send it: {surprise!r}")
 
     async def _open(self) -> Sender:
         if self._sender is None:

@@ -1,4 +1,4 @@
-"""Emptying the outbox: decides which delivery may leave now, hands it to the sender, writes down what came of it.
+"""Emptying the outbox: decides which delivery may leave now, hands it to the courier, writes down what came of it.
 
 The rows say what is still to be told; what is on its way right now is only known here, in memory, so that a daemon
 that dies leaves nothing to be unlocked: the next one finds the delivery waiting and sends the same bytes again.
@@ -7,30 +7,33 @@ that dies leaves nothing to be unlocked: the next one finds the delivery waiting
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from packd.domain.breaker import WELL, room, state
+from packd.domain.breaker import room, state
 from packd.domain.deliveries import Outcome, Rules
 from packd.domain.health import Pulse
 from packd.domain.subscriptions import subscribes
+from packd.flow.departures import AT_ONCE_EACH, Departures
 from packd.flow.ledger import Attempted, Ledger
 from packd.registry import housekeeping, queries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy import Connection
 
     from packd.flow.clock import Clock
+    from packd.flow.departures import Gate
     from packd.registry.registry import Registry
-    from packd.registry.rows import Delivery, Endpoint, Head, StoredEvent
+    from packd.registry.rows import Delivery, Endpoint, StoredEvent
 
 log = structlog.get_logger(__name__)
 
-_IN_FLIGHT_LIMIT: Final = 256  # POSTs under way at once, over all endpoints: a few that hang leave room for the rest
-_IN_FLIGHT_PER_ENDPOINT: Final = 16  # so that one slow endpoint leaves room for the others
+_TOGETHER_S: Final = 0.01  # arrivals of so long are written down together, while others are on their way
+_AGAIN_S: Final = 1.0  # after a failure of our own
 
 
 class Courier(Protocol):
@@ -40,7 +43,11 @@ class Courier(Protocol):
 
 
 class Dispatcher:
-    """The dispatch thread: in order per lane, lanes side by side, one transaction for all that came back together.
+    """The dispatch thread: reads ahead what may leave, and writes down together what came back together.
+
+    What stands behind an arrival leaves at once, from the courier's thread; the arrival is written down meanwhile. A
+    daemon that dies in between sends the first once more, and then what stood behind it: nobody hears of anything out
+    of order for the first time. Anything else than an arrival is written down before its endpoint hears more.
 
     `on_attempt` is told of every attempt once it is written down; it must be quick and must not raise.
     """
@@ -59,17 +66,16 @@ class Dispatcher:
         self._clock = clock
         self._ledger = Ledger(registry=registry, clock=clock, rules=rules or Rules(), on_attempt=on_attempt)
         self._wake = threading.Condition()
-        self._look = True  # something may be ready to leave
-        self._next_due_s: float | None = None  # Unix seconds at which the next delivery becomes ready by itself
-        self._in_flight: dict[tuple[str, str], int] = {}  # (endpoint, lane) → delivery id
-        self._under_way: Counter[str] = Counter()  # endpoint → how many of these are its
-        self._endpoints: dict[str, Endpoint] = {}  # as they were last looked at
-        self._not_before: dict[str, float] = {}  # endpoint → Unix seconds, where a rate was asked for
-        self._settled = 0  # how often something that came back was written down
+        self._anew = True  # endpoints, or what waits for them, may be other than they were read
+        self._said: list[StoredEvent] = []  # committed since the last look
+        self._departures = Departures()
         self._back: list[tuple[Delivery, Outcome]] = []
+        self._back_since_s = 0.0  # monotonic; when the first of these came
+        self._is_urgent = False  # something waits until they are written down
+        self._next_due_s: float | None = None  # Unix seconds at which the next delivery becomes ready by itself
+        self._settled = 0  # how often something that came back was written down
         self._busy = False  # looking for what may leave, or writing down what came back
         self._moved_at = clock.monotonic()  # when that last began
-        self._is_crowded = False  # more could have left than there was room for
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
@@ -84,14 +90,14 @@ class Dispatcher:
         """Called behind every transaction that emitted events: there may be something to send."""
         with self._wake:
             # Endpoints are only known as they were last looked at: while they are looked at, every event counts.
-            if self._look or self._busy or any(self._is_wanted(event) for event in events):
-                self._look = True
+            if self._busy or (not self._anew and any(self._is_wanted(event) for event in events)):
+                self._said += events
                 self._wake.notify()
 
     def wake(self) -> None:
         """An endpoint was changed, or a delivery by somebody's wish: look at both again."""
         with self._wake:
-            self._look = True
+            self._anew = True
             self._wake.notify()
 
     def stop(self, timeout_s: float) -> None:
@@ -99,9 +105,8 @@ class Dispatcher:
         with self._wake:
             self._stopping = True
             self._wake.notify()
-            self._wake.wait_for(lambda: not self._in_flight and not self._back, timeout_s)
-            self._in_flight.clear()
-            self._under_way.clear()
+            self._wake.wait_for(lambda: not self._departures.under_way and not self._back, timeout_s)
+            self._departures = Departures()
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=timeout_s)
@@ -116,7 +121,7 @@ class Dispatcher:
         """Until nothing is ready to leave or on its way; False on time-out. For `run --once`."""
         with self._wake:
             return self._wake.wait_for(
-                lambda: not (self._look or self._busy or self._in_flight or self._back), timeout_s
+                lambda: not (self._anew or self._said or self._busy or self._back or self._departures), timeout_s
             )
 
     def clock_was_set(self, step_s: float) -> None:
@@ -135,186 +140,180 @@ class Dispatcher:
             waiting_s = self._clock.monotonic() - self._moved_at if self._busy else 0.0
         return Pulse(part="dispatch", alive=self._thread.is_alive(), waiting_s=waiting_s)
 
-    def turn(self) -> None:
-        """Write down what came back and send what may leave: what the thread does whenever there is a reason to."""
+    # --- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._has_reason() and (left_s := self._left_s()) != 0.0:
+                    self._wake.wait(left_s)
+                if self._stopping and not self._departures.under_way and not self._back:
+                    return
+                is_due = self._next_due_s is not None and self._next_due_s <= self._clock.now()
+            try:
+                self.turn(is_due=is_due)
+            except Exception:
+                log.exception("dispatch.failed")  # the rows still say what is to be sent
+                with self._wake:
+                    self._wake.wait_for(lambda: self._stopping, _AGAIN_S)
+
+    def _has_reason(self) -> bool:
+        if self._back and (self._is_urgent or not self._departures.under_way):
+            return True
+        return not self._departures.under_way if self._stopping else self._anew or bool(self._said)
+
+    def _left_s(self) -> float | None:
+        """Until it is time to do something without any other reason; None: it never is."""
+        left_s = None if self._next_due_s is None else max(0.0, self._next_due_s - self._clock.now())
+        if not self._back:
+            return None if self._stopping else left_s
+        together_s = max(0.0, self._back_since_s + _TOGETHER_S - self._clock.monotonic())
+        return together_s if left_s is None else min(left_s, together_s)
+
+    def turn(self, *, is_due: bool = False) -> None:
+        """Write down what came back and send what may leave: what the thread does whenever there is a reason to.
+
+        `is_due`: it is time for something that had to wait. Without any reason everything is looked at anew.
+        """
         with self._wake:
-            back, self._back = self._back, []
-            asked, sending = self._look, not self._stopping
-            self._look, self._busy, self._moved_at = False, True, self._clock.monotonic()
+            back, self._back, self._is_urgent = self._back, [], False
+            said, self._said = self._said, []
+            anew = self._anew or not (back or said or is_due)
+            self._anew, self._busy, self._moved_at = False, True, self._clock.monotonic()
         try:
-            goes_on = sending and self._send_following(back)
-            self._settle(back)
-            if sending and (asked or self._is_crowded or not goes_on):
-                self._send_ready()
+            troubled = self._settle(back)
+            if not self._stopping:
+                self._look(anew, said, troubled)
+        except BaseException:
+            self.wake()
+            raise
         finally:
             with self._wake:
                 self._busy = False
                 self._wake.notify_all()
 
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._stopping or self._look or self._back, self._until_due())
-                if self._stopping and not self._in_flight and not self._back:
-                    return
-            try:
-                self.turn()
-            except Exception:
-                log.exception("dispatch.failed")  # the rows still say what is to be sent
-                self._next_due_s = self._clock.now() + 1.0
+    # --- coming back -------------------------------------------------------------------------------------------------
 
-    def _until_due(self) -> float | None:
-        return None if self._next_due_s is None else max(0.0, self._next_due_s - self._clock.now())
+    def _came_back(self, delivery: Delivery, outcome: Outcome) -> None:
+        """In the courier's thread."""
+        with self._wake:
+            if not self._back:
+                self._back_since_s = self._clock.monotonic()
+            self._back.append((delivery, outcome))
+            goes_on = self._departures.came_back(delivery, arrived=outcome.arrived and outcome.directive is None)
+            leaving = self._leaving()
+            if not goes_on or self._departures.is_dry(delivery.endpoint):
+                self._is_urgent = True
+            if self._has_reason() or len(self._back) == 1:  # the first one begins the time for the others
+                self._wake.notify_all()
+        self._carry(leaving)
+
+    def _settle(self, back: list[tuple[Delivery, Outcome]]) -> set[str]:
+        """What came back is written down; the endpoints of which something had to be before anything else leaves.
+
+        If that fails, the same ones leave again.
+        """
+        troubled: set[str] = set()
+        endpoints = {name: gate.endpoint for name, gate in self._departures.gates.items()}
+        try:
+            self._ledger.write_down(back, endpoints)
+        finally:
+            with self._wake:
+                for name, gate in self._departures.gates.items():
+                    gate.endpoint = endpoints[name]
+                for delivery, _ in back:
+                    if self._departures.written(delivery):
+                        troubled.add(delivery.endpoint)
+                self._settled += len(back)
+                self._wake.notify_all()
+        return troubled
 
     # --- leaving -----------------------------------------------------------------------------------------------------
 
-    def _send_ready(self) -> None:
-        self._is_crowded = self._all_busy()
-        if self._is_crowded:
-            return  # whatever waits, none of it could leave; what comes back makes us look again
-        now = self._clock.now()
-        self._next_due_s = None
-        with self._registry.read() as connection:
-            self._endpoints = {one.name: one for one in queries.all_endpoints(connection)}
-            rooms = {name: self._room(one, now) for name, one in self._endpoints.items()}
-            self._is_crowded = any(most == 0 and self._under_way[name] for name, most in rooms.items())
-            waiting = self._waiting(connection, {name: most for name, most in rooms.items() if most > 0}, now)
-            chosen = self._choose(waiting, rooms, now)
-            leaving = [queries.delivery(connection, head.id) for head in chosen]
-        for delivery in leaving:
-            if delivery is not None:
-                self._leave(self._endpoints[delivery.endpoint], delivery, now)
+    def _leaving(self) -> list[tuple[Endpoint, Delivery]]:
+        """All that may leave now; their places are taken."""
+        if self._stopping or self._anew:
+            return []
+        leaving = []
+        for gate, delivery in self._departures.leaving():
+            if gate.endpoint.rate is not None:
+                gate.not_before_s = max(gate.not_before_s, self._clock.now()) + 1 / gate.endpoint.rate
+            leaving.append((gate.endpoint, delivery))
+        return leaving
 
-    def _choose(self, waiting: list[Head], rooms: dict[str, int], now: float) -> list[Head]:
-        """Those that leave now; their places are taken."""
-        chosen = []
-        for head in waiting:
-            if (head.next_attempt_at_s or 0.0) > now:
-                self._look_again_at(head.next_attempt_at_s)
-            elif rooms[head.endpoint] > 0 and self._reserve(head):
-                rooms[head.endpoint] -= 1
-                chosen.append(head)
-            elif not self._is_on_its_way(head):
-                self._is_crowded = True
-        return chosen
+    def _carry(self, leaving: Iterable[tuple[Endpoint, Delivery]]) -> None:
+        for endpoint, delivery in leaving:
+            self._courier.carry(endpoint, delivery, self._came_back)
 
-    def _send_following(self, back: list[tuple[Delivery, Outcome]]) -> bool:
-        """What stands behind a delivery that arrived leaves at once: that one is written down meanwhile.
-
-        Only for endpoints that are well and set no pace. A daemon that dies in between sends the first once more, and
-        then what stood behind it: nobody hears of anything out of order for the first time. False: there may be more
-        to send, or to wait for.
-        """
-        asking = {delivery.endpoint for delivery, outcome in back if not outcome.arrived or outcome.directive}
-        arrived = [delivery for delivery, _ in back if delivery.endpoint not in asking]
-        if not arrived:
-            return False
+    def _look(self, anew: bool, said: list[StoredEvent], troubled: set[str]) -> None:
+        """Read what may leave next, and let it leave."""
         now = self._clock.now()
         with self._registry.read() as connection:
-            endpoints = {one.name: one for one in queries.all_endpoints(connection) if _is_free(one, now)}
-            ahead = [delivery for delivery in arrived if delivery.endpoint in endpoints]
-            behind = [queries.delivery_behind(connection, delivery) for delivery in ahead]
-        following = [delivery for delivery in behind if delivery is not None]
-        ready = [delivery for delivery in following if (delivery.next_attempt_at_s or 0.0) <= now]
-        for delivery in ready:
-            with self._wake:
-                self._in_flight[delivery.endpoint, delivery.lane] = delivery.id
-            self._courier.carry(endpoints[delivery.endpoint], delivery, self._came_back)
-        return len(ahead) == len(back) and len(ready) == len(following)
+            if anew:
+                endpoints = queries.all_endpoints(connection)
+                with self._wake:
+                    self._departures.follow(endpoints)
+            for name, gate in self._departures.gates.items():
+                if anew or name in troubled or (gate.due_s is not None and gate.due_s <= now):
+                    self._open(connection, gate, now)
+                elif any(_is_for(gate.endpoint, event) for event in said):
+                    gate.has_more = True
+                self._read_ahead(connection, gate, now)
+        with self._wake:
+            self._next_due_s = min((gate.due_s for gate in self._departures.gates.values() if gate.due_s), default=None)
+            leaving = self._leaving()
+        self._carry(leaving)
+
+    def _open(self, connection: Connection, gate: Gate, now: float) -> None:
+        """Say how many may leave there now; if none for a while, we look again then."""
+        endpoint = gate.endpoint
+        resting_s = endpoint.resting_until_s if state(endpoint.health, now) == "open" else None
+        until_s = max(endpoint.paused_until_s or 0.0, resting_s or 0.0, gate.not_before_s)
+        with self._wake:
+            gate.begin_anew()
+            if endpoint.state != "enabled" or until_s > now:
+                gate.most, gate.due_s = 0, until_s if endpoint.state == "enabled" else None
+                return
+            most = 1 if endpoint.rate is not None else AT_ONCE_EACH
+            gate.most = room(endpoint.health, now, in_flight=0, most=most)
+            gate.is_calm = endpoint.is_well and endpoint.rate is None
+        gate.due_s = queries.soonest_attempt(connection, endpoint.name, now=now)
+
+    def _read_ahead(self, connection: Connection, gate: Gate, now: float) -> None:
+        most = gate.takes(self._departures.most_standing if gate.endpoint.rate is None else 1)
+        if not most:
+            return
+        if state(gate.endpoint.health, now) == "half_open":
+            if gate.lanes or gate.standing:
+                return
+            gate.has_more = False
+            found = _most_tried(connection, gate.endpoint, now)
+        else:
+            found = queries.waiting_deliveries(
+                connection, gate.endpoint.name, after=gate.read_up_to, now=now, most=most
+            )
+            gate.has_more = len(found) == most
+            gate.read_up_to = found[-1].endpoint_seq if found else gate.read_up_to
+        with self._wake:
+            self._departures.stand(gate, found)
 
     def _is_wanted(self, event: StoredEvent) -> bool:
         """May somebody be told of it? What is not about a pack can be about a new endpoint, or a changed one."""
         return not event.subject.startswith("packs/") or any(
-            subscribes(one.types, one.packs, event.type, event.subject, endpoint=one.name)
-            for one in self._endpoints.values()
+            _is_for(gate.endpoint, event) for gate in self._departures.gates.values()
         )
 
-    def _is_on_its_way(self, delivery: Head) -> bool:
-        with self._wake:
-            return (delivery.endpoint, delivery.lane) in self._in_flight
 
-    def _room(self, endpoint: Endpoint, now: float) -> int:
-        """How many deliveries may leave for it now; if none for a while, we look again then."""
-        if endpoint.state != "enabled":
-            return 0
-        resting_s = endpoint.resting_until_s if state(endpoint.health, now) == "open" else None
-        until_s = max(endpoint.paused_until_s or 0.0, resting_s or 0.0, self._not_before.get(endpoint.name, 0.0))
-        if until_s > now:
-            self._look_again_at(until_s)
-            return 0
-        most = 1 if endpoint.rate is not None else _IN_FLIGHT_PER_ENDPOINT
-        return min(
-            most,
-            room(endpoint.health, now, in_flight=self._under_way[endpoint.name], most=_IN_FLIGHT_PER_ENDPOINT),
-        )
-
-    def _waiting(self, connection: Connection, rooms: dict[str, int], now: float) -> list[Head]:
-        """What could leave, the most often tried first where only a few may; never a whole backlog without order."""
-        probing = [name for name in rooms if state(self._endpoints[name].health, now) == "half_open"]
-        lanes = {name for name in rooms if self._endpoints[name].ordering != "none"}
-        waiting = queries.lane_heads(connection, [name for name in probing if name in lanes])
-        for name in [name for name in rooms if name not in lanes or name not in probing]:
-            most = rooms[name] + self._under_way[name]
-            due = (queries.due_heads if name in lanes else queries.due_deliveries)(connection, name, now=now, most=most)
-            if len(due) < most:
-                soonest = queries.soonest_head if name in lanes else queries.soonest_attempt
-                self._look_again_at(soonest(connection, name, now=now))
-            else:
-                self._is_crowded = True
-            waiting += due
-        return sorted(waiting, key=lambda one: (-one.attempts if one.endpoint in probing else 0, one.id))
-
-    def _leave(self, endpoint: Endpoint, delivery: Delivery, now: float) -> None:
-        if endpoint.rate is not None:
-            following_s = max(self._not_before.get(endpoint.name, 0.0), now) + 1 / endpoint.rate
-            self._not_before[endpoint.name] = following_s
-            self._look_again_at(following_s)
-        self._courier.carry(endpoint, delivery, self._came_back)
-
-    def _look_again_at(self, moment_s: float | None) -> None:
-        if moment_s is not None:
-            self._next_due_s = min(moment_s, self._next_due_s or moment_s)
-
-    def _all_busy(self) -> bool:
-        with self._wake:
-            full = len(self._in_flight) >= _IN_FLIGHT_LIMIT
-            return full or all(self._under_way[name] >= _IN_FLIGHT_PER_ENDPOINT for name in self._endpoints or ("",))
-
-    def _reserve(self, delivery: Head) -> bool:
-        """At most one delivery of a lane is on its way."""
-        with self._wake:
-            mine = self._under_way[delivery.endpoint]
-            full = len(self._in_flight) >= _IN_FLIGHT_LIMIT or mine >= _IN_FLIGHT_PER_ENDPOINT
-            key = (delivery.endpoint, delivery.lane)
-            if full or key in self._in_flight:
-                return False
-            self._in_flight[key] = delivery.id
-            self._under_way[delivery.endpoint] += 1
-            return True
-
-    def _came_back(self, delivery: Delivery, outcome: Outcome) -> None:
-        with self._wake:
-            self._back.append((delivery, outcome))
-            self._wake.notify()
-
-    # --- coming back -------------------------------------------------------------------------------------------------
-
-    def _settle(self, back: list[tuple[Delivery, Outcome]]) -> None:
-        """What came back is written down, then the next of its lane may leave; if that fails, the same one again."""
-        try:
-            self._ledger.write_down(back, self._endpoints)
-        finally:
-            with self._wake:
-                for delivery, _ in back:
-                    key = (delivery.endpoint, delivery.lane)
-                    if self._in_flight.get(key) == delivery.id:  # otherwise the one behind it is under way already
-                        del self._in_flight[key]
-                        self._under_way[delivery.endpoint] -= 1
-                self._settled += len(back)
-                self._wake.notify_all()
+def _is_for(endpoint: Endpoint, event: StoredEvent) -> bool:
+    return subscribes(endpoint.types, endpoint.packs, event.type, event.subject, endpoint=endpoint.name)
 
 
-def _is_free(endpoint: Endpoint, now: float) -> bool:
-    """May a delivery leave for it without any further thought?"""
-    is_calm = endpoint.health == WELL and (endpoint.paused_until_s or 0.0) <= now
-    return endpoint.state == "enabled" and endpoint.ordering != "none" and endpoint.rate is None and is_calm
+def _most_tried(connection: Connection, endpoint: Endpoint, now: float) -> list[Delivery]:
+    """The one that goes ahead: so that somebody is told of trouble when its schedule says so, not much later."""
+    if endpoint.ordering == "none":
+        first = queries.waiting_deliveries(connection, endpoint.name, after=0, now=now, most=AT_ONCE_EACH)
+        return sorted(first, key=lambda one: -one.attempts)[:1]
+    due = [one for one in queries.lane_heads(connection, endpoint.name) if (one.next_attempt_at_s or 0.0) <= now]
+    chosen = min(due, key=lambda one: (-one.attempts, one.id), default=None)
+    found = chosen and queries.delivery(connection, chosen.id)
+    return [found] if found else []

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.domain import event_data as said
-from packd.domain.breaker import WELL
 from packd.domain.deliveries import Outcome, Rules, decide, failed
 from packd.domain.moments import rfc3339
 from packd.flow import endpoint_health
@@ -50,14 +49,17 @@ class Ledger:
             return
         now = self._clock.now()
         decided = [(delivery, outcome, self._decide(delivery, outcome, now)) for delivery, outcome in back]
+        arrived = [one for one in decided if _is_plain(one[2])]
         # A plain arrival that a power cut makes us forget is only told once more; anything else has consequences.
-        plain = all(_is_plain(decision) for _, _, decision in decided)
-        with self._registry.write(durable=not plain) as tx:
+        with self._registry.write(durable=len(arrived) < len(decided)) as tx:
+            outbox.record_arrivals(tx.connection, arrived, at=tx.now)
             for delivery, outcome, decision in decided:
-                self._record(tx, delivery, outcome, decision)
+                if not _is_plain(decision):
+                    self._record(tx, delivery, outcome, decision)
                 self._note_health(tx, delivery, outcome, decision, now, seen)
+        say = log.bind()
         for delivery, outcome, decision in decided:
-            log.debug("delivery.attempted", endpoint=delivery.endpoint, event_id=delivery.event_id, why=decision.reason)
+            say.debug("delivery.attempted", endpoint=delivery.endpoint, event_id=delivery.event_id, why=decision.reason)
             self._on_attempt(delivery, outcome, decision)
 
     def _decide(self, delivery: Delivery, outcome: Outcome, now: float) -> Decision:
@@ -65,20 +67,7 @@ class Ledger:
         return decide(delivery.attempts + 1, outcome, now, spread, self._rules.schedule, self._rules.jitter)
 
     def _record(self, tx: Writer, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
-        outbox.record_attempt(
-            tx.connection,
-            delivery,
-            state=decision.state,
-            next_attempt_at_s=decision.next_attempt_at,
-            at=tx.now,
-            status=outcome.status,
-            error=None if decision.state == "delivered" else decision.reason,
-            reason=decision.reason,
-            warning=decision.warning,
-            duration_ms=outcome.duration_ms,
-            request_head=outcome.request_head,
-            response_head=outcome.response_head,
-        )
+        outbox.record_attempt(tx.connection, delivery, outcome, decision, at=tx.now)
         if decision.pause_endpoint_until is not None:
             outbox.pause_endpoint(tx.connection, delivery.endpoint, until_s=decision.pause_endpoint_until)
         if decision.event is not None:
@@ -95,7 +84,7 @@ class Ledger:
     ) -> None:
         """Where all is well and was well, nothing is read or written."""
         before = seen.get(delivery.endpoint)
-        if not failed(outcome) and not decision.disable_endpoint and before is not None and before.health == WELL:
+        if not failed(outcome) and not decision.disable_endpoint and before is not None and before.is_well:
             return
         noted = endpoint_health.note(tx, delivery.endpoint, outcome, decision, now, self._rules.disable_after_s)
         if noted.endpoint is not None:

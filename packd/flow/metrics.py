@@ -54,6 +54,7 @@ class Metrics:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._collected = CollectorRegistry()
+        self._labelled: dict[tuple[Any, tuple[str, ...]], Any] = {}
         Info("packd_build", "Which packd this is.", registry=self._collected).info(
             {"version": __version__, "python": platform.python_version()}
         )
@@ -101,14 +102,21 @@ class Metrics:
 
     def attempted(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         """Called for every attempt that was written down."""
-        word = "retry" if decision.state == "pending" else decision.state
-        self._attempts.labels(
-            delivery.endpoint, "held" if decision.disable_endpoint and word == "retry" else word
-        ).inc()
-        self._attempt_seconds.labels(delivery.endpoint).observe(outcome.duration_ms / 1000)
+        follows: str = decision.state
+        if follows == "pending":
+            follows = "held" if decision.disable_endpoint else "retry"
+        self._of(self._attempts, delivery.endpoint, follows).inc()
+        self._of(self._attempt_seconds, delivery.endpoint).observe(outcome.duration_ms / 1000)
         if decision.state == "delivered" and not delivery.earlier_attempts:
             waited_s = max(0.0, self._clock.now() - unix_s(delivery.created_at))
-            self._delivery_seconds.labels(delivery.endpoint).observe(waited_s)
+            self._of(self._delivery_seconds, delivery.endpoint).observe(waited_s)
+
+    def _of(self, family: Any, *labels: str) -> Any:
+        """The one with these labels, which is long in finding: every delivery asks for three."""
+        known = self._labelled.get((family, labels))
+        if known is None:
+            known = self._labelled[family, labels] = family.labels(*labels)
+        return known
 
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events."""

@@ -81,7 +81,9 @@ class Webhooks:
             outbox.save_endpoint(tx.connection, endpoint)
             redelivery.forget_previous_secret(tx.connection, endpoint.name)
             trial = self._try(tx, endpoint.name)
-            return Kept(endpoint=_there(tx.connection, endpoint.name), secret=made, trial=trial)
+            kept = Kept(endpoint=_there(tx.connection, endpoint.name), secret=made, trial=trial)
+        self._dispatcher.wake()
+        return kept
 
     def change(self, name: str, changes: Mapping[str, Any], *, expect: Expect = _anything) -> Endpoint:
         """Other values for some of its fields; a secret is changed by `rotate`."""
@@ -100,6 +102,7 @@ class Webhooks:
         with self._registry.write() as tx:
             expect(_ours(tx.connection, name))
             outbox.set_endpoint_state(tx.connection, [name], state="removed", reason="it was removed")
+        self._dispatcher.wake()
 
     def rotate(self, name: str, *, secret: str | None = None, scheme: signature.Scheme | None = None) -> Kept:
         """Another secret from now on; the one before it signs as well for a day, so that receivers can follow."""
@@ -111,7 +114,9 @@ class Webhooks:
             if fresh == known.secret:
                 raise Failure(Code.CONFLICT, f"that is the secret of '{name}' already")
             redelivery.set_secret(tx.connection, known, fresh, previous_until_s=self._clock.now() + ROTATION_S)
-            return Kept(endpoint=_there(tx.connection, name), secret=made)
+            kept = Kept(endpoint=_there(tx.connection, name), secret=made)
+        self._dispatcher.wake()
+        return kept
 
     def enable(self, name: str, *, actor: str) -> Endpoint:
         """It gets its events again, the held ones first."""
@@ -135,7 +140,9 @@ class Webhooks:
                 reason = f"disabled by {actor}"
                 outbox.set_endpoint_state(tx.connection, [name], state="disabled", reason=reason)
                 self._say(tx, WebhookEndpointDisabled(endpoint=name, last_error=reason, actor=actor))
-            return _there(tx.connection, name)
+            endpoint = _there(tx.connection, name)
+        self._dispatcher.wake()
+        return endpoint
 
     def test(self, name: str, *, wait_s: float) -> Delivery:
         """Send it a `webhook.test` and wait for what comes of the first attempt, but no longer than `wait_s`."""
@@ -145,6 +152,7 @@ class Webhooks:
                 raise Failure(Code.CONFLICT, f"'{name}' is disabled: `packd webhook enable {name}` first")
             redelivery.set_health(tx.connection, name, rested(known.health, self._clock.now()))
             trial = self._try(tx, name)
+        self._dispatcher.wake()
         return self.attempted(trial, wait_s=wait_s)
 
     def attempted(self, delivery_id: int, *, wait_s: float) -> Delivery:

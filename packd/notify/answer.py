@@ -34,6 +34,11 @@ def head(status_line: str, headers: Iterable[tuple[str, str]], body: bytes, hide
         if length > HEAD_LIMIT:
             break
     text = "\n".join([*lines, "", body[:_BODY_LIMIT].decode("utf-8", "replace")])
+    return _fit(text, tuple(hide))
+
+
+@lru_cache(maxsize=128)  # most answers are the same as the one before
+def _fit(text: str, hide: tuple[str, ...]) -> str:
     return _printable(_without(text, hide))[:HEAD_LIMIT].rstrip()
 
 

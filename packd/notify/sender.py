@@ -130,7 +130,7 @@ class Sender:
             data=attempt.body,
             headers=received.sent,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=attempt.connect_timeout_s),
+            timeout=_connecting_within(attempt.connect_timeout_s),
             ssl=attempt.tls or True,
         ) as response:
             received.begins(response)
@@ -172,6 +172,11 @@ class Sender:
             auto_decompress=False,  # a few KiB could become gigabytes
             read_bufsize=ANSWER_LIMIT,
         )
+
+
+@lru_cache(maxsize=16)
+def _connecting_within(connect_timeout_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect_timeout_s)
 
 
 class _Resolver(AbstractResolver):
@@ -232,10 +237,15 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _request_head(attempt: Attempt, received: _Answer) -> str:
+    """Of what differs from one attempt to the next nothing is secret but the signature."""
     own = {name.lower() for name, _ in attempt.headers}
-    shown = [(name, answer.HIDDEN if name.lower() in own else value) for name, value in received.sent]
-    shown.append(("Content-Length", str(len(attempt.body))))
-    return answer.head(_request_line(attempt.url), shown, b"", _hidden(attempt))
+    shown = [
+        f"{name}: {answer.HIDDEN if name.lower() in own or name == signature.SIGNATURE else value}"
+        for name, value in received.sent
+    ]
+    beginning = answer.head(_request_line(attempt.url), (), b"", _hidden(attempt))
+    text = "\n".join([beginning, *shown, f"Content-Length: {len(attempt.body)}"])
+    return text[: answer.HEAD_LIMIT]
 
 
 @lru_cache(maxsize=512)
@@ -250,10 +260,15 @@ def _response_head(attempt: Attempt, received: _Answer) -> str:
     return answer.head(received.status_line, received.headers, received.body, _hidden(attempt))
 
 
-def _hidden(attempt: Attempt) -> list[str]:
+def _hidden(attempt: Attempt) -> tuple[str, ...]:
     """Whatever is to be hidden wherever it stands."""
-    keys = [secret.seed if isinstance(secret, SigningKey) else secret for secret in attempt.secrets]
-    return [*(base64.b64encode(key).decode() for key in keys), *(value for _, value in attempt.headers)]
+    return (*(_written(secret) for secret in attempt.secrets), *(value for _, value in attempt.headers))
+
+
+@lru_cache(maxsize=256)
+def _written(secret: signature.Secret) -> str:
+    """Without the word before it."""
+    return base64.b64encode(secret.seed if isinstance(secret, SigningKey) else secret).decode()
 
 
 def _words(error: Exception, attempt: Attempt, *, answered: bool) -> str:

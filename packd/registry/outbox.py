@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from packd.domain.deliveries import Decision, Outcome
     from packd.domain.event_data import EventData
 
 _COUNTER: Final = "event_seq"
@@ -32,6 +33,13 @@ _INSERT_EVENT = Prepared(insert(events))
 _INSERT_DELIVERY = Prepared(insert(deliveries))
 _INSERT_ATTEMPT = Prepared(insert(attempts))
 _UPDATE_DELIVERY = Prepared(update(deliveries).where(deliveries.c.id == bindparam("of_id")))
+_IDS_AT_ONCE: Final = 64
+_IDS: Final = tuple(f"id_{n}" for n in range(_IDS_AT_ONCE))
+_ARRIVED = Prepared(
+    update(deliveries)
+    .where(deliveries.c.id.in_([bindparam(name) for name in _IDS]))
+    .values(state="delivered", attempts=deliveries.c.attempts + 1, next_attempt_at_s=None, last_error=None)
+)
 _COUNT_UP = Prepared(update(endpoints).where(endpoints.c.name == bindparam("of_name")))
 
 
@@ -133,45 +141,44 @@ _HISTORY: Final = (
 )
 
 
+def record_arrivals(connection: Connection, arrived: Sequence[tuple[Delivery, Outcome, Decision]], *, at: str) -> None:
+    """These were delivered, and nothing else follows: as `record_attempt` for each, with a few statements for all."""
+    _INSERT_ATTEMPT.run_each(connection, [_attempt(*one, at=at) for one in arrived])
+    for begin in range(0, len(arrived), _IDS_AT_ONCE):
+        ids = [delivery.id for delivery, _, _ in arrived[begin : begin + _IDS_AT_ONCE]]
+        ids += [0] * (_IDS_AT_ONCE - len(ids))  # which no delivery has
+        _ARRIVED.run(connection, {"finished_at": at, **dict(zip(_IDS, ids, strict=True))})
+
+
 def record_attempt(
-    connection: Connection,
-    delivery: Delivery,
-    *,
-    state: str,
-    next_attempt_at_s: float | None,
-    at: str,
-    status: int | None,
-    error: str | None,
-    duration_ms: float,
-    response_head: str | None,
-    request_head: str | None = None,
-    reason: str = "",
-    warning: str | None = None,
+    connection: Connection, delivery: Delivery, outcome: Outcome, decision: Decision, *, at: str
 ) -> None:
     """One attempt was made; this is what came of it and what follows."""
-    number = delivery.attempts + 1
-    attempt = {
-        "delivery_id": delivery.id,
-        "number": delivery.earlier_attempts + number,
-        "at": at,
-        "status": status,
-        "error": error,
-        "reason": reason or error or "",
-        "warning": warning,
-        "duration_ms": duration_ms,
-        "request_head": request_head,
-        "response_head": response_head,
-    }
     follows = {
         "of_id": delivery.id,
-        "state": state,
-        "attempts": number,
-        "next_attempt_at_s": next_attempt_at_s,
-        "last_error": error,
-        "finished_at": None if state == "pending" else at,
+        "state": decision.state,
+        "attempts": delivery.attempts + 1,
+        "next_attempt_at_s": decision.next_attempt_at,
+        "last_error": None if decision.state == "delivered" else decision.reason,
+        "finished_at": None if decision.state == "pending" else at,
     }
-    _INSERT_ATTEMPT.run(connection, attempt)
+    _INSERT_ATTEMPT.run(connection, _attempt(delivery, outcome, decision, at=at))
     _UPDATE_DELIVERY.run(connection, follows)
+
+
+def _attempt(delivery: Delivery, outcome: Outcome, decision: Decision, *, at: str) -> dict[str, Any]:
+    return {
+        "delivery_id": delivery.id,
+        "number": delivery.earlier_attempts + delivery.attempts + 1,
+        "at": at,
+        "status": outcome.status,
+        "error": None if decision.state == "delivered" else decision.reason,
+        "reason": decision.reason,
+        "warning": decision.warning,
+        "duration_ms": outcome.duration_ms,
+        "request_head": outcome.request_head,
+        "response_head": outcome.response_head,
+    }
 
 
 def set_endpoint_state(connection: Connection, names: Sequence[str], *, state: str, reason: str | None) -> None:

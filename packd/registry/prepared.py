@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import DBAPIError
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect, Executable
 
     Convert = Callable[[Any], Any] | None  # None: as it is
+
+_ROWS_AT_ONCE: Final = 200  # that an insert takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +66,17 @@ class Prepared:
             connection.execute(self._statement, given)
 
     def run_each(self, connection: Connection, given: Sequence[Mapping[str, Any]]) -> None:
-        """The same for several, all of which name the same columns."""
-        if connection.dialect.name == "sqlite":
-            for one in given:
-                self._execute(connection, one)
-        elif given:
-            connection.execute(self._statement, given)
+        """An insert of several rows, all of which name the same columns."""
+        if connection.dialect.name != "sqlite":
+            if given:
+                connection.execute(self._statement, given)
+            return
+        for begin in range(0, len(given), _ROWS_AT_ONCE):
+            rows = given[begin : begin + _ROWS_AT_ONCE]
+            ready = self._ready_for(connection, tuple(rows[0]))
+            head, values, places = ready.sql.partition(" VALUES ")
+            sql = f"{head}{values}{', '.join([places] * len(rows))}"
+            _ask(connection, sql, [value for row in rows for value in ready.parameters(row)])
 
     def rows(self, connection: Connection, given: Mapping[str, Any]) -> list[Any]:
         """All of them, in the statement's order; the columns are `names`."""
@@ -88,17 +95,14 @@ class Prepared:
         return None if found is None else ready.row(found)
 
     def _execute(self, connection: Connection, given: Mapping[str, Any]) -> tuple[_Ready, Any]:
-        key = tuple(given)
-        ready = self._ready.get(key)
+        ready = self._ready_for(connection, tuple(given))
+        return ready, _ask(connection, ready.sql, ready.parameters(given))
+
+    def _ready_for(self, connection: Connection, names: tuple[str, ...]) -> _Ready:
+        ready = self._ready.get(names)
         if ready is None:
-            ready = self._ready[key] = self._compile(connection.dialect, key)
-        driver: Any = connection.connection.driver_connection
-        parameters: Any = None
-        try:
-            parameters = ready.parameters(given)
-            return ready, driver.execute(ready.sql, parameters)
-        except connection.dialect.loaded_dbapi.Error as failure:
-            raise _as_told(failure, ready.sql, parameters, connection.dialect) from failure
+            ready = self._ready[names] = self._compile(connection.dialect, names)
+        return ready
 
     def _compile(self, dialect: Dialect, names: tuple[str, ...]) -> _Ready:
         compiled = self._statement.compile(dialect=dialect, column_keys=list(names))
@@ -124,6 +128,14 @@ def _from_column(kind: Any, dialect: Dialect) -> Convert:
         return as_given
     convert: Convert = kind.dialect_impl(dialect).result_processor(dialect, None)
     return convert
+
+
+def _ask(connection: Connection, sql: str, parameters: list[Any]) -> Any:
+    driver: Any = connection.connection.driver_connection
+    try:
+        return driver.execute(sql, parameters)
+    except connection.dialect.loaded_dbapi.Error as failure:
+        raise _as_told(failure, sql, parameters, connection.dialect) from failure
 
 
 class Transaction:

@@ -154,6 +154,11 @@ class Endpoint:
     resting_until_s: float | None = None
 
     @property
+    def is_well(self) -> bool:
+        """The newest attempt arrived, or there was none."""
+        return not self.failures and not self.rest_s
+
+    @property
     def health(self) -> Health:
         """What the newest attempts say of it."""
         return Health(

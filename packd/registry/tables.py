@@ -55,6 +55,7 @@ IS_CANDIDATE: Final = _one_of("phase", UNFINISHED)
 IS_REFUSED: Final = "json_array_length(problems) > 0 AND gone_at_s IS NULL"
 IS_PRESENT: Final = "unregistered_at IS NULL"
 IS_PENDING: Final = "state = 'pending'"
+IS_PENDING_LATER: Final = "state = 'pending' AND next_attempt_at_s IS NOT NULL"
 
 # One value a name: the event counter, how the daemon last stopped.
 facts = Table(
@@ -248,6 +249,9 @@ deliveries = Table(
     Index("ix_deliveries_pending", "endpoint", "lane", "endpoint_seq", sqlite_where=text(IS_PENDING)),
     # Where every delivery has a lane of its own, the first few must be found without reading all of them.
     Index("ix_deliveries_waiting", "endpoint", "endpoint_seq", sqlite_where=text(IS_PENDING)),
+    # Few were tried before: whether one of them holds up its lane is asked for every delivery that is read.
+    Index("ix_deliveries_later", "endpoint", "lane", "next_attempt_at_s", sqlite_where=text(IS_PENDING_LATER)),
+    Index("ix_deliveries_soonest", "endpoint", "next_attempt_at_s", sqlite_where=text(IS_PENDING_LATER)),
     Index("ix_deliveries_event", "event_id"),
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 _HEADERS = {"Content-Type": "application/json"}
+_KEEP_ALIVE_S = 4.0  # as packd: between two bursts both sides lose their connections, or neither does
 
 
 async def post(session: aiohttp.ClientSession, url: str, identity: str, body: bytes) -> None:
@@ -49,7 +50,9 @@ async def paced(session: aiohttp.ClientSession, asked: dict[str, Any]) -> dict[s
 
 
 async def main() -> None:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
+    ) as session:
         while line := await asyncio.to_thread(sys.stdin.readline):
             asked = json.loads(line)
             answer = await (paced(session, asked) if "every_s" in asked else burst(session, asked))

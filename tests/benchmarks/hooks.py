@@ -15,10 +15,11 @@ from typing import Any
 from sink import Sink
 from table import Figure, Goal, samples
 
+from packd.flow.departures import AT_ONCE, AT_ONCE_EACH  # POSTs on their way, on both sides
+
 _HERE = Path(__file__).parent
 _MANY = 50  # endpoints
 _EVERY_S = 0.004  # between deliveries where it is about delay: an event for 50 endpoints is 50 of them
-_AT_ONCE = 16  # POSTs on their way to one endpoint, on both sides
 
 _RATE = Goal(says="≥ 0.50", reached=lambda _, ratio: ratio >= 0.5)
 _SOON = Goal(says="< 10 ms", reached=lambda ms, _: ms < 10)
@@ -76,7 +77,7 @@ def _rates(
         rate = events * len(urls) / (max(sink.times().values()) - began)
         bodies = teller.ask(bodies=events)
         sink.reset()
-        bare_began = bare.ask(urls=urls, bodies=bodies, at_once=min(_AT_ONCE * len(urls), 64))
+        bare_began = bare.ask(urls=urls, bodies=bodies, at_once=min(AT_ONCE_EACH * len(urls), AT_ONCE))
         sink.wait(events * len(urls))
         bare_rate = events * len(urls) / (max(sink.times().values()) - bare_began)
         if number:

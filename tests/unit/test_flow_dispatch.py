@@ -159,39 +159,37 @@ def test_one_dead_endpoint_leaves_the_others_alone(bench: Bench) -> None:
 
 
 def test_an_endpoint_without_order_is_never_read_whole(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand wait; a look takes as many as may leave."""
+    """A thousand wait; a look reads a few ahead."""
     bench.save(an_endpoint(ordering="none"))
     bench.say(*(["a"] * 1000))
-    asked = []
-    real = queries.due_deliveries
-
-    def counting(*arguments: Any, **more: Any) -> list[Delivery]:
-        found = real(*arguments, **more)
-        asked.append(len(found))
-        return found
-
-    monkeypatch.setattr(queries, "due_deliveries", counting)
-    monkeypatch.setattr(queries, "lane_heads", lambda _, names: [] if not names else pytest.fail("read by lanes"))
+    asked = counted(monkeypatch)
+    monkeypatch.setattr(queries, "lane_heads", lambda *_: pytest.fail("read by lanes"))
     assert bench.go(BAD) == 16
     assert bench.go(BAD, turns=30, wait_s=1.0) <= 3
-    assert max(asked) <= 32
+    assert max(asked) <= 128
 
 
 def test_many_lanes_are_read_a_few_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand packs wait; a look takes as many as may leave, and in the end all have left."""
+    """However many packs wait, a look reads a few ahead, and in the end all have left."""
     bench.save(an_endpoint(), an_endpoint("other"))
     bench.say(*(f"p{number}" for number in range(200)))
-    asked = []
-    real = queries.due_heads
+    asked = counted(monkeypatch)
+    assert bench.go(turns=14) == 400
+    assert max(asked) <= 128
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many deliveries were read each time."""
+    asked: list[int] = []
+    real = queries.waiting_deliveries
 
     def counting(*arguments: Any, **more: Any) -> list[Delivery]:
         found = real(*arguments, **more)
         asked.append(len(found))
         return found
 
-    monkeypatch.setattr(queries, "due_heads", counting)
-    assert bench.go(turns=14) == 400
-    assert max(asked) <= 32
+    monkeypatch.setattr(queries, "waiting_deliveries", counting)
+    return asked
 
 
 def test_a_full_endpoint_goes_on_while_another_waits_for_answers(bench: Bench) -> None:
@@ -207,6 +205,19 @@ def test_a_full_endpoint_goes_on_while_another_waits_for_answers(bench: Bench) -
         bench.dispatcher.turn()
     assert {one.state for one in bench.deliveries("ops")} == {"delivered"}
     assert len(bench.postman.carried) == 16
+
+
+@pytest.mark.parametrize("answer", [GOOD, BAD])
+def test_an_endpoint_that_was_removed_hears_nothing_more(bench: Bench, answer: Outcome) -> None:
+    """Also when something was on its way to it, whatever comes of that."""
+    bench.save(an_endpoint(origin="api"))
+    bench.say("a", "a", "b")
+    bench.dispatcher.turn()
+    bench.webhooks.remove("ops")
+    bench.dispatcher.turn()
+    assert bench.go(answer) == 2
+    assert bench.go(answer, turns=5, wait_s=DAY_S) == 0
+    assert len(bench.postman.left) == 2
 
 
 @pytest.mark.parametrize("ordering", ["pack", "strict", "none"])

@@ -1,13 +1,16 @@
-"""Which delivery leaves when, with a courier that answers at once."""
+"""Which delivery leaves when, with couriers that answer at once, and out of order from several threads."""
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from packd.domain.deliveries import Outcome
+from packd.domain.deliveries import Outcome, Rules
 from packd.flow.clock import Clock
 from packd.flow.dispatch import Dispatcher
 from packd.registry import outbox, queries
@@ -74,3 +77,65 @@ def test_nothing_leaves_behind_what_failed(ground: Ground) -> None:
     courier = Answering(ground, fails=1)
     told(ground, courier, ["a", "a", "b"])
     assert sorted(courier.carried) == [1, 3]
+
+
+class Chaotic:
+    """Answers in whatever order, a tenth of it with a failure; notes in which order they left first."""
+
+    def __init__(self) -> None:
+        self._chance = random.Random(4711)
+        self._pool = ThreadPoolExecutor(8)
+        self._on_the_way: set[tuple[str, str]] = set()
+        self.first_left: dict[tuple[str, str], list[int]] = defaultdict(list)  # (endpoint, lane) → places
+        self.faults: list[str] = []
+
+    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
+        key = (endpoint.name, delivery.lane)
+        if key in self._on_the_way:
+            self.faults.append(f"two of {key} at once")
+        self._on_the_way.add(key)
+        if delivery.endpoint_seq not in self.first_left[key]:
+            self.first_left[key].append(delivery.endpoint_seq)
+        self._pool.submit(self._answer, key, delivery, done)
+
+    def _answer(self, key: tuple[str, str], delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
+        self._on_the_way.discard(key)
+        done(delivery, Outcome(status=500 if self._chance.random() < 0.1 else 204))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+@pytest.mark.parametrize("ordering", ["pack", "strict"])
+def test_order_holds_while_answers_come_from_several_threads(ground: Ground, ordering: str) -> None:
+    """One of a lane at a time, and each for the first time behind those before it, whatever fails and is tried again."""
+    courier = Chaotic()
+    dispatcher = Dispatcher(
+        registry=ground.registry, courier=courier, clock=Clock(), rules=Rules(schedule=(0.0, *[0.001] * 50), jitter=0.0)
+    )
+    ground.registry.on_commit(dispatcher.committed)
+    with ground.registry.write() as tx:
+        for name in ("ops", "other"):
+            outbox.save_endpoint(tx.connection, an_endpoint(name, ordering=ordering))
+    dispatcher.start()
+    try:
+        for number in range(300):
+            with ground.registry.write() as tx:
+                tx.emit(discovered(f"p{number % 7}"), correlation_id="chg_1")
+        seen = 0
+        while (counts := counted(ground)) != {"delivered": 600}:
+            assert set(counts) <= {"pending", "delivered"}, counts
+            seen = dispatcher.wait_settled(seen, 30.0)
+    finally:
+        dispatcher.stop(5.0)
+        courier.close()
+    assert courier.faults == []
+    assert all(places == sorted(places) for places in courier.first_left.values())
+    assert sum(len(places) for places in courier.first_left.values()) == 600
+
+
+def counted(ground: Ground) -> dict[str, int]:
+    """Both endpoints together, by state."""
+    with ground.registry.read() as connection:
+        found = queries.delivery_counts(connection).values()
+    return {state: sum(one.get(state, 0) for one in found) for one in found for state in one}

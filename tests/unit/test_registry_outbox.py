@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from packd.domain.deliveries import Decision, Outcome
 from packd.domain.event_data import WebhookTest
 from packd.domain.events import EVENT_TYPES
 from packd.domain.events import parse as parse_event
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from packd.domain.deliveries import DeliveryState
     from packd.domain.event_data import EventData
     from packd.registry.rows import Delivery, Endpoint, StoredEvent
 
@@ -49,7 +51,8 @@ def heads(ground: Ground) -> list[tuple[str, int]]:
     """(endpoint, endpoint_seq) of what may leave next."""
     with ground.registry.read() as connection:
         names = [one.name for one in queries.all_endpoints(connection) if one.state == "enabled"]
-        return [(one.endpoint, one.endpoint_seq) for one in queries.lane_heads(connection, names)]
+        found = [one for name in names for one in queries.lane_heads(connection, name)]
+        return [(one.endpoint, one.endpoint_seq) for one in sorted(found, key=lambda one: one.id)]
 
 
 def told(ground: Ground, name: str = "ops") -> list[Delivery]:
@@ -59,20 +62,17 @@ def told(ground: Ground, name: str = "ops") -> list[Delivery]:
 
 
 def attempt(
-    ground: Ground, delivery: Delivery, *, state: str = "pending", due_s: float | None = None, error: str | None = None
+    ground: Ground,
+    delivery: Delivery,
+    *,
+    state: DeliveryState = "pending",
+    due_s: float | None = None,
+    error: str | None = None,
 ) -> Delivery:
+    outcome = Outcome(status=None if error else 200, error=error, duration_ms=12.5, response_head="HTTP/1.1 200 OK")
+    decision = Decision(state=state, reason=error or "answered 200 OK", next_attempt_at=due_s)
     with ground.registry.write() as tx:
-        outbox.record_attempt(
-            tx.connection,
-            delivery,
-            state=state,
-            next_attempt_at_s=due_s,
-            at=tx.now,
-            status=None if error else 200,
-            error=error,
-            duration_ms=12.5,
-            response_head="HTTP/1.1 200 OK",
-        )
+        outbox.record_attempt(tx.connection, delivery, outcome, decision, at=tx.now)
         found = queries.delivery(tx.connection, delivery.id)
     assert found is not None
     return found
@@ -237,6 +237,65 @@ def test_an_attempt_is_written_down(ground: Ground) -> None:
         assert queries.delivery_counts(connection) == {"ops": {"delivered": 1}}
     assert [(row["number"], row["status"], row["duration_ms"]) for row in tried] == [(1, None, 12.5), (2, 200, 12.5)]
     assert heads(ground) == []
+
+
+@pytest.mark.parametrize("count", [1, 64, 201])
+def test_arrivals_are_written_down_together(ground: Ground, count: int) -> None:
+    """As one by one, however many came, and nobody else's delivery is touched."""
+    save(ground, an_endpoint())
+    with ground.registry.write() as tx:
+        for _ in range(count + 1):
+            tx.emit(discovered("core"), correlation_id="chg_1")
+        found = queries.deliveries_to(tx.connection, "ops", limit=1000)[::-1]
+    found[0] = attempt(ground, found[0], due_s=1769850905.125, error="refused")
+    arrived = [
+        (
+            one,
+            Outcome(status=200 + one.endpoint_seq % 2, response_head="\0"),
+            Decision(state="delivered", reason="fine"),
+        )
+        for one in found[:-1]
+    ]
+    with ground.registry.write() as tx:
+        outbox.record_arrivals(tx.connection, arrived, at="2026-01-31T09:00:00.000Z")
+    with ground.registry.read() as connection:
+        after = queries.deliveries_to(connection, "ops", limit=1000)[::-1]
+        log = [queries.attempts_of(connection, one.id) for one in after]
+    assert {(one.state, one.last_error, one.next_attempt_at_s, one.finished_at) for one in after[:-1]} == {
+        ("delivered", None, None, "2026-01-31T09:00:00.000Z")
+    }
+    assert after[-1] == found[-1]
+    assert [one.attempts for one in after] == [2, *[1] * (count - 1), 0]
+    assert [rows[-1]["status"] for rows in log[:-1]] == [200 + one.endpoint_seq % 2 for one in after[:-1]]
+    assert all((rows[-1]["response_head"], rows[-1]["error"]) == ("\0", None) for rows in log[:-1])
+    assert [[row["number"] for row in rows] for rows in log] == [[1, 2], *[[1]] * (count - 1), []]
+
+
+def test_what_waits_is_read_in_order_and_nothing_behind_what_is_not_due(ground: Ground) -> None:
+    """A lane that is held up holds up nobody else; the others go on behind the place that was reached."""
+    save(ground, an_endpoint(), an_endpoint("other"))
+    say(ground, "a", "b", "a", "b", "c")
+    first, _, second, *_ = told(ground)
+    due_s = ground.now_s + 300
+
+    def waiting(*, after: int = 0, now: float = ground.now_s, most: int = 10) -> list[int]:
+        with ground.registry.read() as connection:
+            found = queries.waiting_deliveries(connection, "ops", after=after, now=now, most=most)
+            return [one.endpoint_seq for one in found]
+
+    assert waiting() == [1, 2, 3, 4, 5]
+    attempt(ground, first, due_s=due_s, error="refused")
+    assert waiting() == [2, 4, 5]
+    assert waiting(most=2) == [2, 4]
+    assert waiting(after=2) == [4, 5]
+    assert waiting(now=due_s) == [1, 2, 3, 4, 5]
+    attempt(ground, replace(first, attempts=1), state="aborted")
+    attempt(ground, second, due_s=due_s, error="refused")
+    assert waiting() == [2, 4, 5]
+    with ground.registry.read() as connection:
+        assert queries.soonest_attempt(connection, "ops", now=ground.now_s) == due_s
+        assert queries.soonest_attempt(connection, "ops", now=due_s) is None
+        assert queries.soonest_attempt(connection, "other", now=ground.now_s) is None
 
 
 def test_an_attempt_counts_once(ground: Ground) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from packd.domain.breaker import WELL, Health
+from packd.domain.deliveries import Decision, DeliveryState, Outcome
 from packd.registry import outbox, queries, redelivery
 from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from packd.registry.rows import Delivery, Endpoint
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"
+ENDS: tuple[DeliveryState, ...] = ("delivered", "exhausted", "aborted", "pending")
 
 
 @pytest.fixture(params=KINDS)
@@ -39,12 +41,10 @@ def told(ground: Ground) -> list[Delivery]:
         return queries.deliveries_to(connection, "ops", limit=100)[::-1]
 
 
-def end(ground: Ground, delivery: Delivery, state: str) -> None:
+def end(ground: Ground, delivery: Delivery, state: DeliveryState) -> None:
     with ground.registry.write() as tx:
-        outbox.record_attempt(
-            tx.connection, delivery, state=state, next_attempt_at_s=9e9 if state == "pending" else None, at=tx.now,
-            status=500, error=None if state == "delivered" else "answered 500", duration_ms=1.0, response_head=None,
-        )  # fmt: skip
+        decision = Decision(state=state, reason=f"it is {state}", next_attempt_at=9e9 if state == "pending" else None)
+        outbox.record_attempt(tx.connection, delivery, Outcome(status=500), decision, at=tx.now)
 
 
 def now(ground: Ground) -> Endpoint:
@@ -57,7 +57,7 @@ def now(ground: Ground) -> Endpoint:
 def test_what_did_not_arrive_begins_anew_and_what_waits_leaves_sooner(ground: Ground) -> None:
     """The attempts before are still counted; what arrived is left alone, and so is what is older."""
     say(ground, "a", "b", "c", "d", "old")
-    for delivery, state in zip(told(ground), ("delivered", "exhausted", "aborted", "pending"), strict=False):
+    for delivery, state in zip(told(ground), ENDS, strict=False):
         end(ground, delivery, state)
     with ground.registry.write() as tx:
         assert redelivery.send_undelivered(tx.connection, "ops", since="2099-01-01T00:00:00.000Z") == 0

@@ -14,9 +14,10 @@ from sqlalchemy.exc import IntegrityError
 
 from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Component
-from packd.registry import migrations, queries, tables
+from packd.registry import migrations, outbox, queries, tables
 from packd.registry.database import Database, DatabaseUnusable, SchemaMismatch, sqlite_url
-from tests.unit.registry_ground import KINDS, a_revision, add, made_ground, made_url
+from packd.registry.queries import outgoing
+from tests.unit.registry_ground import KINDS, a_revision, add, an_endpoint, discovered, made_ground, made_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -310,6 +311,31 @@ _ASKED = {
     "ix_packs_path": "packs WHERE path = 'a' AND ref <> 'b'",
     "ix_deliveries_pending": f"deliveries WHERE deliveries.{tables.IS_PENDING}",
 }
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_what_holds_up_a_lane_is_found_without_reading_the_lane(tmp_path: Path, analysed: bool) -> None:
+    """Reading ahead a long lane would else take longer for each delivery than for the one before it."""
+    asked = {
+        outgoing._WAITING: ("ix_deliveries_waiting", "ix_deliveries_later"),
+        outgoing._SOONEST: ("ix_deliveries_soonest",),
+    }
+    with made_ground("sqlite", tmp_path) as ground:
+        with ground.registry.write() as tx:
+            outbox.save_endpoint(tx.connection, an_endpoint())
+            for _ in range(300):
+                tx.emit(discovered("a"), correlation_id="chg_1")
+            tx.connection.execute(text("UPDATE deliveries SET next_attempt_at_s = 9 WHERE endpoint_seq % 100 = 7"))
+            if analysed:
+                tx.connection.execute(text("ANALYZE"))
+        with ground.registry.read() as connection:
+            for question, indexes in asked.items():
+                compiled = question._statement.compile(connection)
+                given = compiled.params | {"name": "ops", "after": 0, "now": 1.0, "most": 5}
+                values = tuple(given[name] for name in compiled.positiontup)
+                steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values).all()
+                searches = [step[3] for step in steps if "SEARCH" in step[3]]
+                assert [index for index, step in zip(indexes, searches, strict=True) if index not in step] == [], steps
 
 
 def test_opening_with_another_engine_shows_plain_text(tmp_path: Path) -> None:

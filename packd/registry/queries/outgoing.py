@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, or_, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
@@ -14,26 +13,32 @@ from packd.registry.rows import Delivery, Endpoint, Head, StoredEvent
 from packd.registry.tables import IS_PENDING, attempts, deliveries, endpoints, events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy import Connection
 
 _ENDPOINTS = Prepared(select(endpoints).where(endpoints.c.state != "removed").order_by(endpoints.c.name))
 _HEAD = tuple(deliveries.c[field.name] for field in fields(Head))
 _DELIVERY = Prepared(select(deliveries).where(deliveries.c.id == bindparam("of_id")))
-_BEHIND = Prepared(
+_AHEAD = deliveries.alias("ahead")
+_IS_HELD_UP = (
+    select(_AHEAD.c.id)
+    .where(text(f"ahead.{IS_PENDING}"), _AHEAD.c.endpoint == bindparam("name"), _AHEAD.c.lane == deliveries.c.lane)
+    .where(_AHEAD.c.next_attempt_at_s > bindparam("now"))
+    .where(text("+ahead.endpoint_seq <= deliveries.endpoint_seq"))  # +: SQLite is not to look for this by an index
+    .exists()
+)
+_WAITING = Prepared(
     select(deliveries)
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
-    .where(deliveries.c.lane == bindparam("lane"), deliveries.c.id != bindparam("ahead"))
-    .order_by(deliveries.c.endpoint_seq)
-    .limit(1)
-)
-_DUE = Prepared(
-    select(*_HEAD)
-    .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
-    .where(func.coalesce(deliveries.c.next_attempt_at_s, 0.0) <= bindparam("now"))
+    .where(deliveries.c.endpoint_seq > bindparam("after"), ~_IS_HELD_UP)
     .order_by(deliveries.c.endpoint_seq)
     .limit(bindparam("most"))
+)
+_SOONEST = Prepared(
+    select(func.min(deliveries.c.next_attempt_at_s)).where(
+        text(f"deliveries.{IS_PENDING}"),
+        deliveries.c.endpoint == bindparam("name"),
+        deliveries.c.next_attempt_at_s > bindparam("now"),
+    )
 )
 _FIRSTS = (
     select(func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
@@ -41,23 +46,10 @@ _FIRSTS = (
     .group_by(deliveries.c.lane)
     .subquery()
 )
-_OF_FIRSTS = (deliveries.c.endpoint == bindparam("name")) & (deliveries.c.endpoint_seq == _FIRSTS.c.endpoint_seq)
-_DUE_HEADS = Prepared(
+_LANE_HEADS = Prepared(
     select(*_HEAD)
-    .join(_FIRSTS, _OF_FIRSTS)
-    .where(func.coalesce(deliveries.c.next_attempt_at_s, 0.0) <= bindparam("now"))
-    .order_by(_FIRSTS.c.endpoint_seq)
-    .limit(bindparam("most"))
-)
-_SOONEST_HEAD = Prepared(
-    select(func.min(deliveries.c.next_attempt_at_s))
-    .join(_FIRSTS, _OF_FIRSTS)
-    .where(deliveries.c.next_attempt_at_s > bindparam("now"))
-)
-_SOONEST = select(func.min(deliveries.c.next_attempt_at_s)).where(
-    text(f"deliveries.{IS_PENDING}"),
-    deliveries.c.endpoint == bindparam("name"),
-    deliveries.c.next_attempt_at_s > bindparam("now"),
+    .join(_FIRSTS, (deliveries.c.endpoint == bindparam("name")) & (deliveries.c.endpoint_seq == _FIRSTS.c.endpoint_seq))
+    .order_by(deliveries.c.id)
 )
 _LAST_ERRORS = (
     select(deliveries.c.endpoint, deliveries.c.last_error)
@@ -95,52 +87,20 @@ def endpoint(connection: Connection, name: str) -> Endpoint | None:
     return one(connection, Endpoint, select(endpoints).where(endpoints.c.name == name))
 
 
-def lane_heads(connection: Connection, names: Sequence[str]) -> list[Head]:
-    """The first waiting delivery of every lane of these endpoints: what may leave next."""
-    if not names:
-        return []
-    return many(connection, Head, _lane_heads(len(names)), **{f"name_{n}": name for n, name in enumerate(names)})
+def lane_heads(connection: Connection, name: str) -> list[Head]:
+    """The first waiting delivery of every lane of this endpoint, due or not."""
+    return many(connection, Head, _LANE_HEADS, name=name)
 
 
-@cache
-def _lane_heads(endpoints: int) -> Prepared:
-    """For so many endpoints, called name_0, name_1 and so on: asked several times for each revision."""
-    mine = or_(*(deliveries.c.endpoint == bindparam(f"name_{n}") for n in range(endpoints)))
-    heads = (
-        select(deliveries.c.endpoint, deliveries.c.lane, func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
-        .where(text(f"deliveries.{IS_PENDING}"), mine)
-        .group_by(deliveries.c.endpoint, deliveries.c.lane)
-        .subquery()
-    )
-    is_head = (deliveries.c.endpoint == heads.c.endpoint) & (deliveries.c.endpoint_seq == heads.c.endpoint_seq)
-    return Prepared(select(*_HEAD).join(heads, is_head).order_by(deliveries.c.id))
-
-
-def due_heads(connection: Connection, name: str, *, now: float, most: int) -> list[Head]:
-    """The first few of this endpoint that are the first waiting of their lane, and due."""
-    return many(connection, Head, _DUE_HEADS, name=name, now=now, most=most)
-
-
-def soonest_head(connection: Connection, name: str, *, now: float) -> float | None:
-    """When the next first of a lane becomes due, in Unix seconds; None: none that is not due already."""
-    found = _SOONEST_HEAD.first(connection, {"name": name, "now": now})
-    return None if found is None else found[0]
-
-
-def delivery_behind(connection: Connection, ahead: Delivery) -> Delivery | None:
-    """The one that will be the first waiting of its lane when `ahead` is written down as delivered."""
-    return one(connection, Delivery, _BEHIND, name=ahead.endpoint, lane=ahead.lane, ahead=ahead.id)
-
-
-def due_deliveries(connection: Connection, name: str, *, now: float, most: int) -> list[Head]:
-    """The first few that are due of an endpoint where nothing has to be in order."""
-    return many(connection, Head, _DUE, name=name, now=now, most=most)
+def waiting_deliveries(connection: Connection, name: str, *, after: int, now: float, most: int) -> list[Delivery]:
+    """The first few of this endpoint behind the place `after` that are due, and so is all of their lane before them."""
+    return many(connection, Delivery, _WAITING, name=name, after=after, now=now, most=most)
 
 
 def soonest_attempt(connection: Connection, name: str, *, now: float) -> float | None:
     """When the next of its deliveries becomes due, in Unix seconds; None: none that is not due already."""
-    found: float | None = connection.execute(_SOONEST, {"name": name, "now": now}).scalar()
-    return found
+    found = _SOONEST.first(connection, {"name": name, "now": now})
+    return None if found is None else found[0]
 
 
 def delivery(connection: Connection, delivery_id: int) -> Delivery | None:

@@ -253,6 +253,21 @@ def _deliveries() -> None:
         sqlite_where=pending,
         postgresql_where=pending,
     )
+    later = sa.text("state = 'pending' AND next_attempt_at_s IS NOT NULL")
+    op.create_index(
+        "ix_deliveries_later",
+        "deliveries",
+        ["endpoint", "lane", "next_attempt_at_s"],
+        sqlite_where=later,
+        postgresql_where=later,
+    )
+    op.create_index(
+        "ix_deliveries_soonest",
+        "deliveries",
+        ["endpoint", "next_attempt_at_s"],
+        sqlite_where=later,
+        postgresql_where=later,
+    )
     op.create_index("ix_deliveries_event", "deliveries", ["event_id"])
     op.create_table(
         "attempts",
