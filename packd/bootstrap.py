@@ -328,6 +328,7 @@ def build(settings: Settings) -> Parts:
         status=status,
         clock=clock,
         has_content=store.has,
+        is_whole=checkup.is_whole,
     )
     probation = Probation(
         registry=registry,

@@ -50,8 +50,10 @@ class Commands:
         status: Status,
         clock: Clock,
         has_content: Callable[[str], bool],
+        is_whole: Callable[[Revision], bool],
     ) -> None:
-        """`has_content`: is the content of this digest still in the store?"""
+        """`has_content`: is the content of this digest still in the store? `is_whole`: is it what was tested? Read whole,
+        and put right where that can be done."""
         self._registry = registry
         self._pipeline = pipeline
         self._runs = runs
@@ -60,6 +62,7 @@ class Commands:
         self._status = status
         self._clock = clock
         self._has_content = has_content
+        self._is_whole = is_whole
 
     def rollback(
         self,
@@ -161,6 +164,7 @@ class Commands:
     def _roll_back(
         self, ref: str, to: int | None, force: bool, actor: str, reason: RollBackReason, only: int | None
     ) -> tuple[Revision, Revision]:
+        self._look_before(ref, to)
         with self._registry.write() as tx:
             active = queries.active_revision(tx.connection, ref)
             if active is None:
@@ -192,6 +196,18 @@ class Commands:
             log.warning("rollback.forced", pack=ref, revision=restored.number, detail=_broken(target, outlook))
         self._pipeline.release()
         return withdrawn, restored
+
+    def _look_before(self, ref: str, to: int | None) -> None:
+        """What goes back into use is what was tested once. Reading it all takes too long for a transaction."""
+        with self._registry.read() as connection:
+            active = queries.active_revision(connection, ref)
+            target = _target(connection, active, to) if active is not None else None
+        if target is not None and self._has_content(target.digest) and not self._is_whole(target):
+            raise Failure(
+                Code.CONFLICT,
+                f"the content of {target.name} was changed in the store and is not what was tested: "
+                "drop that content again, or choose another revision with --to",
+            )
 
     def _retry(self, ref: str, source: RunSource, actor: str) -> Revision:
         with self._registry.write() as tx:

@@ -130,6 +130,10 @@ class Checkup:
         self._store.remove(digest)
         return self._taken_again(revision, drops)
 
+    def is_whole(self, revision: Revision) -> bool:
+        """Is its content what its digest says, now that it was put right where that could be done?"""
+        return self._store.verify(revision.digest) or self.take_again(revision)
+
     def take_again(self, revision: Revision) -> bool:
         """Put the content of a revision right, whole, from the packs directory. False when it does not lie there."""
         with self._database.read() as connection:

@@ -114,8 +114,8 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The content of @PACKD_DROP@ could not be put into the store: @PACKD_ERROR@. It is read again at the next scan.",
         ),
         "pack.drifted": (
-            "Files of a pack in use were changed",
-            "The tree of @PACKD_PACK@ in packd's store was not what it had been when it was tested. Somebody or something\n"
+            "Files of a pack were changed in the store",
+            "The tree of @PACKD_PACK@ revision @PACKD_REVISION@ in packd's store was not what it had been when it was tested. Somebody or something\n"
             "wrote there, or a disk forgot: find out which. @PACKD_DETAIL@",
         ),
         "space.low": (

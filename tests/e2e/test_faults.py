@@ -17,6 +17,8 @@ from daemon import Daemon
 from packs import write_pack
 from receiver import SECRET, Receiver
 
+from packd.client import Client
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounting needs root")
 
 
@@ -133,12 +135,37 @@ def test_store_file_corrupted(watched: Daemon) -> None:
     write_pack(watched.packs / "hello", "hello", "2.0.0")  # so that the damaged content lies nowhere else
     watched.wait_active("hello", "2.0.0")
     back = watched.cli("rollback", "hello")
-    assert back.returncode == 0, back.stderr
-    from packd.client import Client
+    assert back.returncode == 1
+    assert "the content of hello#1 was changed in the store" in back.stderr
+    watched.wait_active("hello", "2.0.0")
+    client = Client(watched.socket)
+    (drift,) = client.post("/verify")["data"]["drifts"]
+    assert (drift["ref"], drift["revision"], drift["repaired"]) == ("hello", 1, False)
+    assert "can't be put back before" in _said(watched, "pack.drifted")[0]["detail"]
+    shutil.rmtree(watched.packs / "hello")
+    write_pack(watched.packs / "hello", "hello")  # the cause is gone: the content lies there once more
+    watched.wait_active("hello", "1.0.0")
+    assert client.post("/verify")["data"]["drifts"] == []
+    assert watched.cli("rollback", "hello").returncode == 0
+    assert watched.cli("rollback", "hello", "--to", "1").returncode == 0
 
-    (drift,) = Client(watched.socket).post("/verify")["data"]["drifts"]
-    assert (drift["ref"], drift["repaired"]) == ("hello", False)
+
+def test_the_tree_in_use_corrupted(watched: Daemon) -> None:
+    """Damage to what is in use is told by an event with what to do, and is gone with a roll-back to what is whole."""
+    _start(watched)
+    for version in ("1.0.0", "2.0.0"):
+        write_pack(watched.packs / "hello", "hello", version)
+        watched.wait_active("hello", version)
+    tree = (watched.state / "active" / "hello").resolve()
+    write_pack(watched.packs / "hello", "hello", "3.0.0", test="exit 1")  # so that the content lies nowhere else
+    watched.wait_until(lambda: bool(_said(watched, "pack.rolled_back")), "the refusal")
+    (tree / "pack.yaml").chmod(0o644)
+    (tree / "pack.yaml").write_bytes(b"")
+    client = Client(watched.socket)
+    assert [one["revision"] for one in client.post("/verify")["data"]["drifts"]] == [2]
     assert "drop it there again, or roll back" in _said(watched, "pack.drifted")[0]["detail"]
+    assert watched.cli("rollback", "hello").returncode == 0
+    watched.wait_active("hello", "1.0.0")
 
 
 @pytest.fixture
