@@ -118,6 +118,23 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The tree of @PACKD_PACK@ revision @PACKD_REVISION@ in packd's store was not what it had been when it was tested. Somebody or something\n"
             "wrote there, or a disk forgot: find out which. @PACKD_DETAIL@",
         ),
+        "probation.stays": (
+            "A pack that is not healthy stays in use",
+            "@PACKD_PACK@ failed its own `health` command on probation and could not be taken back: @PACKD_WHY@",
+        ),
+        "revalidation.stays": (
+            "A pack that fails its tests stays in use",
+            "@PACKD_PACK@ does not pass its own tests any more and could not be rolled back: @PACKD_WHY@",
+        ),
+        "clock.was_set": (
+            "The clock of this machine was set",
+            "By PACKD_BY_S seconds. What waits for a moment waits as long as it was to. Receivers refuse webhooks while the\n"
+            "clock is five minutes off: keep it right with `timedatectl set-ntp true`.",
+        ),
+        "delivery.pulled_in": (
+            "Webhooks waited for a moment that the clock had moved away",
+            "The clock was ahead when their next attempt was planned. They are tried when the schedule has it.",
+        ),
         "space.low": (
             "The disk is nearly full",
             "Less is free than `retention.min_free_mb` asks for: no new snapshots are taken until there is room again.\n"
