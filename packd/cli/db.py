@@ -65,9 +65,9 @@ def upgrade(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
 
     settings = _settings(config, state_dir)
     with _refusals(), _exclusively(settings):
-        before, kept = _before_upgrade(settings)
+        before = _schema_before(settings)
         with _database(settings) as database:
-            database.prepare()
+            kept = database.prepare()
     if as_json:
         say_json({"from": before, "to": SCHEMA_VERSION, "kept": str(kept) if kept else None})
         return
@@ -226,19 +226,10 @@ def _compared(settings: Settings, *, repair: bool) -> Result:
         return checkup.run(repair=repair, on_snapshot=lambda digest: line.on_case(digest[:19], "passed"))
 
 
-def _before_upgrade(settings: Settings) -> tuple[str | None, Path | None]:
-    """The schema that is there, and the copy that was made of it."""
-    from packd.registry.backup import back_up, schema_of
-    from packd.registry.tables import SCHEMA_VERSION
+def _schema_before(settings: Settings) -> str | None:
+    from packd.registry.backup import schema_of
 
-    if settings.database_url is not None or not _path(settings).exists():
-        return None, None
-    before = schema_of(_path(settings))
-    if before == SCHEMA_VERSION:
-        return before, None
-    kept = _path(settings).with_name(f"packd.db.schema-{before}")
-    back_up(_path(settings), kept)
-    return before, kept
+    return schema_of(_path(settings)) if settings.database_url is None and _path(settings).exists() else None
 
 
 def _settings(config: Path | None, state_dir: Path | None) -> Settings:

@@ -135,6 +135,11 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Webhooks waited for a moment that the clock had moved away",
             "The clock was ahead when their next attempt was planned. They are tried when the schedule has it.",
         ),
+        "database.upgraded": (
+            "The database was upgraded",
+            "A newer packd made its schema @PACKD_SCHEMA@. As it was before, it is kept in @PACKD_KEPT@: remove that when\n"
+            "nobody wants to go back. To go back: stop packd, install the older one, `packd db restore @PACKD_KEPT@`.",
+        ),
         "space.low": (
             "The disk is nearly full",
             "Less is free than `retention.min_free_mb` asks for: no new snapshots are taken until there is room again.\n"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
+from packd.registry.backup import NotPackds, back_up
 from packd.registry.prepared import Transaction
 from packd.registry.tables import SCHEMA_VERSION, metadata, use_on_postgresql
 
@@ -98,17 +99,20 @@ class Database:
             with _patience(connection, durable), Transaction(connection, _BEGIN_WRITE):
                 yield connection
 
-    def prepare(self) -> None:
+    def prepare(self) -> Path | None:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
 
-        Raises SchemaMismatch when the database is newer than this code, DatabaseUnusable when it can't be opened, is
-        not a database, or holds tables of another program.
+        Returns the copy that was kept of an embedded database with an older schema. Raises SchemaMismatch when the
+        database is newer than this code, DatabaseUnusable when it can't be opened or copied, is not a database, or
+        holds tables of another program.
         """
         try:
             with self.read() as connection:
                 found = _schema_version(connection)
-            if found != SCHEMA_VERSION:
-                self._bring_up_to_date()
+            if found == SCHEMA_VERSION:
+                return None
+            kept = self._keep(found)
+            self._bring_up_to_date()
         except (OperationalError, InterfaceError) as failure:
             raise DatabaseUnusable(f"the database {self._shown} can't be used: {failure.orig}") from failure
         except DBAPIError as failure:
@@ -117,6 +121,21 @@ class Database:
             raise DatabaseUnusable(
                 f"{self._shown} is not a database, or is damaged: move it away, or restore a backup of it"
             ) from failure
+        return kept
+
+    def _keep(self, found: str | None) -> Path | None:
+        """A copy beside it, before an older schema is touched; on a server that is for its own tools."""
+        file = self._engine.url.database
+        if self._is_postgresql or file is None or found is None or found > SCHEMA_VERSION:
+            return None
+        kept = Path(f"{file}.schema-{found}")
+        try:
+            back_up(Path(file), kept)
+        except (NotPackds, OSError) as failure:
+            raise DatabaseUnusable(
+                f"{file} has the older schema {found}, and no copy of it can be kept ({failure}): nothing was changed"
+            ) from failure
+        return kept
 
     def optimise(self) -> None:
         """Let the database look after itself: statistics, and room given back when much of the file is empty.

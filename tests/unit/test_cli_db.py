@@ -20,6 +20,7 @@ from packd.cli.app import cli
 from packd.flow.exclusive import exclusively, holder
 from packd.registry.backup import NotPackds, back_up, schema_of, troubles_of
 from packd.registry.tables import SCHEMA_VERSION
+from tests.unit.registry_ground import next_packd
 
 Packd = Callable[..., Result]
 
@@ -263,6 +264,24 @@ def test_upgrade_makes_or_leaves(packd: Packd, folder: Path) -> None:
     refused = packd("upgrade")
     assert refused.exit_code == 2
     assert "9999" in refused.stderr
+
+
+def test_an_older_schema_is_upgraded_and_kept(
+    packd: Packd, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says is where the copy from before lies, and that one can be restored by who goes back."""
+    with monkeypatch.context() as newer:
+        next_packd(tmp_path, newer)
+        said = json.loads(packd("upgrade", "--json").stdout)
+        kept = folder / "state" / "packd.db.schema-0001"
+        assert said == {"from": "0001", "to": "0002", "kept": str(kept)}
+        assert schema_of(folder / "state" / "packd.db") == "0002"
+        assert "nothing to do" in packd("upgrade").stdout
+    refused = packd("upgrade")
+    assert refused.exit_code == 2
+    assert "schema 0002, this packd knows up to 0001" in refused.stderr
+    assert packd("restore", str(kept)).exit_code == 0
+    assert packd("check").exit_code == 0
 
 
 def test_no_state_directory(tmp_path: Path) -> None:
