@@ -140,6 +140,10 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "A newer packd made its schema @PACKD_SCHEMA@. As it was before, it is kept in @PACKD_KEPT@: remove that when\n"
             "nobody wants to go back. To go back: stop packd, install the older one, `packd db restore @PACKD_KEPT@`.",
         ),
+        "daemon.few_files": (
+            "packd may open few files",
+            "@PACKD_DETAIL@. Whatever fails for want of one is tried again. `LimitNOFILE=` in the unit, or @PACKD_FIX@",
+        ),
         "space.low": (
             "The disk is nearly full",
             "Less is free than `retention.min_free_mb` asks for: no new snapshots are taken until there is room again.\n"
