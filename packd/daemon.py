@@ -19,9 +19,9 @@ from packd.attending import Attendant, Signals
 from packd.bootstrap import build
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
+from packd.flow.diagnosis.machine import open_files
 from packd.flow.endpoints import follow_configuration
 from packd.flow.exclusive import exclusively
-from packd.flow.diagnosis.machine import open_files
 from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
