@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
 _BEGIN_WRITE: Final = "BEGIN IMMEDIATE"  # takes its lock at once: one that upgrades from reading loses updates silently
 _BUSY_TIMEOUT_S: Final = 15
+_OPTIMISE_WAITS_S: Final = 0.5  # for readers, while nobody can write
 _AGAIN_S: Final = 0.01
 _MANY_PAGES: Final = 1000  # empty ones that are worth rewriting the file for
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
@@ -144,14 +145,16 @@ class Database:
         """
         if self._is_postgresql:
             return  # autovacuum does it
-        autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        with self._one_writer, suppress(OperationalError), autocommit.connect() as connection:
-            connection.exec_driver_sql("PRAGMA optimize")
-            empty = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        # A connection of its own: SQLAlchemy begins a transaction, in which nothing can be rewritten, and ours keep
+        # temporary tables in memory, where the whole of a large file has no place.
+        one = closing(sqlite3.connect(str(self._engine.url.database), isolation_level=None, timeout=_OPTIMISE_WAITS_S))
+        with self._one_writer, suppress(sqlite3.OperationalError), one as connection:
+            connection.execute("PRAGMA optimize")
+            (empty,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
             if empty > _MANY_PAGES and empty * 4 > pages:
-                connection.exec_driver_sql("VACUUM")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk, by file: `database`, and with SQLite `wal`, what waits to be written into it."""

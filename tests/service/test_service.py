@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -31,6 +32,30 @@ def test_exposure() -> None:
 
 
 @pytest.mark.skipif(what_is_missing() is not None, reason=f"NOT TESTED: {what_is_missing()}")
+@pytest.mark.parametrize(
+    ("names", "exposure"),
+    [
+        (("packs-elsewhere",), "1.7"),
+        (("network",), "2.3"),
+        (("tighter-without-sandbox",), "0.7"),
+        (("network", "tighter-without-sandbox"), "1.3"),
+        (("network", "tighter-without-sandbox", "tighter-without-network"), "0.7"),
+    ],
+)
+def test_drop_ins(tmp_path: Path, names: tuple[str, ...], exposure: str) -> None:
+    """Each makes the unit as closed, or as open, as the README beside it says."""
+    (tmp_path / "packd.service.d").mkdir()
+    shutil.copy(SYSTEMD / UNIT, tmp_path)
+    for number, name in enumerate(names):
+        shutil.copy(SYSTEMD / "drop-ins" / f"{name}.conf", tmp_path / "packd.service.d" / f"{number}.conf")
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(tmp_path / UNIT)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"packd.service: {exposure} " in judged.stdout.splitlines()[-1]
+
+
+@pytest.mark.skipif(what_is_missing() is not None, reason=f"NOT TESTED: {what_is_missing()}")
 def test_reasons() -> None:
     """Every protection that the measure finds wanting has its reason in the unit: above its line, or in the last part."""
     judged = subprocess.run(
@@ -47,9 +72,13 @@ def test_reasons() -> None:
 
 
 def test_verify(machine: Machine) -> None:
-    """systemd finds nothing to say about the units."""
-    said = machine.run("systemd-analyze", "verify", "packd.service", "packd.socket")
-    assert (said.stdout, said.stderr) == ("", "")
+    """systemd finds nothing to say about the units, nor about any of the drop-ins."""
+    for drop_in in ("", "packs-elsewhere", "tighter-without-sandbox", "tighter-without-network"):
+        if drop_in:
+            text = (SYSTEMD / "drop-ins" / f"{drop_in}.conf").read_text()
+            machine.write(f"/etc/systemd/system/packd.service.d/test-{drop_in}.conf", text)
+        said = machine.run("systemd-analyze", "verify", "packd.service", "packd.socket")
+        assert (said.stdout, said.stderr) == ("", ""), drop_in
 
 
 def test_start_to_ready(machine: Machine) -> None:
