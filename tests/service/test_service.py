@@ -216,6 +216,34 @@ def test_socket_activation(machine: Machine) -> None:
     assert owner == "packd:packd 660"
 
 
+_ASK_ON_AND_ON = """
+import pathlib, socket
+asked, stop = 0, pathlib.Path("/run/packd-asked-enough")
+while not stop.exists() or asked < 20:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(60)
+        caller.connect("/run/packd/packd.sock")
+        caller.sendall(b"GET /api/v1/status HTTP/1.0\\r\\nHost: packd\\r\\n\\r\\n")
+        answer = caller.recv(4096)
+        if not answer:  # closed by the one that stopped, before it was read: to be asked again
+            continue
+        assert b" 200 " in answer, (asked, answer)
+    asked += 1
+print(asked)
+"""
+
+
+def test_nobody_is_refused(machine: Machine) -> None:
+    """Whoever asks while packd restarts waits, and is answered: not one connection is refused."""
+    machine.shell("systemctl stop packd; systemctl start packd.socket packd; rm -f /run/packd-asked-enough")
+    machine.write("/run/packd-ask.py", _ASK_ON_AND_ON.replace("\\\\", "\\"))
+    said = machine.shell(
+        "python3 /run/packd-ask.py & asking=$!; systemctl restart packd; systemctl restart packd; "
+        "touch /run/packd-asked-enough; wait $asking"
+    )
+    assert int(said) >= 20
+
+
 def test_credentials(machine: Machine) -> None:
     """A secret that only root can read reaches the service as a credential, and nothing that it says shows it."""
     secret = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
