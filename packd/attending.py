@@ -118,9 +118,10 @@ class Attendant:
     def _look_after_clock(self) -> None:
         """What waits for a moment must not wait longer because that moment moved away."""
         step_s = self._clock_step.step_s()
-        if not step_s:
-            return
         try:
+            self._parts.dispatcher.mind_the_clock()
+            if not step_s:
+                return
             self._parts.dispatcher.clock_was_set(step_s)
         except Exception:
             log.exception("clock.not_followed")  # the database is busy: the next round sees the same step

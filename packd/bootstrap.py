@@ -67,6 +67,7 @@ from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
 from packd.registry.rows import StoredEvent
+from packd.registry.tables import SCHEMA_VERSION
 from packd.snapshot.store import Store
 from packd.terms import (
     delivery_rules,
@@ -328,6 +329,7 @@ def build(settings: Settings) -> Parts:
         status=status,
         clock=clock,
         has_content=store.has,
+        is_whole=checkup.is_whole,
     )
     probation = Probation(
         registry=registry,
@@ -464,7 +466,9 @@ def _sender() -> Sender:
 def _registry(settings: Settings, clock: Clock) -> tuple[Database, Registry]:
     url = settings.database_url
     database = Database(url.get_secret_value() if url else sqlite_url(settings.state_dir))
-    database.prepare()
+    kept = database.prepare()
+    if kept is not None:
+        log.info("database.upgraded", schema=SCHEMA_VERSION, kept=str(kept))
     outbox = Outbox(
         source=f"packd://{socket.gethostname()}", new_id=lambda: clock.new_id("evt"), webhook_body=webhook_body
     )

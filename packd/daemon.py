@@ -19,6 +19,7 @@ from packd.attending import Attendant, Signals
 from packd.bootstrap import build
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
+from packd.flow.diagnosis.machine import open_files
 from packd.flow.endpoints import follow_configuration
 from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
@@ -130,6 +131,9 @@ def _begin(parts: Parts) -> None:
         not_contained=list(parts.executor.shortcomings),
         missed={rung.name: rung.why_not for rung in parts.missed_rungs},
     )
+    files = open_files()
+    if files.outcome != "ok":
+        log.warning("daemon.few_files", detail=files.said, fix=files.fix)
     kill_leftovers(parts.settings.state_dir / "work")  # a daemon that was killed may have left suites running
     parts.store.clear_temporaries()
     _close_open_runs(parts)

@@ -62,7 +62,9 @@ def show_audit(
 
 @router.post("/verify")
 def verify_now(house: InHouse) -> Answer:
-    """Compare every tree in use with its digest, and put right what can be. Waits until it is done."""
+    """Compare every tree that is in use, or could be put back, with its digest; put right what can be. Waits for it."""
     drifts = [asdict(drift) for drift in house.verify()]
-    message = f"{len(drifts)} drifted" if drifts else "Everything in use is what was tested"
+    message = (
+        f"{len(drifts)} drifted" if drifts else "Everything that is in use or could be put back is what was tested"
+    )
     return Answer({"data": {"drifts": drifts}, "message": message})

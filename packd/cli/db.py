@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from packd.config import Settings
-    from packd.flow.consistency import Finding, Result
+    from packd.flow.consistency import Checkup, Finding, Result
+    from packd.registry.database import Database
 
     Function = Callable[..., Any]
 
@@ -65,9 +66,9 @@ def upgrade(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
 
     settings = _settings(config, state_dir)
     with _refusals(), _exclusively(settings):
-        before, kept = _before_upgrade(settings)
+        before = _schema_before(settings)
         with _database(settings) as database:
-            database.prepare()
+            kept = database.prepare()
     if as_json:
         say_json({"from": before, "to": SCHEMA_VERSION, "kept": str(kept) if kept else None})
         return
@@ -88,28 +89,33 @@ def upgrade(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
 def backup(file: Path, replace: bool, config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Copy the database into FILE: what is true at one moment, while the daemon goes on working.
 
-    The copy is checked, and appears whole or not at all. It holds the secrets of webhooks. Snapshots are plain folders
-    that never change: copy `store` of the state directory AFTER this, with any tool, and the two fit together.
+    The copy is checked, and appears whole or not at all. It holds the secrets of webhooks, and it is the database
+    alone. The rest of a backup is for any tool that copies files, AFTER this: `store` of the state directory, plain
+    folders that never change; the configuration and its secrets; the packs directory. Links and environments are
+    made anew.
 
     \b
     Examples:
       packd db backup /var/backups/packd.db --replace
-      rsync -a /var/lib/packd/store /var/backups/      behind it
+      rsync -a /var/lib/packd/store /etc/packd /var/backups/      behind it
 
     Exit status: 0 done, 2 it could not be copied.
     """
     from packd.registry.backup import back_up
 
     settings = _settings(config, state_dir)
+    also = [settings.state_dir / "store", settings.packs_dir, *([config] if config else [])]
     if file.exists() and not replace:
         raise Failure(Code.BAD_REQUEST, f"{file} is there already: choose another name, or give --replace")
     with _refusals():
         size = back_up(_file(settings), file)
     if as_json:
-        say_json({"file": str(file.resolve()), "bytes": size})
+        say_json({"file": str(file.resolve()), "bytes": size, "also": [str(path) for path in also]})
         return
     click.secho(f"copied the database into {clean(str(file))} ({size / 1_048_576:.1f} MiB)", fg="green")
-    note(f"the snapshots lie in {settings.state_dir / 'store'}: copy them now, and the backup is complete")
+    note("that is the database alone; copy these now, and the backup is complete:")
+    for path in also:
+        note(f"  {clean(str(path))}")
 
 
 @command.command("restore")
@@ -140,13 +146,19 @@ def restore(file: Path, config: Path | None, state_dir: Path | None, as_json: bo
                 f"{file} has schema {schema}, this packd knows up to {SCHEMA_VERSION}: install the packd that made it",
             )
         was_there = copies.restore(file, database, aside=aside)
+        missing = _missing(settings) if schema == SCHEMA_VERSION else []
     if as_json:
-        say_json({"file": str(database), "aside": str(aside) if was_there else None, "schema": schema})
+        kept = str(aside) if was_there else None
+        say_json({"file": str(database), "aside": kept, "schema": schema, "missing": missing})
         return
     click.secho(f"restored {clean(str(database))}", fg="green")
     if was_there:
         note(f"what was there before: {aside}")
-    note("next: `packd db check --repair` says whether the snapshots fit")
+    if missing:
+        note(
+            f"the store has not the content of {', '.join(map(clean, missing))}: copy it back from your backup of the store"
+        )
+    note("next: `packd db check --repair` compares every snapshot, and takes again what lies in the packs directory")
 
 
 @command.command("check")
@@ -199,8 +211,12 @@ def _damage(settings: Settings) -> list[Finding]:
         return []
     from packd.flow.consistency import Finding
     from packd.registry.backup import schema_of, troubles_of
+    from packd.registry.tables import SCHEMA_VERSION
 
-    schema_of(_file(settings))
+    schema = schema_of(_file(settings))
+    if schema != SCHEMA_VERSION:
+        way = "`packd db upgrade` first" if schema < SCHEMA_VERSION else "install the packd that made it"
+        raise Failure(Code.BAD_REQUEST, f"{_file(settings)} has schema {schema}, this packd {SCHEMA_VERSION}: {way}")
     cure = "stop the daemon and `packd db restore FILE` from the newest backup"
     return [
         Finding(where="database", severity="error", message=said, cure=cure) for said in troubles_of(_file(settings))
@@ -208,37 +224,39 @@ def _damage(settings: Settings) -> list[Finding]:
 
 
 def _compared(settings: Settings, *, repair: bool) -> Result:
+    with _database(settings) as database, _exclusively(settings, only_if=repair), progress("reading snapshots") as line:
+        checkup = _checkup(settings, database)
+        return checkup.run(repair=repair, on_snapshot=lambda digest: line.on_case(digest[:19], "passed"))
+
+
+def _missing(settings: Settings) -> list[str]:
+    """What the database needs and the store has not."""
+    with _database(settings) as database:
+        return _checkup(settings, database).missing()
+
+
+def _checkup(settings: Settings, database: Database) -> Checkup:
     from packd.domain.ignore import Ignore
     from packd.flow.consistency import Checkup
     from packd.snapshot.limits import MIB, Limits
     from packd.snapshot.store import Store
 
     largest = settings.limits
-    limits = Limits(files=largest.files, bytes=largest.bytes_mb * MIB, depth=largest.depth)
-    with _database(settings) as database, _exclusively(settings, only_if=repair), progress("reading snapshots") as line:
-        checkup = Checkup(
-            database=database,
-            store=Store(settings.state_dir / "store", limits),
-            active=settings.state_dir / "active",
-            packs_dir=settings.packs_dir,
-            ignore=Ignore(settings.watch.ignore),
-        )
-        return checkup.run(repair=repair, on_snapshot=lambda digest: line.on_case(digest[:19], "passed"))
+    return Checkup(
+        database=database,
+        store=Store(
+            settings.state_dir / "store", Limits(files=largest.files, bytes=largest.bytes_mb * MIB, depth=largest.depth)
+        ),
+        active=settings.state_dir / "active",
+        packs_dir=settings.packs_dir,
+        ignore=Ignore(settings.watch.ignore),
+    )
 
 
-def _before_upgrade(settings: Settings) -> tuple[str | None, Path | None]:
-    """The schema that is there, and the copy that was made of it."""
-    from packd.registry.backup import back_up, schema_of
-    from packd.registry.tables import SCHEMA_VERSION
+def _schema_before(settings: Settings) -> str | None:
+    from packd.registry.backup import schema_of
 
-    if settings.database_url is not None or not _path(settings).exists():
-        return None, None
-    before = schema_of(_path(settings))
-    if before == SCHEMA_VERSION:
-        return before, None
-    kept = _path(settings).with_name(f"packd.db.schema-{before}")
-    back_up(_path(settings), kept)
-    return before, kept
+    return schema_of(_path(settings)) if settings.database_url is None and _path(settings).exists() else None
 
 
 def _settings(config: Path | None, state_dir: Path | None) -> Settings:

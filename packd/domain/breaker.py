@@ -13,6 +13,7 @@ from typing import Final, Literal
 OPENS_AFTER: Final = 5  # failures in a row, of whatever deliveries
 FIRST_REST_S: Final = 5.0
 LONGEST_REST_S: Final = 300.0  # so that a receiver that is back is found within five minutes
+_ROUNDED_S: Final = 1.0  # moments are large numbers: sums of them are not exact
 DISABLE_AFTER_S: Final = 5 * 86_400.0  # of nothing but failure
 
 BreakerState = Literal["closed", "open", "half_open"]
@@ -35,7 +36,8 @@ def state(health: Health, now: float) -> BreakerState:
     """Where the breaker stands `now`."""
     if health.rest_s <= 0:
         return "closed"
-    return "open" if (health.resting_until_s or 0.0) > now else "half_open"
+    left_s = (health.resting_until_s or 0.0) - now
+    return "open" if 0 < left_s < health.rest_s + _ROUNDED_S else "half_open"  # longer: the clock was set back
 
 
 def room(health: Health, now: float, *, in_flight: int, most: int) -> int:

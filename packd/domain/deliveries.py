@@ -110,6 +110,15 @@ def decide(
     return _failed(attempts_made, outcome, now, jitter * random, schedule)
 
 
+def latest(attempts_made: int, now: float, rules: Rules) -> float:
+    """The latest moment that the schedule can have set for the attempt after these, by a clock that is right.
+
+    What waits for a later one was planned by a clock that has been set back since, or its endpoint asked for that.
+    """
+    waits = rules.schedule
+    return now + waits[min(attempts_made, len(waits) - 1)] * (1 + rules.jitter)
+
+
 def asked_to_stop(outcome: Outcome) -> bool:
     """410 Gone, or the header `webhook-delivery: disable` on any answer."""
     return outcome.status == HTTPStatus.GONE or outcome.directive == "disable"

@@ -229,7 +229,7 @@ class PackUnregistered(PackData):
 
 
 class PackDrifted(PackData):
-    """The files in use were not what had been tested; what is in use is their revision all the same."""
+    """Files in the store were not what had been tested: of the revision in use, which stays, or of one to go back to."""
 
     type: ClassVar[str] = "pack.drifted"
     repaired: bool = Field(description="They are again what was tested.", examples=[True])

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from packd.domain.event_data import PackRolledBack
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import REFUSED, Phase, Trigger
-from packd.flow import standing, tell
+from packd.flow import standing
 from packd.flow.explain import Explanation, explain
 from packd.flow.pipeline import lane
+from packd.flow.withdrawal import put_back, take_out
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ class Commands:
         status: Status,
         clock: Clock,
         has_content: Callable[[str], bool],
+        is_whole: Callable[[Revision], bool],
     ) -> None:
-        """`has_content`: is the content of this digest still in the store?"""
+        """`has_content`: is the content of this digest still in the store? `is_whole`: is it what was tested? Read whole,
+        and put right where that can be done."""
         self._registry = registry
         self._pipeline = pipeline
         self._runs = runs
@@ -60,6 +62,7 @@ class Commands:
         self._status = status
         self._clock = clock
         self._has_content = has_content
+        self._is_whole = is_whole
 
     def rollback(
         self,
@@ -79,6 +82,13 @@ class Commands:
         """
         self._known(ref)
         return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, force, actor, reason, only))
+
+    def withdraw(self, ref: str, *, only: int, why: str, actor: str, reason: RollBackReason) -> Revision | None:
+        """Take this revision back because of what is wrong with it; returns what is in use instead, None: nothing is.
+
+        Raises Failure CONFLICT when it is not the one in use, or when that would break packs in use.
+        """
+        return self._lanes.call(lane(ref), lambda: self._withdraw(ref, only, why, actor, reason))
 
     def retry(self, name: str, *, actor: str) -> Revision | None:
         """Carry refused content through the pipeline once more; None when a drop without a revision is read again.
@@ -159,14 +169,18 @@ class Commands:
         return self._status.view()
 
     def _roll_back(
-        self, ref: str, to: int | None, force: bool, actor: str, reason: RollBackReason, only: int | None
+        self,
+        ref: str,
+        to: int | None,
+        force: bool,
+        actor: str,
+        reason: RollBackReason,
+        only: int | None,
+        why: str | None = None,
     ) -> tuple[Revision, Revision]:
+        self._look_before(ref, to)
         with self._registry.write() as tx:
-            active = queries.active_revision(tx.connection, ref)
-            if active is None:
-                raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
-            if only not in (None, active.number):
-                raise Failure(Code.CONFLICT, f"{active.name} is in use by now, and not revision {only}")
+            active = _in_use(tx.connection, ref, only)
             target = _target(tx.connection, active, to)
             if not self._has_content(target.digest):
                 raise Failure(
@@ -177,21 +191,35 @@ class Commands:
             outlook = standing.if_put_back(tx.connection, target)
             if not outlook.may_go and not force:
                 raise _would_break(target, outlook)
-            withdrawn, restored = tx.roll_back(active, target, actor=actor)
-            tx.emit(
-                PackRolledBack(
-                    pack=tell.about(restored, withdrawn),
-                    reason=reason,
-                    failed=tell.label(withdrawn),
-                    restored=tell.label(restored),
-                    actor=actor,
-                ),
-                correlation_id=self._clock.new_id("chg"),
-            )
+            change = self._clock.new_id("chg")
+            withdrawn, restored = put_back(tx, active, target, reason=reason, actor=actor, why=why, change=change)
         if not outlook.may_go:
             log.warning("rollback.forced", pack=ref, revision=restored.number, detail=_broken(target, outlook))
         self._pipeline.release()
         return withdrawn, restored
+
+    def _withdraw(self, ref: str, only: int, why: str, actor: str, reason: RollBackReason) -> Revision | None:
+        with self._registry.read() as connection:
+            has_earlier = queries.rollback_target(connection, ref) is not None
+        if has_earlier:
+            return self._roll_back(ref, None, False, actor, reason, only, why)[1]
+        with self._registry.write() as tx:
+            active = _in_use(tx.connection, ref, only)
+            take_out(tx, active, reason=reason, actor=actor, why=why, change=self._clock.new_id("chg"))
+        self._pipeline.release()
+        return None
+
+    def _look_before(self, ref: str, to: int | None) -> None:
+        """What goes back into use is what was tested once. Reading it all takes too long for a transaction."""
+        with self._registry.read() as connection:
+            active = queries.active_revision(connection, ref)
+            target = _target(connection, active, to) if active is not None else None
+        if target is not None and self._has_content(target.digest) and not self._is_whole(target):
+            raise Failure(
+                Code.CONFLICT,
+                f"the content of {target.name} was changed in the store and is not what was tested: "
+                "drop that content again, or choose another revision with --to",
+            )
 
     def _retry(self, ref: str, source: RunSource, actor: str) -> Revision:
         with self._registry.write() as tx:
@@ -234,6 +262,16 @@ class Commands:
         if revision is None:
             raise _no_such(ref)
         return revision
+
+
+def _in_use(connection: Connection, ref: str, only: int | None) -> Revision:
+    """What is in use; `only` that one counts. Raises Failure CONFLICT."""
+    active = queries.active_revision(connection, ref)
+    if active is None:
+        raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
+    if only not in (None, active.number):
+        raise Failure(Code.CONFLICT, f"{active.name} is in use by now, and not revision {only}")
+    return active
 
 
 def _target(connection: Connection, active: Revision, to: int | None) -> Revision:

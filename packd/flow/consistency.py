@@ -88,13 +88,19 @@ class Checkup:
             unused=sum(1 for digest in stored if digest not in named),
         )
 
+    def missing(self) -> list[str]:
+        """What the registry needs and the store has not, as `hello#2 (in use)`; nothing is read for that."""
+        with self._database.read() as connection:
+            needed = _needed(connection)
+        return sorted(_whose(one) for digest, one in needed.items() if not self._store.has(digest))
+
     def _missing(self, needed: dict[str, Revision], drops: dict[str, str | None], *, repair: bool) -> Iterator[Finding]:
         for digest, revision in needed.items():
             if not self._store.has(digest):
                 found = Finding(
                     where="store",
                     severity="error",
-                    message=f"the content of {revision.name} ({_plain(revision.phase)}) is missing from the store",
+                    message=f"the content of {_whose(revision)} is missing from the store",
                     cure=_LOST,
                 )
                 yield replace(found, repaired=repair and self._taken_again(revision, drops))
@@ -112,7 +118,7 @@ class Checkup:
             if self._store.verify(digest):
                 continue
             revision = needed.get(digest)
-            whose = f"the content of {revision.name} ({_plain(revision.phase)})" if revision else "content not in use"
+            whose = f"the content of {_whose(revision)}" if revision else "content not in use"
             found = Finding(
                 where="store",
                 severity="error" if revision else "warning",
@@ -129,6 +135,10 @@ class Checkup:
             return False
         self._store.remove(digest)
         return self._taken_again(revision, drops)
+
+    def is_whole(self, revision: Revision) -> bool:
+        """Is its content what its digest says, now that it was put right where that could be done?"""
+        return self._store.verify(revision.digest) or self.take_again(revision)
 
     def take_again(self, revision: Revision) -> bool:
         """Put the content of a revision right, whole, from the packs directory. False when it does not lie there."""
@@ -188,6 +198,10 @@ def _leads_to(link: Path, tree: Path) -> bool:
         return Path(os.path.normpath(link.parent / os.readlink(link))) == Path(os.path.normpath(tree))
     except OSError:
         return False
+
+
+def _whose(revision: Revision) -> str:
+    return f"{revision.name} ({_plain(revision.phase)})"
 
 
 def _plain(phase: Phase) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _TOGETHER_S: Final = 0.01  # arrivals of so long are written down together, while others are on their way
+_CLOCK_ROUND_S: Final = 30.0  # between two looks for what waits for a moment that the clock moved away
 _AGAIN_S: Final = 1.0  # after a failure of our own
 
 
@@ -76,6 +77,7 @@ class Dispatcher:
         self._settled = 0  # how often something that came back was written down
         self._busy = False  # looking for what may leave, or writing down what came back
         self._moved_at = clock.monotonic()  # when that last began
+        self._clock_looked_at = clock.monotonic() - _CLOCK_ROUND_S
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
@@ -133,6 +135,14 @@ class Dispatcher:
             with self._registry.write() as tx:
                 housekeeping.bring_forward(tx.connection, by_s=-step_s)
         self.wake()
+
+    def mind_the_clock(self) -> None:
+        """To be called now and then: a clock that was set forth and back unseen leaves nothing but waits too long."""
+        if self._clock.monotonic() - self._clock_looked_at < _CLOCK_ROUND_S:
+            return
+        self._clock_looked_at = self._clock.monotonic()
+        if self._ledger.pull_in() or self._next_due_s is not None:
+            self.wake()
 
     def pulse(self) -> Pulse:
         """It has something to do while it looks for what may leave and writes down what came back."""
@@ -234,10 +244,10 @@ class Dispatcher:
         """All that may leave now; their places are taken."""
         if self._stopping or self._anew:
             return []
-        leaving = []
+        leaving, now = [], self._clock.now()
         for gate, delivery in self._departures.leaving():
             if gate.endpoint.rate is not None:
-                gate.not_before_s = max(gate.not_before_s, self._clock.now()) + 1 / gate.endpoint.rate
+                gate.not_before_s = max(_paced_until(gate, now), now) + 1 / gate.endpoint.rate
             leaving.append((gate.endpoint, delivery))
         return leaving
 
@@ -268,7 +278,7 @@ class Dispatcher:
         """Say how many may leave there now; if none for a while, we look again then."""
         endpoint = gate.endpoint
         resting_s = endpoint.resting_until_s if state(endpoint.health, now) == "open" else None
-        until_s = max(endpoint.paused_until_s or 0.0, resting_s or 0.0, gate.not_before_s)
+        until_s = max(endpoint.paused_until_s or 0.0, resting_s or 0.0, _paced_until(gate, now))
         with self._wake:
             gate.begin_anew()
             if endpoint.state != "enabled" or until_s > now:
@@ -317,3 +327,9 @@ def _most_tried(connection: Connection, endpoint: Endpoint, now: float) -> list[
     chosen = min(due, key=lambda one: (-one.attempts, one.id), default=None)
     found = chosen and queries.delivery(connection, chosen.id)
     return [found] if found else []
+
+
+def _paced_until(gate: Gate, now: float) -> float:
+    """When its pace lets the next one leave; a moment much further off was set by a clock that was ahead."""
+    rate = gate.endpoint.rate
+    return gate.not_before_s if rate is not None and gate.not_before_s - now < 1 / rate + 1.0 else 0.0

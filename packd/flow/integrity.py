@@ -1,4 +1,5 @@
-"""Is what is in use still what was tested? Read on the schedule and on demand; told once, and put right where it can be.
+"""Is what is in use, or could be put back, still what was tested? Read on the schedule and on demand; told once, and
+put right where it can be.
 
 The trees lie in packd's own store and are read-only, so a difference means that somebody with the rights wrote there,
 or a disk forgot. The content is taken again from the packs directory if it still lies there.
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from packd.domain.event_data import PackDrifted
+from packd.domain.lifecycle import Phase
 from packd.flow import tell
 from packd.flow.consistency import Checkup
 from packd.registry import queries
@@ -33,7 +35,7 @@ LANE: Final = "integrity"
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """One pack in use that was not what it had been."""
+    """One revision, in use or one that a roll-back could lead to, that was not what it had been."""
 
     ref: str
     revision: int
@@ -46,7 +48,7 @@ class Drift:
 
 
 class Integrity:
-    """Reads every tree in use whole and compares it with its digest."""
+    """Reads every tree that is in use or could be put back whole, and compares it with its digest."""
 
     def __init__(
         self,
@@ -77,8 +79,9 @@ class Integrity:
         with self._one_at_a_time:
             self._projections.rebuild()
             with self._registry.read() as connection:
-                active = queries.active_revisions(connection)
-            drifts = [drift for revision in active if (drift := self._check(revision)) is not None]
+                usable = queries.usable_revisions(connection)
+            once = {(one.ref, one.digest): one for one in sorted(usable, key=_is_in_use)}  # the one in use comes last
+            drifts = [drift for revision in once.values() if (drift := self._check(revision)) is not None]
         self._done()
         return drifts
 
@@ -87,17 +90,27 @@ class Integrity:
         if self._store.verify(revision.digest):
             self._told.discard(key)
             return None
-        with self._registry.read() as connection:
-            now = queries.active_revision(connection, revision.ref)
-        if now is None or now.digest != revision.digest:
-            return None  # replaced, and perhaps swept, while it was read
+        if not self._is_kept(revision):
+            return None
         repaired = self._checkup.take_again(revision)
-        drift = Drift(ref=revision.ref, revision=revision.number, repaired=repaired, detail=_sentence(repaired))
+        sentence = _sentence(revision, repaired)
+        drift = Drift(ref=revision.ref, revision=revision.number, repaired=repaired, detail=sentence)
         if key not in self._told:
             self._tell(revision, drift)
         if not repaired:
             self._told.add(key)
         return drift
+
+    def _is_kept(self, revision: Revision) -> bool:
+        """Not swept: what is in use and what a roll-back leads to never is, though it may be lost."""
+        with self._registry.read() as connection:
+            needed = (
+                queries.active_revision(connection, revision.ref),
+                queries.rollback_target(connection, revision.ref),
+            )
+        if any(one is not None and one.digest == revision.digest for one in needed):
+            return True
+        return not _is_in_use(revision) and self._store.has(revision.digest)
 
     def _tell(self, revision: Revision, drift: Drift) -> None:
         with self._registry.write() as tx:
@@ -107,10 +120,14 @@ class Integrity:
             )
 
 
-def _sentence(repaired: bool) -> str:
+def _is_in_use(revision: Revision) -> bool:
+    return revision.phase == Phase.ACTIVE
+
+
+def _sentence(revision: Revision, repaired: bool) -> str:
     if repaired:
         return "its files in the store were changed or lost; they were put right from the packs directory"
-    return (
-        "its files in the store were changed or lost, and the same content does not lie in the packs directory: "
-        "drop it there again, or roll back"
-    )
+    lost = "its files in the store were changed or lost, and the same content does not lie in the packs directory"
+    if _is_in_use(revision):
+        return f"{lost}: drop it there again, or roll back"
+    return f"{lost}: it is not in use, and can't be put back before that content is dropped again"

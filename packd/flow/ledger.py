@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.domain import event_data as said
-from packd.domain.deliveries import Outcome, Rules, decide, failed
+from packd.domain.deliveries import Outcome, Rules, decide, failed, latest
 from packd.domain.moments import rfc3339
 from packd.flow import endpoint_health
-from packd.registry import outbox
+from packd.registry import housekeeping, outbox
 
 if TYPE_CHECKING:
     from packd.domain.deliveries import Decision
@@ -42,6 +42,21 @@ class Ledger:
     def follow(self, rules: Rules) -> None:
         """What is decided from now on follows these."""
         self._rules = rules
+
+    def pull_in(self) -> int:
+        """What waits longer than the schedule ever asks for was planned by a clock that has been set back since.
+
+        Returns how many deliveries.
+        """
+        now = self._clock.now()
+        moments = [latest(made, now, self._rules) for made in range(len(self._rules.schedule))]
+        with self._registry.read() as connection:
+            if not housekeeping.too_late(connection, moments, now=now):
+                return 0
+        with self._registry.write() as tx:
+            found = housekeeping.pull_in(tx.connection, moments, now=now)
+        log.warning("delivery.pulled_in", deliveries=found)
+        return found
 
     def write_down(self, back: list[tuple[Delivery, Outcome]], seen: dict[str, Endpoint]) -> None:
         """One transaction for all of it. `seen` are the endpoints as they were last looked at; it is kept up to date."""

@@ -1,5 +1,7 @@
 """After an activation: the pack's own `health` command is run again and again, and what fails it is rolled back.
 
+Where there is nothing to go back to, nothing of the pack is in use then, unless packs in use need it.
+
 Which revisions are on probation follows from the registry, at every look: a restart forgets nothing.
 """
 
@@ -127,6 +129,12 @@ class Probation:
     def _failed(self, revision: Revision, why: str) -> None:
         log.error("probation.not_passed", pack=revision.ref, revision=revision.number, why=why)
         try:
-            self._commands.rollback(revision.ref, to=None, only=revision.number, actor=ACTOR, reason="probation")
-        except Failure as refusal:  # there is nothing good to go back to, or it was replaced in the meantime
+            self._commands.withdraw(
+                revision.ref,
+                only=revision.number,
+                why=f"its `health` command failed on probation: {why}",
+                actor=ACTOR,
+                reason="probation",
+            )
+        except Failure as refusal:  # going back would break others, or it was replaced in the meantime
             log.error("probation.stays", pack=revision.ref, revision=revision.number, why=refusal.sentence)

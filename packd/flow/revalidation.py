@@ -78,6 +78,10 @@ class Revalidation:
 
     def _failed(self, ref: str, run: Run) -> None:
         log.error("revalidation.not_passed", pack=ref, revision=run.number, run_id=run.id, detail=run.verdict)
-        if self._roll_back:
+        if not self._roll_back:
+            return
+        try:
             withdrawn, restored = self._commands.rollback(ref, to=None, actor=ACTOR, reason="tests_failed")
             log.warning("revalidation.rolled_back", pack=ref, revision=withdrawn.number, restored=restored.number)
+        except Failure as refusal:  # there is nothing good to go back to
+            log.error("revalidation.stays", pack=ref, revision=run.number, why=refusal.sentence)

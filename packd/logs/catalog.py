@@ -114,9 +114,35 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The content of @PACKD_DROP@ could not be put into the store: @PACKD_ERROR@. It is read again at the next scan.",
         ),
         "pack.drifted": (
-            "Files of a pack in use were changed",
-            "The tree of @PACKD_PACK@ in packd's store was not what it had been when it was tested. Somebody or something\n"
+            "Files of a pack were changed in the store",
+            "The tree of @PACKD_PACK@ revision @PACKD_REVISION@ in packd's store was not what it had been when it was tested. Somebody or something\n"
             "wrote there, or a disk forgot: find out which. @PACKD_DETAIL@",
+        ),
+        "probation.stays": (
+            "A pack that is not healthy stays in use",
+            "@PACKD_PACK@ failed its own `health` command on probation and could not be taken back: @PACKD_WHY@",
+        ),
+        "revalidation.stays": (
+            "A pack that fails its tests stays in use",
+            "@PACKD_PACK@ does not pass its own tests any more and could not be rolled back: @PACKD_WHY@",
+        ),
+        "clock.was_set": (
+            "The clock of this machine was set",
+            "By PACKD_BY_S seconds. What waits for a moment waits as long as it was to. Receivers refuse webhooks while the\n"
+            "clock is five minutes off: keep it right with `timedatectl set-ntp true`.",
+        ),
+        "delivery.pulled_in": (
+            "Webhooks waited for a moment that the clock had moved away",
+            "The clock was ahead when their next attempt was planned. They are tried when the schedule has it.",
+        ),
+        "database.upgraded": (
+            "The database was upgraded",
+            "A newer packd made its schema @PACKD_SCHEMA@. As it was before, it is kept in @PACKD_KEPT@: remove that when\n"
+            "nobody wants to go back. To go back: stop packd, install the older one, `packd db restore @PACKD_KEPT@`.",
+        ),
+        "daemon.few_files": (
+            "packd may open few files",
+            "@PACKD_DETAIL@. Whatever fails for want of one is tried again. `LimitNOFILE=` in the unit, or @PACKD_FIX@",
         ),
         "space.low": (
             "The disk is nearly full",

@@ -6,13 +6,14 @@ import json
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
+from packd.registry.backup import NotPackds, back_up
 from packd.registry.prepared import Transaction
 from packd.registry.tables import SCHEMA_VERSION, metadata, use_on_postgresql
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
 _BEGIN_WRITE: Final = "BEGIN IMMEDIATE"  # takes its lock at once: one that upgrades from reading loses updates silently
 _BUSY_TIMEOUT_S: Final = 15
+_OPTIMISE_WAITS_S: Final = 0.5  # for readers, while nobody can write
 _AGAIN_S: Final = 0.01
 _MANY_PAGES: Final = 1000  # empty ones that are worth rewriting the file for
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
@@ -98,17 +100,20 @@ class Database:
             with _patience(connection, durable), Transaction(connection, _BEGIN_WRITE):
                 yield connection
 
-    def prepare(self) -> None:
+    def prepare(self) -> Path | None:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
 
-        Raises SchemaMismatch when the database is newer than this code, DatabaseUnusable when it can't be opened, is
-        not a database, or holds tables of another program.
+        Returns the copy that was kept of an embedded database with an older schema. Raises SchemaMismatch when the
+        database is newer than this code, DatabaseUnusable when it can't be opened or copied, is not a database, or
+        holds tables of another program.
         """
         try:
             with self.read() as connection:
                 found = _schema_version(connection)
-            if found != SCHEMA_VERSION:
-                self._bring_up_to_date()
+            if found == SCHEMA_VERSION:
+                return None
+            kept = self._keep(found)
+            self._bring_up_to_date()
         except (OperationalError, InterfaceError) as failure:
             raise DatabaseUnusable(f"the database {self._shown} can't be used: {failure.orig}") from failure
         except DBAPIError as failure:
@@ -117,6 +122,21 @@ class Database:
             raise DatabaseUnusable(
                 f"{self._shown} is not a database, or is damaged: move it away, or restore a backup of it"
             ) from failure
+        return kept
+
+    def _keep(self, found: str | None) -> Path | None:
+        """A copy beside it, before an older schema is touched; on a server that is for its own tools."""
+        file = self._engine.url.database
+        if self._is_postgresql or file is None or found is None or found > SCHEMA_VERSION:
+            return None
+        kept = Path(f"{file}.schema-{found}")
+        try:
+            back_up(Path(file), kept)
+        except (NotPackds, OSError) as failure:
+            raise DatabaseUnusable(
+                f"{file} has the older schema {found}, and no copy of it can be kept ({failure}): nothing was changed"
+            ) from failure
+        return kept
 
     def optimise(self) -> None:
         """Let the database look after itself: statistics, and room given back when much of the file is empty.
@@ -125,14 +145,16 @@ class Database:
         """
         if self._is_postgresql:
             return  # autovacuum does it
-        autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        with self._one_writer, suppress(OperationalError), autocommit.connect() as connection:
-            connection.exec_driver_sql("PRAGMA optimize")
-            empty = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        # A connection of its own: SQLAlchemy begins a transaction, in which nothing can be rewritten, and ours keep
+        # temporary tables in memory, where the whole of a large file has no place.
+        one = closing(sqlite3.connect(str(self._engine.url.database), isolation_level=None, timeout=_OPTIMISE_WAITS_S))
+        with self._one_writer, suppress(sqlite3.OperationalError), one as connection:
+            connection.execute("PRAGMA optimize")
+            (empty,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
             if empty > _MANY_PAGES and empty * 4 > pages:
-                connection.exec_driver_sql("VACUUM")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk, by file: `database`, and with SQLite `wal`, what waits to be written into it."""

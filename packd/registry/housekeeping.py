@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, text, update
 
-from packd.registry.tables import audit, deliveries, endpoints, events, runs
+from packd.registry.tables import IS_PENDING, audit, deliveries, endpoints, events, runs
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from collections.abc import Sequence
+
+    from sqlalchemy import Case, ColumnElement, Connection, TextClause
 
 
 def forget_events(connection: Connection, *, before: str, most: int) -> int:
@@ -38,6 +40,27 @@ def bring_forward(connection: Connection, *, by_s: float) -> int:
     waiting = (deliveries.c.state == "pending", deliveries.c.next_attempt_at_s.is_not(None))
     earlier = {deliveries.c.next_attempt_at_s: deliveries.c.next_attempt_at_s - by_s}
     return connection.execute(update(deliveries).where(*waiting).values(earlier)).rowcount
+
+
+def too_late(connection: Connection, latest: Sequence[float], *, now: float) -> bool:
+    """Does a delivery wait for a moment after the `latest` for its number of attempts, and not because it was asked to?"""
+    return connection.execute(select(deliveries.c.id).where(*_too_late(latest, now)).limit(1)).first() is not None
+
+
+def pull_in(connection: Connection, latest: Sequence[float], *, now: float) -> int:
+    """These wait until that moment and no longer. Returns how many there were."""
+    earlier = update(deliveries).where(*_too_late(latest, now)).values(next_attempt_at_s=_of_attempts(latest))
+    return connection.execute(earlier).rowcount
+
+
+def _too_late(latest: Sequence[float], now: float) -> tuple[ColumnElement[bool] | TextClause, ...]:
+    asked_for = select(endpoints.c.name).where(endpoints.c.paused_until_s > now)
+    waiting = (text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint.not_in(asked_for))
+    return *waiting, deliveries.c.next_attempt_at_s > _of_attempts(latest)
+
+
+def _of_attempts(latest: Sequence[float]) -> Case[float]:
+    return case(*((deliveries.c.attempts == made, latest[made]) for made in range(len(latest))), else_=latest[-1])
 
 
 def forget_reports(connection: Connection, *, before: str, most: int) -> int:

@@ -152,13 +152,15 @@ class Store:
         """Give the finished copy its name; `tree` is the drop, `content` the pack in it."""
         digest = digest_of(contents)
         path = self.path(digest)
-        if not path.is_dir():
+        if self.verify(digest):
+            os.utime(path)  # asked for again: see `age_s`
+        else:
             with _opened(fresh) as folder:
                 os.fchmod(folder, READ_ONLY_EXECUTABLE)
                 flush_tree(folder, files=content.files)
+            if path.is_dir():  # damaged since it was kept
+                self.remove(digest)
             _rename_unless_there(fresh, path)
-        else:
-            os.utime(path)  # asked for again: see `age_s`
         flush_folder(self._root)  # also when it was there: the rename may be as young as a crash a moment ago
         return Snapshot(
             digest=digest,

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _OWN_PROCESSES: Final = 2  # bubblewrap itself, and its first process inside
 _APART: Final = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
-_BOUND: Final = ("--die-with-parent", "--new-session", "--hostname", "packd", "--cap-drop", "ALL")
+_BOUND: Final = ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
+_NAMED: Final = ("--hostname", "packd")
 _SEALED: Final = ("--remount-ro", "/dev", "--remount-ro", "/")
 _BECOMING: Final = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
 
@@ -53,6 +54,7 @@ class BwrapSandbox:
         self._filter = seccomp_program()
         self._etc = prepare_system_files(folder, someone or Someone(uid=os.geteuid(), gid=os.getegid()))
         self._sealing = self._sealing_options()
+        self._naming = self._naming_options()
         self.isolation = "bwrap+cgroup" if cgroups else "bwrap"
         self.shortcomings = self._said()
 
@@ -60,8 +62,14 @@ class BwrapSandbox:
         """Nested user namespaces are off by the filter; where /proc/sys can be written, once more by the kernel."""
         if self._is_root:  # bubblewrap does not do it when the ids are mapped from outside
             return ()
-        trial = (self._program, "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "/bin/sh", "-c", ":")
-        return ("--disable-userns",) if tried(trial) is None else ()
+        return ("--disable-userns",) if self._takes("--disable-userns") else ()
+
+    def _naming_options(self) -> tuple[str, ...]:
+        """The machine's name stays hidden, but where nobody may set one: in a service with `ProtectHostname=yes`."""
+        return _NAMED if self._takes("--unshare-uts", *_NAMED) else ()
+
+    def _takes(self, *options: str) -> bool:
+        return tried((self._program, "--unshare-user", *options, "--ro-bind", "/", "/", "/bin/sh", "-c", ":")) is None
 
     def _said(self) -> tuple[str, ...]:
         said = []
@@ -90,7 +98,14 @@ class BwrapSandbox:
             yield cell
 
     def _command(self, order: Order, cell: GatedCell) -> list[str]:
-        options = [*_APART, *_BOUND, *(() if order.network else ("--unshare-net",)), "--info-fd", str(cell.info)]
+        options = [
+            *_APART,
+            *_BOUND,
+            *self._naming,
+            *(() if order.network else ("--unshare-net",)),
+            "--info-fd",
+            str(cell.info),
+        ]
         if self._is_root:
             options += ["--uid", "0", "--gid", "0", "--userns-block-fd", "0"]
         if cell.someone is not None:

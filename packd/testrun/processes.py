@@ -145,9 +145,10 @@ class Hurry:
 
     def begin(self) -> None:
         if self._usual is None:
-            self._usual = os.sched_getscheduler(0), os.sched_getparam(0)
+            usual = os.sched_getscheduler(0), os.sched_getparam(0)
             with contextlib.suppress(PermissionError):
                 os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+                self._usual = usual  # to be left as it was, also where even setting the usual again is forbidden
 
     def __exit__(self, *_: object) -> None:
         if self._usual is not None:

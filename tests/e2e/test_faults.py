@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from daemon import Daemon
 from packs import write_pack
 from receiver import SECRET, Receiver
+
+from packd.client import Client
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounting needs root")
 
@@ -29,6 +32,12 @@ def _start(daemon: Daemon, *prefix: str) -> None:
     with daemon.log.open("ab") as log:
         daemon.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     daemon.wait_until(daemon.answers, "the daemon to answer")
+
+
+def _complained(daemon: Daemon, *pieces: str) -> bool:
+    """Is there a warning or worse with one of these in it?"""
+    bad = [str(line) for line in daemon.logged() if line["level"] not in ("debug", "info")]
+    return any(piece in line for piece in pieces for line in bad)
 
 
 def _said(daemon: Daemon, *events: str) -> list[dict[str, Any]]:
@@ -65,46 +74,54 @@ def small_state(watched: Daemon) -> Iterator[Path]:
 
 
 @needs_root
-def test_disk_full(watched: Daemon, small_state: Path, receiver: Receiver) -> None:
-    """With no block left, the drop is not lost and what is in use stays; room brings it in, and everybody is told."""
+@pytest.mark.parametrize("free_kb", [0, 8, 120, 650, 1000])
+def test_disk_full(watched: Daemon, small_state: Path, receiver: Receiver, free_kb: int) -> None:
+    """Whichever write finds no room (content, registry, a run's folder), the drop is not lost and what is in use stays;
+    room brings it in, and everybody is told once."""
     _start(watched)
     write_pack(watched.packs / "before", "before")
     watched.wait_active("before", "1.0.0")
-    filler = small_state / "filler"
-    with filler.open("wb") as stream, contextlib.suppress(OSError):
+    receiver.wait_for("pack.registered", "before")
+    fillers = [small_state / name for name in ("filler", "rest")]
+    fillers[1].write_bytes(bytes(free_kb << 10))
+    with contextlib.suppress(OSError), fillers[0].open("wb", buffering=0) as stream:
         while True:  # ends at 12 MiB
-            stream.write(bytes(1 << 16))
-            stream.flush()
-    write_pack(watched.packs / "later", "later")
-    watched.wait_until(
-        lambda: any("full" in str(line) or "No space" in str(line) for line in watched.logged()), "what is wrong"
-    )
+            stream.write(bytes(1 << 12))
+    fillers[1].unlink()
+    later = write_pack(watched.packs.parent / "later", "later")
+    (later / "large").write_bytes(bytes(600 << 10))
+    later.rename(watched.packs / "later")
+    watched.wait_until(lambda: _complained(watched, "No space left", "is full"), "what is wrong")
     assert watched.process is not None
     assert watched.process.poll() is None
     assert (small_state / "active" / "before" / "pack.yaml").exists()
-    filler.unlink()
+    fillers[0].unlink()
     watched.wait_active("later", "1.0.0")
     receiver.wait_for("pack.registered", "later")
+    registered = [line["pack"] for line in _said(watched, "pack.registered")]
+    assert registered == ["before", "later"]
 
 
 @needs_root
-def test_read_only_state(watched: Daemon, small_state: Path) -> None:
+@pytest.mark.parametrize("part", ["store", "."])
+def test_read_only_state(watched: Daemon, small_state: Path, receiver: Receiver, part: str) -> None:
     """A state directory that became read-only is named; writable again, everything that came meanwhile is taken."""
     _start(watched)
     write_pack(watched.packs / "before", "before")
     watched.wait_active("before", "1.0.0")
-    # As a disk with errors becomes. The whole of it can't be remounted while the database is open for writing.
-    store = small_state / "store"
-    subprocess.run(["mount", "--bind", str(store), str(store)], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", str(store)], check=True)
+    # As a disk with errors becomes. What the daemon has open already, the database, goes on being written.
+    folder = small_state / part
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
     try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
         write_pack(watched.packs / "later", "later")
         watched.wait_until(lambda: bool(_said(watched, "store.failed")), "what is wrong")
         assert "read-only" in _said(watched, "store.failed")[0]["error"].lower()
         assert watched.cli("show", "before").returncode == 0
     finally:
-        subprocess.run(["umount", "-l", str(store)], check=True)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
     watched.wait_active("later", "1.0.0")
+    receiver.wait_for("pack.registered", "later")
 
 
 def test_database_locked(watched: Daemon) -> None:
@@ -115,7 +132,7 @@ def test_database_locked(watched: Daemon) -> None:
     other = sqlite3.connect(watched.state / "packd.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     write_pack(watched.packs / "later", "later")
-    watched.wait_until(lambda: any("locked" in str(line) for line in watched.logged()), "what is wrong")
+    watched.wait_until(lambda: _complained(watched, "locked"), "what is wrong")
     other.execute("ROLLBACK")
     other.close()
     watched.wait_active("later", "1.0.0")
@@ -133,12 +150,37 @@ def test_store_file_corrupted(watched: Daemon) -> None:
     write_pack(watched.packs / "hello", "hello", "2.0.0")  # so that the damaged content lies nowhere else
     watched.wait_active("hello", "2.0.0")
     back = watched.cli("rollback", "hello")
-    assert back.returncode == 0, back.stderr
-    from packd.client import Client
+    assert back.returncode == 1
+    assert "the content of hello#1 was changed in the store" in back.stderr
+    watched.wait_active("hello", "2.0.0")
+    client = Client(watched.socket)
+    (drift,) = client.post("/verify")["data"]["drifts"]
+    assert (drift["ref"], drift["revision"], drift["repaired"]) == ("hello", 1, False)
+    assert "can't be put back before" in _said(watched, "pack.drifted")[0]["detail"]
+    shutil.rmtree(watched.packs / "hello")
+    write_pack(watched.packs / "hello", "hello")  # the cause is gone: the content lies there once more
+    watched.wait_active("hello", "1.0.0")
+    assert client.post("/verify")["data"]["drifts"] == []
+    assert watched.cli("rollback", "hello").returncode == 0
+    assert watched.cli("rollback", "hello", "--to", "1").returncode == 0
 
-    (drift,) = Client(watched.socket).post("/verify")["data"]["drifts"]
-    assert (drift["ref"], drift["repaired"]) == ("hello", False)
+
+def test_the_tree_in_use_corrupted(watched: Daemon) -> None:
+    """Damage to what is in use is told by an event with what to do, and is gone with a roll-back to what is whole."""
+    _start(watched)
+    for version in ("1.0.0", "2.0.0"):
+        write_pack(watched.packs / "hello", "hello", version)
+        watched.wait_active("hello", version)
+    tree = (watched.state / "active" / "hello").resolve()
+    write_pack(watched.packs / "hello", "hello", "3.0.0", test="exit 1")  # so that the content lies nowhere else
+    watched.wait_until(lambda: bool(_said(watched, "pack.rolled_back")), "the refusal")
+    (tree / "pack.yaml").chmod(0o644)
+    (tree / "pack.yaml").write_bytes(b"")
+    client = Client(watched.socket)
+    assert [one["revision"] for one in client.post("/verify")["data"]["drifts"]] == [2]
     assert "drop it there again, or roll back" in _said(watched, "pack.drifted")[0]["detail"]
+    assert watched.cli("rollback", "hello").returncode == 0
+    watched.wait_active("hello", "1.0.0")
 
 
 @pytest.fixture
@@ -225,11 +267,60 @@ def test_ten_watches(watched: Daemon) -> None:
 
 
 def test_64_descriptors(watched: Daemon, receiver: Receiver) -> None:
-    """64 open files are few: whatever fails for want of one is tried again, and every pack comes to its end."""
+    """64 open files are few, and packd says so; whatever fails for want of one is tried again when there are more."""
     for number in range(8):
         write_pack(watched.packs / f"pack{number}", f"pack{number}")
     _start(watched, "prlimit", "--nofile=64:64", "--")
+    assert "only 64 files may be open" in _said(watched, "daemon.few_files")[0]["detail"]
     for number in range(8):
         watched.wait_active(f"pack{number}", "1.0.0")
+    with contextlib.ExitStack() as callers:
+        for _ in range(64):  # they say nothing and take every descriptor that is left
+            caller = callers.enter_context(socket.socket(socket.AF_UNIX))
+            caller.settimeout(1)
+            with contextlib.suppress(OSError):
+                caller.connect(str(watched.socket))
+        write_pack(watched.packs / "later", "later")
+        watched.wait_until(lambda: "Too many open files" in watched.log.read_text(), "what is wrong")
+    watched.wait_active("later", "1.0.0")
+    receiver.wait_for("pack.registered", "later")
     for number in range(8):
         receiver.wait_for("pack.registered", f"pack{number}")
+
+
+@needs_root
+def test_packs_root_unmounted(watched: Daemon, receiver: Receiver) -> None:
+    """A packs directory that is unmounted is named and takes nothing out of use; mounted again, everything is seen."""
+    disk = watched.packs.parent / "disk"
+    disk.mkdir()
+
+    def mount() -> None:
+        done = subprocess.run(["mount", "--bind", str(disk), str(watched.packs)], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"NOT TESTED: nothing can be mounted here: {done.stderr.decode().strip()}")
+
+    def unmount() -> None:
+        subprocess.run(["umount", "-l", str(watched.packs)], check=True)
+
+    mount()
+    try:
+        _start(watched)
+        for ref in ("stays", "goes"):
+            write_pack(watched.packs / ref, ref)
+            watched.wait_active(ref, "1.0.0")
+    finally:
+        unmount()
+    watched.wait_until(lambda: bool(_said(watched, "watch.degraded")), "what is wrong")
+    assert _said(watched, "watch.degraded")[0]["reason"] == "root_missing"
+    shutil.rmtree(disk / "goes")
+    write_pack(disk / "stays", "stays", "2.0.0")
+    assert watched.cli("why", "goes").returncode == 0
+    mount()
+    try:
+        watched.wait_active("stays", "2.0.0")
+        watched.wait_until(lambda: bool(_said(watched, "watch.recovered")), "it to be over")
+        receiver.wait_for("pack.unregistered", "goes")  # it really is gone, which is seen only now
+        write_pack(watched.packs / "fresh", "fresh")
+        watched.wait_active("fresh", "1.0.0")
+    finally:
+        unmount()

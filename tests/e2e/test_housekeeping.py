@@ -215,3 +215,34 @@ def test_a_health_command_that_can_not_be_used(tmp_path: Path) -> None:
         assert said in (daemon.packs / "hello.active").read_text()
     finally:
         daemon.stop()
+
+
+def test_probation_of_a_first_revision(tmp_path: Path, receiver: Receiver) -> None:
+    """With nothing to go back to nothing of it is in use, and `why` says so; what packs in use need stays, and is told."""
+    sick = tmp_path / "sick"
+    daemon = Daemon(tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}],
+                    rollback={"probation_s": 600}, tests={"isolation": "basic"})  # fmt: skip
+    daemon.start()
+    try:
+        health = f'health: {{command: "test ! -e {sick}", every: 0.5}}\n'
+        for ref in ("alone", "needed"):
+            write_pack(daemon.packs / ref, ref, extra=health)
+        write_pack(daemon.packs / "user", "user", needs="needed")
+        for ref in ("alone", "needed", "user"):
+            daemon.wait_active(ref, "1.0.0")
+        sick.touch()
+        told = receiver.wait_for("pack.rolled_back", "alone").event["data"]
+        assert (told["reason"], told["failed"]["revision"], told["restored"]) == ("probation", 1, None)
+        assert not (daemon.state / "active" / "alone").is_symlink()
+        why = daemon.cli("why", "alone")
+        assert why.returncode == 1
+        assert "nothing of this pack is in use" in why.stdout
+        assert "its `health` command failed on probation" in why.stdout
+        daemon.wait_until(lambda: bool(_seen(daemon, "probation.stays")), "what becomes of the other")
+        assert "packs in use need it (user)" in _seen(daemon, "probation.stays")[0]["why"]
+        assert daemon.cli("why", "needed").returncode == 0
+        sick.unlink()
+        assert daemon.cli("retry", "alone").returncode == 0
+        daemon.wait_active("alone", "1.0.0")
+    finally:
+        daemon.stop()

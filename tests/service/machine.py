@@ -19,7 +19,7 @@ TOOL = REPOSITORY.parent / "shared" / "tools" / "boot-systemd.sh"
 DEADLINE_S = 90.0
 PYTHON, SITE = "/opt/packd-test/python", "/opt/packd-test/site"  # where the interpreter and the libraries appear inside
 
-_INSTALL = f"""
+INSTALL = f"""
 set -e
 chmod 755 /opt /opt/packd-test
 echo {PYTHON}/lib > /etc/ld.so.conf.d/packd-test.conf; ldconfig
@@ -47,6 +47,15 @@ def what_is_missing() -> str | None:
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
+def places() -> tuple[dict[Path, str], Path]:
+    """What of this machine appears inside, and where; and the interpreter that is used there."""
+    binds = {REPOSITORY: "/opt/packd-test/repository", Path(sysconfig.get_path("purelib")): SITE}
+    python = Path(f"/usr/bin/python3.{sys.version_info.minor}")
+    if python.exists():
+        return binds, python
+    return binds | {Path(sys.base_prefix): PYTHON}, Path(PYTHON, "bin", "python3")  # it may lie in somebody's home
+
+
 class Machine:
     """Boot it with `start`; `run` is a command as root inside."""
 
@@ -54,14 +63,10 @@ class Machine:
         self.name = name
 
     def start(self) -> None:
-        binds = {REPOSITORY: "/opt/packd-test/repository", Path(sysconfig.get_path("purelib")): SITE}
-        python = Path(f"/usr/bin/python3.{sys.version_info.minor}")
-        if not python.exists():  # the one that runs this may lie where the service's user can't look
-            binds[Path(sys.base_prefix)] = PYTHON
-            python = Path(PYTHON, "bin", "python3")
+        binds, python = places()
         options = [part for source, place in binds.items() for part in ("--ro-bind", f"{source}:{place}")]
         self._tool("start", "--name", self.name, "--tmp-size", "1g", *options)
-        self.run("bash", "-c", _INSTALL, "install", str(python))
+        self.run("bash", "-c", INSTALL, "install", str(python))
 
     def stop(self) -> None:
         self._tool("stop", self.name, check=False)

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import textwrap
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from packd.domain.event_data import PackDiscovered
 from packd.domain.event_parts import PackInfo
 from packd.domain.lifecycle import Phase
 from packd.notify.envelope import webhook_body
+from packd.registry import migrations
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
@@ -263,3 +265,32 @@ def _programs(package: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
     if libraries.is_dir():
         shutil.copytree(libraries, folder / libraries.name)
     return folder / package.name / newest.name / "bin", {"user": "nobody", "group": "nogroup", "extra_groups": []}
+
+
+MIGRATION = '''
+"""A later one."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("revisions", recreate="{recreate}") as batch:
+        batch.add_column(sa.Column("colour", sa.Text(), nullable=False, server_default="red"))
+        batch.create_check_constraint("ck_revisions_colour", "colour <> ''")
+    {last}
+'''
+
+
+def next_packd(folder: Path, monkeypatch: pytest.MonkeyPatch, *, last: str = "pass", recreate: str = "auto") -> None:
+    """From now on the code knows a second schema."""
+    origin = Path(str(migrations.__file__)).parent
+    scripts = folder / "scripts"
+    shutil.copytree(origin, scripts, ignore=shutil.ignore_patterns("__*"))
+    (scripts / "versions" / "0002_later.py").write_text(textwrap.dedent(MIGRATION).format(last=last, recreate=recreate))
+    monkeypatch.setattr(migrations, "SCRIPTS", str(scripts))
+    for known in ("packd.registry.tables", "packd.registry.database"):
+        monkeypatch.setattr(f"{known}.SCHEMA_VERSION", "0002")

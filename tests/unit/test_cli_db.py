@@ -20,6 +20,7 @@ from packd.cli.app import cli
 from packd.flow.exclusive import exclusively, holder
 from packd.registry.backup import NotPackds, back_up, schema_of, troubles_of
 from packd.registry.tables import SCHEMA_VERSION
+from tests.unit.registry_ground import next_packd
 
 Packd = Callable[..., Result]
 
@@ -221,6 +222,24 @@ def test_backup_and_restore(packd: Packd, folder: Path, tmp_path: Path) -> None:
     _once(folder)
 
 
+def test_a_restore_without_the_store_says_what_is_missing(packd: Packd, folder: Path, tmp_path: Path) -> None:
+    """A backup is the database and what it says to copy with it; what was not copied is named, and taken again if it
+    lies in the packs directory."""
+    copy = tmp_path / "copy.db"
+    said = packd("backup", str(copy))
+    for path in (folder / "state" / "store", folder / "packs"):
+        assert str(path) in said.stderr
+    for tree in (folder / "state" / "store").iterdir():
+        remove_tree(tree)
+    answer = json.loads(packd("restore", str(copy), "--json").stdout)
+    assert answer["missing"] == ["hello#1 (to go back to)", "hello#2 (in use)", "other#1 (in use)"]
+    assert "hello#2 (in use)" in packd("restore", str(copy)).stderr
+    repaired = packd("check", "--repair")
+    assert repaired.exit_code == 1
+    assert repaired.stdout.count("repaired: ") == 2
+    assert "error: the content of hello#1 (to go back to) is missing from the store" in repaired.stdout
+
+
 def test_what_is_no_backup_is_not_restored(packd: Packd, folder: Path, tmp_path: Path) -> None:
     """Nothing is changed by a file that is missing, is something else, or is of a newer packd."""
     before = (folder / "state" / "packd.db").read_bytes()
@@ -263,6 +282,25 @@ def test_upgrade_makes_or_leaves(packd: Packd, folder: Path) -> None:
     refused = packd("upgrade")
     assert refused.exit_code == 2
     assert "9999" in refused.stderr
+
+
+def test_an_older_schema_is_upgraded_and_kept(
+    packd: Packd, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says is where the copy from before lies, and that one can be restored by who goes back."""
+    with monkeypatch.context() as newer:
+        next_packd(tmp_path, newer)
+        said = json.loads(packd("upgrade", "--json").stdout)
+        kept = folder / "state" / "packd.db.schema-0001"
+        assert said == {"from": "0001", "to": "0002", "kept": str(kept)}
+        assert schema_of(folder / "state" / "packd.db") == "0002"
+        assert "nothing to do" in packd("upgrade").stdout
+    for command in ("upgrade", "check"):
+        refused = packd(command)
+        assert refused.exit_code == 2
+        assert "schema 0002, this packd" in refused.stderr
+    assert packd("restore", str(kept)).exit_code == 0
+    assert packd("check").exit_code == 0
 
 
 def test_no_state_directory(tmp_path: Path) -> None:

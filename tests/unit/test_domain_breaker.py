@@ -72,6 +72,13 @@ def test_what_was_on_its_way_when_it_opened_says_nothing_new() -> None:
     assert (health.rest_s, health.resting_until_s) == (FIRST_REST_S, now + FIRST_REST_S)
 
 
+def test_a_clock_that_was_set_back_makes_no_rest_longer() -> None:
+    """A rest that would end later than it is long was begun by a clock that was ahead."""
+    health = Health(failures=9, rest_s=10.0, resting_until_s=3600.0)
+    assert state(health, 3590.0) == "open"
+    assert state(health, 3500.0) == "half_open"
+
+
 def test_one_arrival_makes_all_well() -> None:
     """Nothing is remembered."""
     health, now = failing(50)

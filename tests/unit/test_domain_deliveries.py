@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from packd.domain.deliveries import SCHEDULE, Outcome, decide, retry_after, wait_text
+from packd.domain.deliveries import SCHEDULE, Outcome, Rules, decide, latest, retry_after, wait_text
 
 NOW = 1_769_850_900.0
 
@@ -138,3 +138,13 @@ def test_a_decision_without_an_attempt_is_a_mistake_of_the_caller():
 def test_retry_after_is_seconds_or_a_date(value, wait_s):
     """RFC 9110 section 10.2.3; what cannot be understood is not there."""
     assert retry_after(value, NOW) == wait_s
+
+
+def test_no_wait_of_the_schedule_ends_after_the_latest():
+    """So that what waits longer was planned by a clock that has been set back since; a shorter schedule counts as well."""
+    rules = Rules()
+    for made in range(1, len(SCHEDULE)):
+        planned = decide(made, Outcome(status=500), NOW, 0.999, rules.schedule, rules.jitter).next_attempt_at
+        assert planned <= latest(made, NOW, rules)
+        assert planned + 3600 > latest(made, NOW, rules)
+    assert latest(9, NOW, Rules(schedule=(0.0, 5.0), jitter=0.0)) == NOW + 5

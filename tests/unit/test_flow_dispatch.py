@@ -28,9 +28,10 @@ DAY_S = 86_400.0
 @dataclass
 class Time:
     ground: Ground
+    ahead_s: float = 0.0  # of the right time, which the tests count in
 
     def now(self) -> float:
-        return self.ground.now_s
+        return self.ground.now_s + self.ahead_s
 
     def monotonic(self) -> float:
         return self.ground.now_s
@@ -61,7 +62,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.postman = Postman()
-        time: Any = Time(self.ground)
+        self.time = Time(self.ground)
+        time: Any = self.time
         self.dispatcher = Dispatcher(registry=self.ground.registry, courier=self.postman, clock=time, rules=self.rules)
         self.webhooks = Webhooks(registry=self.ground.registry, dispatcher=self.dispatcher, clock=time)
 
@@ -80,6 +82,7 @@ class Bench:
         made = 0
         for _ in range(turns):
             self.ground.now_s += wait_s
+            self.dispatcher.mind_the_clock()
             self.dispatcher.turn()
             carried, self.postman.carried = self.postman.carried, []
             for delivery, done in carried:
@@ -361,3 +364,38 @@ def test_what_is_delivered_in_the_end_was_one_text_all_along(bench: Bench) -> No
     first, again, second = bench.postman.left
     assert first.body == again.body
     assert json.loads(second.body)["specversion"] == "1.0"
+
+
+# --- a clock that is set forth and back, and nobody saw it -------------------------------------------------------------
+
+
+def test_what_a_clock_ahead_planned_is_pulled_in(bench: Bench) -> None:
+    """It waits no longer than the schedule asks for, counted from the look that finds it; what is planned right stays."""
+    bench.save(an_endpoint(), an_endpoint("well"))
+    bench.go()
+    bench.time.ahead_s = 3600.0
+    bench.say("core")
+    bench.go(BAD)
+    bench.time.ahead_s = 0.0
+    assert bench.go(GOOD, turns=6, wait_s=5.0) == 0
+    assert bench.go(GOOD, turns=2, wait_s=5.0) == 2
+    assert {one.state for one in bench.deliveries()} == {"delivered"}
+
+
+def test_a_wait_that_was_asked_for_is_left_as_long(bench: Bench) -> None:
+    """Retry-After may be longer than the schedule."""
+    bench.save(an_endpoint())
+    bench.say("core")
+    bench.go(Outcome(status=503, retry_after_s=3000.0))
+    assert bench.go(GOOD, turns=99, wait_s=30.0) == 0
+    assert bench.go(GOOD, turns=2, wait_s=30.0) == 1
+
+
+def test_a_pace_is_kept_and_not_stretched_by_the_clock(bench: Bench) -> None:
+    """One a second, also after the clock was an hour ahead when the last one left."""
+    bench.save(an_endpoint(rate=1.0, ordering="none"))
+    bench.time.ahead_s = 3600.0
+    bench.say("one", "two", "three")
+    assert bench.go() == 1
+    bench.time.ahead_s = 0.0
+    assert bench.go(turns=4, wait_s=1.0) == 2

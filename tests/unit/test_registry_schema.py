@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +13,19 @@ from sqlalchemy.exc import IntegrityError
 from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Component
 from packd.registry import migrations, outbox, queries, tables
+from packd.registry.backup import schema_of, troubles_of
 from packd.registry.database import Database, DatabaseUnusable, SchemaMismatch, sqlite_url
 from packd.registry.queries import outgoing
-from tests.unit.registry_ground import KINDS, a_revision, add, an_endpoint, discovered, made_ground, made_url
+from tests.unit.registry_ground import (
+    KINDS,
+    a_revision,
+    add,
+    an_endpoint,
+    discovered,
+    made_ground,
+    made_url,
+    next_packd,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,34 +159,6 @@ def test_an_upgrade_belongs_to_the_callers_transaction(url: str, request: pytest
     assert schema(database) == []
 
 
-MIGRATION = '''
-"""A later one."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "0002"
-down_revision = "0001"
-
-
-def upgrade() -> None:
-    with op.batch_alter_table("revisions", recreate="{recreate}") as batch:
-        batch.add_column(sa.Column("colour", sa.Text(), nullable=False, server_default="red"))
-        batch.create_check_constraint("ck_revisions_colour", "colour <> ''")
-    {last}
-'''
-
-
-def next_packd(folder: Path, monkeypatch: pytest.MonkeyPatch, *, last: str = "pass", recreate: str = "auto") -> None:
-    """From now on the code knows a second schema."""
-    origin = Path(str(migrations.__file__)).parent
-    scripts = folder / "scripts"
-    shutil.copytree(origin, scripts, ignore=shutil.ignore_patterns("__*"))
-    (scripts / "versions" / "0002_later.py").write_text(textwrap.dedent(MIGRATION).format(last=last, recreate=recreate))
-    monkeypatch.setattr(migrations, "SCRIPTS", str(scripts))
-    monkeypatch.setattr("packd.registry.database.SCHEMA_VERSION", "0002")
-
-
 def with_history(ground: Ground) -> None:
     """A revision and what hangs on it."""
     part = Component(kind="action", ref="core.echo", label="Echo", path="actions/echo.yaml")
@@ -225,6 +205,47 @@ def test_an_upgrade_that_fails_changes_nothing(
     assert schema(ground.database) == before
     assert version(ground.database) == FIRST
     ground.add(a_revision("core", 2))  # and the database works on
+
+
+@pytest.mark.parametrize("last", ["pass", "raise ValueError"])
+def test_a_copy_of_the_older_schema_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    """Beside the database, whole, with the old schema and its rows, whether the upgrade ends well or not."""
+    with made_ground("sqlite", tmp_path, fresh=True) as ground:
+        with_history(ground)
+        next_packd(tmp_path, monkeypatch, last=last)
+        copy = Path(f"{ground.url.removeprefix('sqlite:///')}.schema-{FIRST}")
+        if last == "pass":
+            assert ground.database.prepare() == copy
+            assert ground.database.prepare() is None
+        else:
+            with pytest.raises(ValueError):
+                ground.database.prepare()
+        assert schema_of(copy) == FIRST
+        assert troubles_of(copy) == []
+        before = Database(f"sqlite:///{copy}")
+        with before.read() as connection:
+            assert queries.component_counts(connection, "core", 1) == {"action": 1}
+        before.close()
+
+
+def test_without_a_copy_nothing_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, for one, stops the upgrade before it begins."""
+    with made_ground("sqlite", tmp_path, fresh=True) as ground:
+        next_packd(tmp_path, monkeypatch)
+        Path(f"{ground.url.removeprefix('sqlite:///')}.schema-{FIRST}").mkdir()
+        with pytest.raises(DatabaseUnusable, match=r"older schema 0001, and no copy.*nothing was changed"):
+            ground.database.prepare()
+        assert version(ground.database) == FIRST
+
+
+def test_a_newer_schema_is_not_copied(tmp_path: Path) -> None:
+    """It is refused, and left alone."""
+    with made_ground("sqlite", tmp_path, fresh=True) as ground:
+        with ground.database.write() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+        with pytest.raises(SchemaMismatch):
+            ground.database.prepare()
+    assert list(tmp_path.rglob("*.schema-*")) == []
 
 
 # --- what is not ours ------------------------------------------------------------------------------------------------

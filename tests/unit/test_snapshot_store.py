@@ -407,6 +407,17 @@ def test_a_copy_is_never_made_over_something(ground: Ground) -> None:
     assert not (ground.folder / "copy").exists()
 
 
+def test_content_that_comes_again_replaces_what_was_damaged(ground: Ground) -> None:
+    """Who drops a pack once more gets what was dropped, and not what somebody made of it in the store."""
+    taken = ground.snapshot(ground.drop())
+    manifest = taken.path / "pack.yaml"
+    manifest.chmod(0o644)
+    manifest.write_text("ref: evil\n")
+    assert not ground.store.verify(taken.digest)
+    assert ground.snapshot(ground.folder / "demo").digest == taken.digest
+    assert ground.store.verify(taken.digest)
+
+
 # --- durability ---
 
 

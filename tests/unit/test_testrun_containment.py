@@ -14,7 +14,7 @@ import pytest
 
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken, Limits, kill_leftovers
-from packd.testrun.processes import children
+from packd.testrun.processes import Hurry, children
 from tests.unit.testrun_ground import Ground, is_alive, made_ground, number_in, shell, wait_until
 
 if TYPE_CHECKING:
@@ -285,6 +285,17 @@ def commands() -> Iterator[bytes]:
                 yield Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
                 continue
+
+
+def test_where_nobody_may_hurry_nothing_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a service whose system calls are filtered even asking for the usual is refused; the run goes on."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    with Hurry() as hurry:
+        hurry.begin()
 
 
 def test_cancelling_stops_a_run_within_a_second(ground: Ground, note: Path) -> None:

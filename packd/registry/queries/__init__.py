@@ -47,6 +47,7 @@ from packd.registry.queries.packs import (
     revision,
     revision_history,
     rollback_target,
+    usable_revisions,
     waiting_candidates,
     was_ever_active,
 )
@@ -157,6 +158,7 @@ __all__ = [
     "token",
     "token_of_digest",
     "unfinished_runs",
+    "usable_revisions",
     "waiting_candidates",
     "waiting_deliveries",
     "was_ever_active",

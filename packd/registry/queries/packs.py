@@ -161,6 +161,12 @@ def active_revisions(connection: Connection) -> list[Revision]:
     return many(connection, Revision, select(revisions).where(text(IS_ACTIVE)))
 
 
+def usable_revisions(connection: Connection) -> list[Revision]:
+    """Those in use, and those that a roll-back could lead to as far as their content is still kept; newest first."""
+    usable = select(revisions).where(revisions.c.phase.in_((Phase.ACTIVE, Phase.SUPERSEDED)))
+    return many(connection, Revision, usable.order_by(revisions.c.ref, revisions.c.number.desc()))
+
+
 def latest_revisions(connection: Connection, phase: Phase | None = None) -> list[Revision]:
     """The newest revision of every pack; with `phase` of those only where it is in that."""
     newest = select(revisions.c.ref, func.max(revisions.c.number).label("number")).group_by(revisions.c.ref).subquery()

@@ -1,0 +1,104 @@
+"""What is forgotten by age, what never is, and the room that is given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from packd.registry import housekeeping, outbox, queries
+from packd.registry.rows import Run
+from tests.unit.registry_ground import KINDS, Ground, a_revision, an_endpoint, discovered, made_ground
+
+EARLY, LATE = "2020-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"
+
+
+@pytest.fixture(params=KINDS)
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
+    with made_ground(request.param, tmp_path) as ground:
+        yield ground
+
+
+def said(ground: Ground, *refs: str) -> None:
+    with ground.registry.write() as tx:
+        for ref in refs:
+            tx.emit(discovered(ref), correlation_id="chg_1")
+
+
+def test_old_events_are_forgotten_but_the_newest(ground: Ground) -> None:
+    """The feed goes on counting from the newest one; younger ones stay, and it goes in portions."""
+    said(ground, "one", "two", "three", "four")
+    with ground.registry.write() as tx:
+        assert housekeeping.forget_events(tx.connection, before=EARLY, most=100) == 0
+        assert housekeeping.forget_events(tx.connection, before=LATE, most=2) == 2
+        assert housekeeping.forget_events(tx.connection, before=LATE, most=100) == 1
+        assert [event.seq for event in queries.events_after(tx.connection, 0, limit=10)] == [4]
+
+
+def test_what_is_still_to_be_told_is_never_forgotten(ground: Ground) -> None:
+    """However old: a delivery holds what is to be told by itself, so that its event may go."""
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint())
+    said(ground, "waits", "arrives")
+    with ground.registry.write() as tx:
+        tx.connection.execute(
+            text("UPDATE deliveries SET state = 'delivered', finished_at = :at WHERE subject = 'packs/arrives'"),
+            {"at": "2021-01-01T00:00:00.000Z"},
+        )
+        assert housekeeping.forget_events(tx.connection, before=LATE, most=100) == 1
+        assert housekeeping.forget_deliveries(tx.connection, before=EARLY, most=100) == 0
+        assert housekeeping.forget_deliveries(tx.connection, before=LATE, most=100) == 1
+        (left,) = queries.deliveries_to(tx.connection, "ops", limit=10)
+    assert (left.subject, left.state) == ("packs/waits", "pending")
+    assert left.body
+
+
+def test_reports_go_by_age_and_each_packs_last_stays(ground: Ground) -> None:
+    """That a run was, and how it ended, stays as well."""
+    ground.add(a_revision("core"))
+    ground.add(a_revision("other"))
+    for number, ref in enumerate(("core", "core", "core", "other")):
+        with ground.registry.write() as tx:
+            tx.start_run(a_run(f"run_{number}", ref, f"2021-01-0{number + 1}T00:00:00.000Z"))
+            tx.finish_run(f"run_{number}", status="passed", accepted=True, verdict="good", report={"total_tests": 1})
+    with ground.registry.write() as tx:
+        assert housekeeping.forget_reports(tx.connection, before=EARLY, most=100) == 0
+        assert housekeeping.forget_reports(tx.connection, before=LATE, most=100) == 2
+        history = queries.run_history(tx.connection, "core")
+        assert [(run.id, run.status) for run in history] == [(f"run_{number}", "passed") for number in (2, 1, 0)]
+        kept = tx.connection.execute(text("SELECT id FROM runs WHERE report IS NOT NULL ORDER BY id")).scalars().all()
+    assert kept == ["run_2", "run_3"]
+
+
+def a_run(name: str, ref: str, at: str) -> Run:
+    return Run(
+        id=name,
+        ref=ref,
+        number=1,
+        trigger_reason="install",
+        source="watch",
+        actor="watch",
+        started_at=at,
+        finished_at=None,
+        status=None,
+        accepted=None,
+        verdict=None,
+        report=None,
+    )
+
+
+def test_room_is_given_back(tmp_path: Path) -> None:
+    """A file of which much is empty gets smaller, beside readers and at the latest once they are gone."""
+    with made_ground("sqlite", tmp_path, fresh=True) as ground:
+        file = Path(ground.url.removeprefix("sqlite:///"))
+        with ground.database.write() as connection:
+            connection.execute(text("INSERT INTO facts VALUES ('large', :value)"), {"value": "x" * 12_000_000})
+        with ground.database.write() as connection:
+            connection.execute(text("DELETE FROM facts WHERE name = 'large'"))
+        with ground.database.read() as connection:  # whoever reads meanwhile keeps what was true, and the room with it
+            assert connection.execute(text("SELECT count(*) FROM facts")).scalar() == 0
+            ground.database.optimise()
+        ground.database.optimise()
+        assert file.stat().st_size < 2_000_000
