@@ -53,6 +53,22 @@ def test_tcp_needs_a_token_and_the_socket_none(tmp_path: Path) -> None:
         assert daemon.stop() == 0
 
 
+def test_strangers_are_told_whether_and_not_why(tmp_path: Path) -> None:
+    """Load balancers ask without a token: they need the status, and no names of folders."""
+    daemon = Daemon(tmp_path)
+    daemon.start("--listen", "127.0.0.1:0")
+    try:
+        port = next(line["port"] for line in daemon.logged() if line["event"] == "api.listening")
+        token = Client(daemon.socket).post("/tokens", {"name": "ci", "scopes": ["packs:read"]})["data"]["token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        daemon.packs.rename(tmp_path / "elsewhere")
+        daemon.wait_until(lambda: ask(port, "GET", "/healthz", **bearer)[0] == 503, "the loss to be noticed")
+        assert str(daemon.packs) in json.dumps(ask(port, "GET", "/healthz", **bearer))
+        assert ask(port, "GET", "/readyz") == (200, {"data": {"status": "ready", "warnings": []}})
+    finally:
+        assert daemon.stop() == 0
+
+
 def test_an_address_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     """Exit status 2, the address and the way out; no traceback."""
     import socket

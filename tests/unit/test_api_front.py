@@ -17,7 +17,9 @@ import pytest
 
 from packd.api.app import create_app
 from packd.api.front import Front
+from packd.api.readiness import ready
 from packd.api.server import Server
+from packd.domain.failures import Failure
 from packd.domain.health import Ailment, Grade
 from tests.unit.doors_ground import Ground, a_context, made_ground
 
@@ -103,3 +105,16 @@ def test_a_door_that_can_not_be_built_is_a_dead_part() -> None:
     with pytest.raises(ImportError):
         front.build()
     assert not front.pulse().alive
+
+
+def test_strangers_are_told_whether_and_not_why() -> None:
+    """On TCP anybody may ask; reasons name folders."""
+    full = Ailment(part="space", grade="unready", sentence="/srv/packd is full")
+    with pytest.raises(Failure, match="/srv/packd is full"):
+        ready((full,))
+    with pytest.raises(Failure) as refused:
+        ready((full,), to_strangers=True)
+    assert "/srv" not in refused.value.sentence
+    assert not refused.value.members
+    minor = Ailment(part="webhooks", grade="warning", sentence="the endpoint 'x' is disabled")
+    assert ready((minor,), to_strangers=True) == {"status": "ready", "warnings": []}
