@@ -23,7 +23,7 @@ class Schedule:
         self._lock = threading.Lock()
         self._waiting: dict[str, dict[str, Any]] = {}  # name → job, until `start`
         self._scheduler: Any = None
-        self._begun = False
+        self._started = False
         self._stopped = False
 
     def every(self, seconds: float, ask: Callable[[], None], *, name: str) -> None:
@@ -40,13 +40,19 @@ class Schedule:
         self._add(name, {"func": ask, "trigger": "cron", **fields})
 
     def pulse(self) -> Pulse:
-        """Its jobs only ask, so all there is to know is whether its thread runs, once it was started."""
+        """Its jobs only ask, so all there is to know is whether its thread runs, from its start until it is stopped."""
         thread = getattr(self._scheduler, "_thread", None)
-        return Pulse(part="schedule", alive=not self._begun or (thread is not None and thread.is_alive()))
+        runs = thread is not None and thread.is_alive()
+        return Pulse(part="schedule", alive=runs or not self._started or self._stopped)
 
     def start(self) -> None:
         """Does nothing when it was stopped before."""
-        self._begun = True
+        try:
+            self._start()
+        finally:
+            self._started = True  # or should have been: that is for `pulse` to tell
+
+    def _start(self) -> None:
         from apscheduler.schedulers.background import BackgroundScheduler  # not needed until the daemon is ready
 
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pickle
 import queue
@@ -72,6 +73,7 @@ def _nothing(*_: object) -> None:
 
 def _work(line: socket.socket, bench: Bench) -> NoReturn:
     """Carry out what is asked for. In the main thread: what a suite's processes leave behind is given to that one."""
+    gc.enable()  # a daemon that starts has it off
     asked: queue.SimpleQueue[tuple[RunRequest, CancelToken]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(line, asked), daemon=True).start()
     sending = threading.Lock()  # suites that run at the same time tell of their cases at the same time
