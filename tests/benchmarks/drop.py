@@ -21,13 +21,18 @@ _GOAL = Goal(says="≤ 2.5, < 25 ms", reached=lambda packd, ratio: ratio <= 2.5 
 
 
 def measure(folder: Path, *, quick: bool) -> list[Figure]:
-    """An endpoint as one writes it without thinking (every event of the pack), and one that asked for this event only."""
+    """An endpoint as one writes it without thinking (every event of the pack), and one that asked for this event only.
+
+    The last line isolates the test as little as the peer does.
+    """
     drops = 30 if quick else 150
     every = _interleaved(folder / "every", drops, {})
     only = _interleaved(folder / "only", drops, {"types": ["pack.registered"]})
+    open_ = _interleaved(folder / "open", drops, {}, tests={"isolation": "basic"})
     return [
         _figure("drop to webhook, endpoint with default events", *every, _GOAL),
         _figure("drop to webhook, endpoint with this event only", *only, None),
+        _figure("default events, tests.isolation basic", *open_, None),
     ]
 
 
@@ -35,13 +40,15 @@ def _figure(what: str, packd: list[float], bare: list[float], goal: Goal | None)
     return Figure(bench="a", what=what, unit="ms", packd=samples(packd), bare=samples(bare), goal=goal)
 
 
-def _interleaved(folder: Path, drops: int, endpoint: dict[str, Any]) -> tuple[list[float], list[float]]:
+def _interleaved(
+    folder: Path, drops: int, endpoint: dict[str, Any], **settings: Any
+) -> tuple[list[float], list[float]]:
     """Milliseconds of packd and of the bare work, one after the other in turns."""
     folder.mkdir()
     arrivals = Arrivals()
     webhook = {"name": "benchmark", "url": arrivals.url, "secret": SECRET, **endpoint}
     packd_ms, bare_ms = [], []
-    with running(folder / "packd", webhooks=[webhook]) as daemon:
+    with running(folder / "packd", webhooks=[webhook], **settings) as daemon:
         bare = Bare(folder, arrivals.url, SECRET, workers=1)
         staged = folder / "staged"
         for number in range(_WARM_UP + drops):

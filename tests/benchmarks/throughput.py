@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from arrivals import Arrivals
 from bare import EVENT, Bare
@@ -18,12 +19,32 @@ _GOAL = Goal(says="≥ 0.60", reached=lambda _, ratio: ratio >= 0.6)
 
 
 def measure(folder: Path, *, quick: bool) -> list[Figure]:
-    """`tests.workers` as it is by default, and as many threads for the bare work."""
+    """`tests.workers` as it is by default, and as many threads for the bare work.
+
+    The second line isolates the tests as little as the peer does.
+    """
     batch, rounds = (50, 2) if quick else (200, 5)
+    what = f"{batch} packs dropped at once"
+    isolated = _in_turns(_made(folder / "isolated"), batch, rounds)
+    open_ = _in_turns(_made(folder / "open"), batch, rounds, tests={"isolation": "basic"})
+    return [_figure(what, *isolated, _GOAL), _figure(f"{what}, tests.isolation basic", *open_, None)]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _figure(what: str, packd: list[float], bare: list[float], goal: Goal | None) -> Figure:
+    return Figure(bench="c", what=what, unit="packs/s", packd=samples(packd), bare=samples(bare), goal=goal)
+
+
+def _in_turns(folder: Path, batch: int, rounds: int, **settings: Any) -> tuple[list[float], list[float]]:
     arrivals = Arrivals()
     webhook = {"name": "benchmark", "url": arrivals.url, "secret": SECRET}
-    packd, plain = [], []
-    with running(folder / "packd", webhooks=[webhook]) as daemon:
+    packd: list[float] = []
+    plain: list[float] = []
+    with running(folder / "packd", webhooks=[webhook], **settings) as daemon:
         bare = Bare(folder, arrivals.url, SECRET, workers=os.cpu_count() or 1)
         for number in range(rounds + 1):
             size = batch if number else _WARM_UP
@@ -36,8 +57,7 @@ def measure(folder: Path, *, quick: bool) -> list[Figure]:
                 plain.append(bare_rate)
         bare.close()
     arrivals.close()
-    what = f"{batch} packs dropped at once"
-    return [Figure(bench="c", what=what, unit="packs/s", packd=samples(packd), bare=samples(plain), goal=_GOAL)]
+    return packd, plain
 
 
 def _staged(folder: Path, prefix: str, size: int) -> list[Path]:
