@@ -238,14 +238,16 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 def _request_head(attempt: Attempt, received: _Answer) -> str:
     """Of what differs from one attempt to the next nothing is secret but the signature."""
-    own = {name.lower() for name, _ in attempt.headers}
-    shown = [
-        f"{name}: {answer.HIDDEN if name.lower() in own or name == signature.SIGNATURE else value}"
-        for name, value in received.sent
-    ]
+    hidden = _hidden_names(attempt.headers)
+    shown = [f"{name}: {answer.HIDDEN if name.lower() in hidden else value}" for name, value in received.sent]
     beginning = answer.head(_request_line(attempt.url), (), b"", _hidden(attempt))
     text = "\n".join([beginning, *shown, f"Content-Length: {len(attempt.body)}"])
     return text[: answer.HEAD_LIMIT]
+
+
+@lru_cache(maxsize=512)
+def _hidden_names(own: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    return frozenset((signature.SIGNATURE.lower(), *(name.lower() for name, _ in own)))
 
 
 @lru_cache(maxsize=512)
