@@ -11,6 +11,8 @@ import contextlib
 import gc
 import os
 import pickle
+import select
+import signal
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from packd.testrun.bench import Errand, Tools
 
+_ENDING_TAKES_S: Final = 5.0
 _LOST: Final = (
     "the process that carried out the run was ended from outside, as for want of memory; nothing is known of it"
 )
@@ -66,8 +69,14 @@ class Crew:
             return False
 
     def close(self) -> None:
-        """Once every member is closed."""
+        """Once every member is closed. Returns when none of the processes is left; one that hangs is killed."""
         self._door.close()
+        handle = os.pidfd_open(self._pid)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        if not poll.poll(_ENDING_TAKES_S * 1000):
+            os.kill(self._pid, signal.SIGKILL)  # and with it the others
+        os.close(handle)
         os.waitpid(self._pid, 0)
 
 

@@ -21,6 +21,7 @@ from packd.testrun.bwrap import BwrapSandbox, Unusable
 from packd.testrun.cancel import CancelToken
 from packd.testrun.cgroup import Delegated, NoCgroup
 from packd.testrun.landlock import LandlockSandbox
+from packd.testrun.leftovers import end_probes
 from packd.testrun.limits import Limits
 from packd.testrun.mark import WORK_VARIABLE, Mark
 from packd.testrun.sandbox import SYSTEM_PATH, Order
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Wanted = Literal["auto", "bwrap", "basic"]
 
 _PROBE_S: Final = 20.0
+_TRIAL: Final = "probe-"  # begins the names of folders in which a rung is tried
 _USUAL_USERS: Final = ("packd-tests", "nobody")
 _LIMITS: Final = Limits(memory_mb=256, processes=64, disk_mb=16, output_kb=64, cpu_s=10)
 # In its folder it may write, and there is room; that it is somewhere else than its parent is for the rung to say.
@@ -72,7 +74,11 @@ class Footing:
 
 
 def choose(wanted: Wanted, footing: Footing) -> tuple[Sandbox, tuple[Rung, ...]]:
-    """The rung to be used, and those above it that do not work. Raises NoRung."""
+    """The rung to be used, and those above it that do not work. Raises NoRung.
+
+    To be called by the only daemon that uses the folder: what one before it left there is ended.
+    """
+    end_probes(footing.folder.glob(f"{_TRIAL}*"))
     missed: list[Rung] = []
     for name, make in _LADDER[-1:] if wanted == "basic" else _LADDER:
         if wanted == "bwrap" and not name.startswith("bwrap"):
@@ -182,7 +188,7 @@ def _probed(name: str, make: Callable[[Footing], Sandbox], footing: Footing) -> 
 def _try(sandbox: Sandbox, folder: Path, *, python: Path | None = None) -> str | None:
     """Why it does not work; None when it does."""
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="probe-", dir=folder))
+    place = Path(tempfile.mkdtemp(prefix=_TRIAL, dir=folder))
     try:
         order = Order(
             argv=("/bin/sh", "-c", f"{_PROBE} && exec {shlex.quote(str(python))} -I -S -c ''" if python else _PROBE),

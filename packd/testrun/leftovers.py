@@ -10,6 +10,7 @@ from packd.testrun.processes import Family, everyone
 from packd.testrun.workspace import remove_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -43,6 +44,12 @@ def end_run(work_dir: Path, run_id: str) -> str | None:
     work_dir = work_dir.resolve()
     own = [folder for folder in {*_marked(work_dir), *_folders(work_dir)} if folder.name.split(".")[0] == run_id]
     return "; ".join(trouble for folder in sorted(own) for trouble in _ended(folder).troubles) or None
+
+
+def end_probes(folders: Iterable[Path]) -> None:
+    """The same for the folders of trials of the sandbox, which a daemon was killed in."""
+    for folder in folders:
+        _ended(folder)
 
 
 def _ended(folder: Path) -> Leftovers:

@@ -38,6 +38,8 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
         while True:
             _, lines, _, _ = socket.recv_fds(door, 1, 1)
             if not lines:
+                with suppress(ChildProcessError):
+                    os.wait()  # until the last of them has ended
                 os._exit(0)
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -21,7 +22,7 @@ from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.executor import CancelToken, Limits, LocalExecutor
 from packd.testrun.ladder import Footing, NoRung, choose, rungs, suite_user
 from tests.attacks.rungs import working
-from tests.unit.testrun_ground import Ground, copy_tree, made_ground, shell, wait_until
+from tests.unit.testrun_ground import Ground, copy_tree, is_alive, made_ground, shell, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -326,6 +327,18 @@ def test_a_rung_that_is_there_and_does_not_work_is_not_taken(
     monkeypatch.setattr("packd.testrun.bwrap.tool", lambda name: str(fake))
     why = {rung.name: rung.why_not for rung in choose("auto", footing)[1]}
     assert "No permissions to create new namespace" in (why["bwrap"] or "")
+
+
+def test_a_trial_that_a_daemon_was_killed_in_is_ended(footing: Footing) -> None:
+    """bubblewrap may be killed before what it has forked knows that it is to die with it."""
+    left = footing.folder / "probe-left"
+    left.mkdir(parents=True)
+    orphan = "sleep 300 >/dev/null & echo $!"
+    said = subprocess.run(["/bin/sh", "-c", orphan], env={"PACKD_WORK": str(left)}, stdout=subprocess.PIPE, check=True)
+    assert is_alive(int(said.stdout))
+    choose("basic", footing)
+    assert not is_alive(int(said.stdout))
+    assert not left.exists()
 
 
 def test_basic_when_it_is_wanted(footing: Footing) -> None:
