@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from packd.testrun.parsers.tally import Tally
     from packd.testrun.request import RunRequest
     from packd.testrun.runner import Plan
+    from packd.testrun.sandbox import Fill
     from packd.testrun.supervisor import Ending, Supervisor
     from packd.testrun.workspace import Workspace
 
@@ -42,6 +43,8 @@ class Attempt:
     cancel: CancelToken
     tell: Callable[[Case], None]  # of each case, as soon as it is known
     leaves_copy: bool = False  # what it does to the copy of the pack is for the suites after it
+    fill: Fill | None = None  # makes the copy of the pack where the suite runs; None: it is on the disk
+    alone: bool = True  # no other suite of the run at the same time
 
     def carry_out(self) -> SuiteReport:
         """The suite's part of the report, whatever happens."""
@@ -78,7 +81,7 @@ class Attempt:
         """By a program that reports in its own way, or only by its exit status."""
         place = None
         if planned.format is not None and planned.path is not None:
-            place = ReportPlace.look(self.workspace.pack, planned.path, planned.format)
+            place = ReportPlace.look(self.workspace.pack, planned.path, planned.format, content=self.workspace.content)
         end = self._run(planned, on_events=None, returns=place.roots() if place else ())
         tally = _read(planned, place, end)
         finding = self._judge(end, tally, complete=True)
@@ -100,8 +103,10 @@ class Attempt:
             network=self._network,
             separate_stdout=planned.reads_stdout,
             private=self.workspace.folder,
+            fill=self.fill,
             returns=(self.workspace.folder,) if self.leaves_copy else returns,
             readable=(*self.equipment.readable, *planned.readable),
+            alone=self.alone,
         )
         return self.supervisor.run(order, timeout_s=self._timeout_s, cancel=self.cancel, on_events=on_events)
 
@@ -119,10 +124,10 @@ class Attempt:
 
     def _ground(self) -> Ground:
         return Ground(
-            pack=self.workspace.pack,
+            workspace=self.workspace,
             python=self.equipment.python,
             search=self.equipment.search,
-            modules=self.equipment.modules(self.workspace.pack),
+            modules=self.equipment.modules(self.workspace),
             result_format=self.request.result_format,
             result_path=self.request.result_path,
         )

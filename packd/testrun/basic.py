@@ -8,14 +8,14 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.rlimits import UserTasks, resource_limits
-from packd.testrun.sandbox import OpenCell, tool, tried
+from packd.testrun.sandbox import OpenCell, Unchanged, tool, tried
 from packd.testrun.usage import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from packd.testrun.sandbox import Order
+    from packd.testrun.sandbox import Lasting, Order
     from packd.testrun.system_files import Someone
 
 # A limit on processes counts all of a user's, in the whole system. What the user runs beside packd must not make a
@@ -27,6 +27,7 @@ class BasicSandbox:
     """util-linux's `setpriv` (die with the thread that started it) and `prlimit` (limits), then the program itself."""
 
     isolation = "basic"
+    fills = False
 
     def __init__(self, *, someone: Someone | None = None, why_nobody: str | None = None) -> None:
         """Suites become `someone`, where packd is root and they can reach what they need; `why_nobody` is why not."""
@@ -55,6 +56,10 @@ class BasicSandbox:
         if self._someone is not None and order.private is not None:
             _give(order.private, self._someone)
         yield OpenCell(command=self.command(order), usage=watched(order))
+
+    def lasting(self) -> Lasting:
+        """See Sandbox."""
+        return Unchanged(self)
 
     def command(self, order: Order) -> list[str]:
         """The command line that runs the order's, limited."""

@@ -48,6 +48,10 @@ class Station(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what is kept for the thread that calls it, which asks for no more."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
@@ -69,7 +73,8 @@ class Bench:
     def __init__(self, tools: Tools) -> None:
         adopting = adopt_orphans() and can_list_children()
         self._tools = tools
-        self._supervisor = Supervisor(tools.sandbox, adopting=adopting, grace_s=tools.grace_s)
+        self._sandbox = tools.sandbox.lasting()
+        self._supervisor = Supervisor(self._sandbox, adopting=adopting, grace_s=tools.grace_s)
         self._outfitter = Outfitter(
             interpreters=tools.interpreters,
             environments=tools.environments,
@@ -86,7 +91,8 @@ class Bench:
             copy_tree=self._tools.copy_tree,
             supervisor=self._supervisor,
             slots=self._tools.slots,
-            isolation=self._tools.sandbox.isolation,
+            isolation=self._sandbox.isolation,
+            furnishes=not self._sandbox.fills,
             cancel=errand.cancel,
             on_case=errand.on_case,
             tell=errand.on_progress,
@@ -98,3 +104,7 @@ class Bench:
             raise
         # Nothing of the run is alive any more; nobody has to wait until a busy disk has let go of its files.
         return run.clean_up()
+
+    def close(self) -> None:
+        """See Station."""
+        self._sandbox.close()

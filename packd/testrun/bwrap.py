@@ -8,25 +8,30 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.gate import GatedCell
-from packd.testrun.sandbox import tool, tried
+from packd.testrun.sandbox import Unchanged, tool, tried
 from packd.testrun.seccomp import seccomp_program
+from packd.testrun.shell_gate import ShellGate
 from packd.testrun.system_files import Someone, prepare_system_files
-from packd.testrun.view import view
+from packd.testrun.view import lasting_view, view
+from packd.testrun.walls import WalledSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from packd.testrun.cgroup import Delegated
-    from packd.testrun.sandbox import Order
-    from packd.testrun.view import Mount
+    from packd.testrun.gate import Gate
+    from packd.testrun.sandbox import Lasting, Order
+    from packd.testrun.view import LastingView, Mount
 
 _OWN_PROCESSES: Final = 2  # bubblewrap itself, and its first process inside
 _APART: Final = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _BOUND: Final = ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
 _NAMED: Final = ("--hostname", "packd")
 _SEALED: Final = ("--remount-ro", "/dev", "--remount-ro", "/")
-_BECOMING: Final = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
+_BECOMING: Final = ("CAP_SETUID", "CAP_SETGID")
+# To make namespaces and mounts, to have the user namespace refuse further ones, and to give rights up for good.
+_OF_WARDEN: Final = (*_BECOMING, "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETPCAP")
 
 
 class Unusable(Exception):
@@ -35,6 +40,8 @@ class Unusable(Exception):
 
 class BwrapSandbox:
     """Programs run by bubblewrap."""
+
+    fills = True
 
     def __init__(
         self, folder: Path, *, someone: Someone | None = None, hidden: Sequence[Path] = (), cgroups: Delegated | None
@@ -81,44 +88,88 @@ class BwrapSandbox:
             said.append("suites run as root inside; name another user in tests.user")
         return tuple(said)
 
+    def lasting(self) -> Lasting:
+        """See Sandbox. Without the filter nothing would stop a program from changing what the next one finds."""
+        return WalledSandbox(self) if self._filter is not None else Unchanged(self)
+
     @contextlib.contextmanager
     def cell(self, order: Order) -> Iterator[GatedCell]:
         """See Sandbox."""
-        with contextlib.ExitStack() as stack:
-            group = stack.enter_context(self._cgroups.group()) if self._cgroups else None
-            cell = GatedCell(
-                order=order,
-                own_processes=_OWN_PROCESSES,
-                someone=self._someone if order.private is not None else None,
-                maps=self._is_root,
-                group=group,
-            )
-            stack.enter_context(cell)
-            cell.command = self._command(order, cell)
+        gate = self.shell_gate(private=order.private is not None)
+        with self.gated(order, gate, own_processes=_OWN_PROCESSES) as cell:
+            gate.command = self._command(order, gate)
             yield cell
 
-    def _command(self, order: Order, cell: GatedCell) -> list[str]:
+    @contextlib.contextmanager
+    def gated(self, order: Order, gate: Gate, *, own_processes: int) -> Iterator[GatedCell]:
+        """A cell behind this gate, in a control group of its own."""
+        with contextlib.ExitStack() as stack:
+            cell = GatedCell(
+                order=order,
+                gate=gate,
+                own_processes=own_processes,
+                someone=self._someone if order.private is not None else None,
+                group=stack.enter_context(self._cgroups.group()) if self._cgroups else None,
+            )
+            yield stack.enter_context(cell)
+
+    def shell_gate(self, *, private: bool = True) -> ShellGate:
+        return ShellGate(someone=self._someone if private else None, maps=self._is_root)
+
+    def _command(self, order: Order, gate: ShellGate) -> list[str]:
+        options = self._options(gate, network=order.network)
+        if gate.someone is not None:
+            options += _given(_BECOMING)
+        if self._filter is not None:
+            options += ["--seccomp", str(gate.hand(self._filter))]
+        mounts = view(order, self._etc, self._hidden)
+        return [*options, *_mounted(mounts), *self._sealing, "--chdir", "/", "--", *gate.through(order, self._setpriv)]
+
+    def _options(self, gate: ShellGate, *, network: bool) -> list[str]:
         options = [
-            *_APART,
-            *_BOUND,
-            *self._naming,
-            *(() if order.network else ("--unshare-net",)),
-            "--info-fd",
-            str(cell.info),
+            *(self._program, *_APART, *_BOUND, *self._naming),
+            *(() if network else ("--unshare-net",)),
+            *("--info-fd", str(gate.info)),
         ]
         if self._is_root:
             options += ["--uid", "0", "--gid", "0", "--userns-block-fd", "0"]
-        if cell.someone is not None:
-            options += _BECOMING
-        if self._filter is not None:
-            options += ["--seccomp", str(cell.hand(self._filter))]
-        options += ["--proc", "/proc", "--dev", "/dev"]
-        for mount in view(order, self._etc, self._hidden):
-            options += _words(mount)
+        return options
+
+    # --- for walls that stand ----------------------------------------------------------------------------------------
+
+    def lasting_view(self, order: Order) -> LastingView:
+        """What its walls have to show; what the program may write to is mounted in them, for it alone."""
+        return lasting_view(order, self._etc, self._hidden)
+
+    def becoming(self) -> dict[str, object]:
+        """Whom programs become inside, and what they may ask of the kernel."""
+        someone = self._someone
+        return {
+            "user": someone.uid if someone else None,
+            "group": someone.gid if someone else None,
+            "filter": (self._filter or b"").hex(),
+        }
+
+    def walls_command(
+        self, shown: LastingView, more: Sequence[tuple[Path, Path]], gate: ShellGate, warden: Sequence[str]
+    ) -> list[str]:
+        """The command line of walls that show this, with a warden in them who sees `more` (what, where)."""
+        beside = [word for source, path in more for word in ("--ro-bind", str(source), str(path))]
         return [
-            self._program, *options, *_SEALED, *self._sealing, "--chdir", "/", "--",
-            *cell.through_the_gate(self._setpriv),
-        ]  # fmt: skip
+            *self._options(gate, network=shown.network),
+            *_given(_OF_WARDEN),
+            *_mounted(shown.mounts, *beside),
+            *("--chdir", "/", "--", *warden),
+        ]
+
+
+def _given(rights: Sequence[str]) -> list[str]:
+    return [word for right in rights for word in ("--cap-add", right)]
+
+
+def _mounted(mounts: Sequence[Mount], *more: str) -> list[str]:
+    words = [word for mount in mounts for word in _words(mount)]
+    return ["--proc", "/proc", "--dev", "/dev", *words, *more, *_SEALED]
 
 
 def _words(mount: Mount) -> list[str]:

@@ -27,11 +27,26 @@ class Carrier:
     """Makes folders equal. A file of the same size and time is taken for the same."""
 
     owner: tuple[int, int] | None = None  # of what is made; None: whoever makes it
+    writable: bool = False  # whoever owns it may write to it, also where the original is read-only
+    fresh: bool = False  # nothing is in the target yet
     _entries: int = 0
 
     def carry(self, source: int, target: int) -> None:
         """Make the open folder `target` what `source` is. Raises OSError."""
         self._folder(source, target, depth=0)
+
+    def make_folder(self, name: str, target: int) -> None:
+        os.mkdir(name, 0o755, dir_fd=target)
+        self._own(name, target)
+
+    def make_file(self, name: str, target: int) -> None:
+        """An empty one."""
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=target))
+        self._own(name, target)
+
+    def make_link(self, name: str, leads_to: str | os.PathLike[str], target: int) -> None:
+        os.symlink(leads_to, name, dir_fd=target)
+        self._own(name, target)
 
     def carry_part(self, source: int, target: int, part: PurePath) -> bool:
         """Only what is at `part`. False when a link is on the way or in it, which may lead to anywhere in `source`."""
@@ -55,7 +70,7 @@ class Carrier:
         if depth > _DEPTH:
             raise OSError(f"there are more than {_DEPTH} folders in each other")
         names = os.listdir(source)
-        for name in set(os.listdir(target)).difference(names):
+        for name in () if self.fresh else set(os.listdir(target)).difference(names):
             _remove(name, target)
         for name in names:
             self._entry(name, source, target, depth=depth)
@@ -69,19 +84,23 @@ class Carrier:
         if kind == stat.S_IFDIR:
             self._subfolder(name, source, target, status, depth=depth)
         elif kind == stat.S_IFLNK:
-            _remove(name, target)
-            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-            self._own(name, target)
-        elif kind == stat.S_IFREG and not _is_same(name, target, status):
-            _remove(name, target)
+            if not self.fresh:
+                _remove(name, target)
+            self.make_link(name, os.readlink(name, dir_fd=source), target)
+        elif kind == stat.S_IFREG and (self.fresh or not _is_same(name, target, status)):
+            if not self.fresh:
+                _remove(name, target)
             self._file(name, source, target, status)
 
     def _subfolder(self, name: str, source: int, target: int, status: os.stat_result, *, depth: int) -> None:
-        _make_folder(name, target)
+        if self.fresh:
+            os.mkdir(name, 0o700, dir_fd=target)
+        else:
+            _make_folder(name, target)
         with contextlib.ExitStack() as stack:
             inner = _opened(stack, name, target)
             self._folder(_opened(stack, name, source), inner, depth=depth + 1)
-            os.fchmod(inner, stat.S_IMODE(status.st_mode) & 0o777)
+            os.fchmod(inner, self._mode(status))
         self._own(name, target)
 
     def _file(self, name: str, source: int, target: int, status: os.stat_result) -> None:
@@ -93,9 +112,14 @@ class Carrier:
             stack.callback(os.close, writing)
             while data := os.read(reading, _CHUNK):
                 _write(writing, data)
-            os.fchmod(writing, stat.S_IMODE(status.st_mode) & 0o777)
+                if len(data) < _CHUNK:
+                    break
+            os.fchmod(writing, self._mode(status))
             os.utime(writing, ns=(status.st_atime_ns, status.st_mtime_ns))
         self._own(name, target)
+
+    def _mode(self, status: os.stat_result) -> int:
+        return stat.S_IMODE(status.st_mode) & 0o777 | (0o200 if self.writable else 0)
 
     def _own(self, name: str, target: int) -> None:
         if self.owner is not None:
@@ -103,9 +127,9 @@ class Carrier:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[int]:
+def opened(path: str | os.PathLike[str], within: int | None = None) -> Iterator[int]:
     """A folder, open. Raises OSError."""
-    descriptor = os.open(path, _FOLDER)
+    descriptor = os.open(path, _FOLDER, dir_fd=within)
     try:
         yield descriptor
     finally:

@@ -44,7 +44,7 @@ def environment(
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         **own,
-        "PYTHONPATH": _python_path(workspace.pack, own.get("PYTHONPATH", "")),
+        "PYTHONPATH": _python_path(workspace, own.get("PYTHONPATH", "")),
         "PACKD_PACK_REF": ref,
         "PACKD_PACK_VERSION": version,
         "PACKD_PACK_DIR": str(workspace.pack),
@@ -53,8 +53,9 @@ def environment(
     }
 
 
-def _python_path(pack: Path, own: str) -> str:
+def _python_path(workspace: Workspace, own: str) -> str:
     """The suite's own entries (relative ones are the pack's), then the usual roots that exist, then the pack."""
+    pack = workspace.pack
     wanted = [str(pack / entry) for entry in own.split(os.pathsep) if entry]
-    roots = [str(pack / root) for root in ROOTS if (pack / root).is_dir()]
+    roots = [str(pack / root) for root in ROOTS if (workspace.content / root).is_dir()]
     return os.pathsep.join((*wanted, *roots, str(pack)))

@@ -16,7 +16,7 @@ from packd.domain.reports import Report
 from packd.testrun.basic import BasicSandbox
 from packd.testrun.bench import Bench, Errand, Tools
 from packd.testrun.cancel import CancelToken
-from packd.testrun.crew import Crew, Member
+from packd.testrun.crew import Crew
 from packd.testrun.environments.origins import Origins
 from packd.testrun.interpreters import Interpreters
 from packd.testrun.leftovers import kill_leftovers
@@ -203,8 +203,7 @@ class LocalExecutor:
         while (job := self._queue.get()) is not None:
             if job.claim():
                 self._carry_out(job, station)
-        if isinstance(station, Member):
-            station.close()
+        station.close()
 
     def _carry_out(self, job: _Job, station: Station) -> None:
         errand = Errand(

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Final
 from packd.testrun.bwrap import Unusable
 from packd.testrun.gate import GatedCell
 from packd.testrun.launcher import kernel
+from packd.testrun.sandbox import Unchanged
 from packd.testrun.seccomp import seccomp_program
+from packd.testrun.shell_gate import ShellGate
 from packd.testrun.system_files import Someone, prepare_system_files
 from packd.testrun.view import view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from packd.testrun.sandbox import Order
+    from packd.testrun.sandbox import Lasting, Order
     from packd.testrun.view import Mount
 
 _LAUNCHER: Final = Path(__file__).parent / "launcher" / "confine.py"
@@ -34,6 +36,7 @@ class LandlockSandbox:
     """Programs run by the launcher."""
 
     isolation = "landlock"
+    fills = True
 
     def __init__(self, folder: Path, *, someone: Someone | None = None, hidden: Sequence[Path] = ()) -> None:
         """As BwrapSandbox. Raises Unusable when the kernel has no Landlock."""
@@ -55,25 +58,29 @@ class LandlockSandbox:
     def cell(self, order: Order) -> Iterator[GatedCell]:
         """See Sandbox."""
         someone = self._someone if order.private is not None else None
-        cell = GatedCell(order=order, own_processes=_OWN_PROCESSES, someone=someone, maps=self._is_root)
-        with cell:
-            described = json.dumps(self._described(order, cell)).encode()
-            cell.command = [
+        gate = ShellGate(someone=someone, maps=self._is_root)
+        with GatedCell(order=order, gate=gate, own_processes=_OWN_PROCESSES, someone=someone) as cell:
+            described = json.dumps(self._described(order, gate)).encode()
+            gate.command = [
                 *(sys.executable, "-I", "-S", str(_LAUNCHER)),
-                *(str(cell.hand(described)), str(cell.info)),
+                *(str(gate.hand(described)), str(gate.info)),
             ]
             yield cell
 
-    def _described(self, order: Order, cell: GatedCell) -> dict[str, object]:
+    def lasting(self) -> Lasting:
+        """See Sandbox."""
+        return Unchanged(self)
+
+    def _described(self, order: Order, gate: ShellGate) -> dict[str, object]:
         mounts = view(order, self._etc, self._hidden)
         writable = [str(mount.path) for mount in mounts if mount.kind == "write" or _is_own(mount)]
         return {
-            "argv": cell.through_the_gate(None),
+            "argv": gate.through(order, None),
             "network": order.network,
             "hostname": "packd",
             "mapped_from_outside": self._is_root,
-            "user": cell.someone.uid if cell.someone else None,
-            "group": cell.someone.gid if cell.someone else None,
+            "user": gate.someone.uid if gate.someone else None,
+            "group": gate.someone.gid if gate.someone else None,
             "filter": self._filter,
             "mounts": [_plain(mount) for mount in mounts],
             "readable": list(_ALWAYS_READABLE),

@@ -34,7 +34,7 @@ _ENDINGS: Final[dict[str, tuple[str, ...]]] = {
     "simple": (".txt", ".log"),
 }
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,12 @@ class ReportPlace:
     pack: Path
     path: str  # a file, a folder or a pattern, relative to the pack
     format: ResultFormat
-    before: dict[Path, _Stamp]
+    before: dict[Path, _Stamp]  # by its path in the pack
 
     @classmethod
-    def look(cls, pack: Path, path: str, kind: ResultFormat) -> ReportPlace:
-        return cls(pack=pack, path=path, format=kind, before=_stamps(pack, path, kind))
+    def look(cls, pack: Path, path: str, kind: ResultFormat, *, content: Path) -> ReportPlace:
+        """`content` is where what is in the pack can be seen now."""
+        return cls(pack=pack, path=path, format=kind, before=_stamps(content, path, kind))
 
     def roots(self) -> tuple[Path, ...]:
         """The file or folder that holds all that the path can name."""
@@ -58,7 +59,8 @@ class ReportPlace:
     def written(self) -> list[Path]:
         """The reports that are new or were changed since."""
         now = _stamps(self.pack, self.path, self.format)
-        return [path for path, stamp in sorted(now.items()) if self.before.get(path) != stamp]
+        root = self.pack.resolve()
+        return [root / path for path, stamp in sorted(now.items()) if self.before.get(path) != stamp]
 
     def read(self) -> Tally | None:
         """What the suite reported; None when it wrote nothing."""
@@ -98,15 +100,16 @@ def parse_text(text: str, kind: ResultFormat) -> Tally:
 
 
 def _stamps(pack: Path, path: str, kind: ResultFormat) -> dict[Path, _Stamp]:
-    """What identifies the content of each report; a change of content changes its time."""
+    """What identifies the content of each report, by its path in the pack; a change of content changes its time."""
     stamps: dict[Path, _Stamp] = {}
+    root = pack.resolve()
     for found in _candidates(pack, path, kind):
         try:
             status = found.stat()
         except OSError:
             continue
         if stat.S_ISREG(status.st_mode):
-            stamps[found] = (status.st_ino, status.st_size, status.st_mtime_ns)
+            stamps[found.relative_to(root)] = (status.st_size, status.st_mtime_ns)
     return stamps
 
 

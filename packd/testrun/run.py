@@ -14,7 +14,7 @@ from packd.testrun.environments.equip import Unequipped
 from packd.testrun.judge import Finding, not_run, overall
 from packd.testrun.parsers.text import ending
 from packd.testrun.progress import nobody
-from packd.testrun.workspace import furnish, remove_folder, workspace_at
+from packd.testrun.workspace import fill, furnish, remove_folder, workspace_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,7 @@ class Run:
     supervisor: Supervisor
     slots: Slots  # as many suites as may run at the same time, in all runs
     isolation: str
+    furnishes: bool  # its folders are made on the disk; otherwise the sandbox fills them
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None  # (suite, case), as soon as a case is known
     tell: Tell = nobody  # a few words while packages are installed
@@ -88,10 +89,12 @@ class Run:
         """All in the same copy."""
         workspace = self._workspace(self.request.run_id)
         last = len(equipped) - 1
-        return [
-            self._attempt(suite, equipment, workspace, leaves_copy=number < last)
-            for number, (suite, equipment) in enumerate(equipped)
-        ]
+        reports = []
+        for number, (suite, equipment) in enumerate(equipped):
+            if workspace.pack.is_dir():  # what the suite before has left
+                workspace = replace(workspace, content=workspace.pack)
+            reports.append(self._attempt(suite, equipment, workspace, leaves_copy=number < last))
+        return reports
 
     def _together(self, equipped: Sequence[Equipped]) -> list[SuiteReport]:
         """Each in a copy of its own, and with a mark of its own: what one leaves behind is not another's."""
@@ -105,6 +108,10 @@ class Run:
         return [answer.result() for answer in answers]
 
     def _workspace(self, name: str) -> Workspace:
+        if not self.furnishes:
+            workspace = workspace_at(self.work_dir, name, self.request.tree)
+            self._made.append(workspace.folder)  # of what suites leave
+            return workspace
         workspace = workspace_at(self.work_dir, name)
         try:
             furnish(workspace, self.request.tree, self.copy_tree)
@@ -134,8 +141,11 @@ class Run:
     def _carried_out(
         self, suite: Suite, equipment: Equipment, workspace: Workspace, *, leaves_copy: bool
     ) -> SuiteReport:
-        if equipment.node_modules is not None and not (workspace.pack / "node_modules").is_symlink():
-            (workspace.pack / "node_modules").symlink_to(equipment.node_modules)
+        links = {"node_modules": equipment.node_modules} if equipment.node_modules is not None else {}
+        if workspace.is_furnished:
+            for name, target in links.items():
+                if not (workspace.pack / name).is_symlink():
+                    (workspace.pack / name).symlink_to(target)
         attempt = Attempt(
             suite=suite,
             request=self.request,
@@ -145,6 +155,8 @@ class Run:
             cancel=self.cancel,
             tell=partial(self.on_case, suite.name) if self.on_case else _nobody,
             leaves_copy=leaves_copy,
+            fill=None if workspace.is_furnished else partial(fill, workspace.content, links),
+            alone=not self._is_parallel,
         )
         return attempt.carry_out()
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from packd.domain.manifest import ResultFormat, Suite
+    from packd.testrun.workspace import Workspace
 
 _HARNESS: Final = Path(__file__).parent / "harness"
 _SHELL: Final = "/bin/sh"
@@ -49,12 +50,21 @@ class Unavailable:
 class Ground:
     """What suites of one run have in common."""
 
-    pack: Path  # the private copy
+    workspace: Workspace
     python: Path  # the interpreter that runs Python tests
     search: str  # $PATH
     modules: Path | None  # the pack's npm packages
     result_format: ResultFormat | None  # for suites that do not say their own
     result_path: str | None
+
+    @property
+    def pack(self) -> Path:
+        """The private copy."""
+        return self.workspace.pack
+
+    def find(self, path: str) -> Path | None:
+        """Where packd can look at the pack's file or folder `path`; None when it is missing or, by its links, outside."""
+        return inside(self.workspace.content, path)
 
 
 def plan(suite: Suite, ground: Ground) -> Plan | Unavailable:
@@ -78,10 +88,11 @@ def inside(pack: Path, path: str) -> Path | None:
 def _script(suite: Suite, ground: Ground) -> Plan | Unavailable:
     if suite.entry_point is None:
         return _no_entry_point(suite) if suite.command is None else _command(suite, ground)
-    entry = inside(ground.pack, suite.entry_point)
+    entry = ground.find(suite.entry_point)
     if entry is None or not entry.is_file():
         return _missing(suite)
-    started = shebang.command_line(entry, python=ground.python, search=ground.search)
+    script = ground.pack / suite.entry_point
+    started = shebang.command_line(script, lies_at=entry, python=ground.python, search=ground.search)
     return Unavailable(sentence=started) if isinstance(started, str) else _reporting(suite, ground, started)
 
 
@@ -101,8 +112,8 @@ def _tap(suite: Suite, ground: Ground) -> Plan | Unavailable:
 
 
 def _unittest(suite: Suite, ground: Ground) -> Plan | Unavailable:
-    entry = suite.entry_point or _usual_folder(ground.pack)
-    if inside(ground.pack, entry) is None and not _is_module(ground.pack, entry):
+    entry = suite.entry_point or _usual_folder(ground)
+    if ground.find(entry) is None and not _is_module(ground, entry):
         return _missing(suite)
     return _python(ground, "unittest_cases.py", entry)
 
@@ -110,12 +121,11 @@ def _unittest(suite: Suite, ground: Ground) -> Plan | Unavailable:
 def _pytest(suite: Suite, ground: Ground) -> Plan | Unavailable:
     arguments = ["-p", "no:cacheprovider", f"--rootdir={ground.pack}"]
     if suite.config is not None:
-        config = inside(ground.pack, suite.config)
-        if config is None:
+        if ground.find(suite.config) is None:
             return _missing(suite, suite.config)
-        arguments += ["-c", str(config)]
+        arguments += ["-c", str(ground.pack / suite.config)]
     if suite.entry_point is not None:
-        if inside(ground.pack, suite.entry_point.partition("::")[0]) is None:
+        if ground.find(suite.entry_point.partition("::")[0]) is None:
             return _missing(suite)
         arguments += ["--", suite.entry_point]
     return _python(ground, "pytest_cases.py", *arguments, env=_pytest_fallback())
@@ -127,11 +137,11 @@ def _node(suite: Suite, ground: Ground) -> Plan | Unavailable:
         return Unavailable(sentence="node is not installed on this machine; install Node.js 20 or later")
     entries = [suite.entry_point] if suite.entry_point else []
     if suite.entry_point is not None:
-        entry = inside(ground.pack, suite.entry_point)
+        entry = ground.find(suite.entry_point)
         if entry is None:
             return _missing(suite)
         if entry.is_dir():  # node takes files; what it would find in a folder differs between its versions
-            entries = sorted(str(path.relative_to(ground.pack)) for path in _node_tests(entry))
+            entries = sorted(str(path.relative_to(ground.workspace.content)) for path in _node_tests(entry))
             if not entries:  # without a file node would search the whole pack
                 return Unavailable(sentence=f"{suite.entry_point!r} holds no *.test.js, *.test.mjs or *.test.cjs")
     # One reporter for people, and packd's own, which prints nothing.
@@ -149,18 +159,18 @@ def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:
     if node is None:
         return Unavailable(sentence="node is not installed on this machine; install Node.js 20 or later")
     jest = ground.modules / "jest" / "bin" / "jest.js" if ground.modules is not None else None
-    if jest is None or not jest.is_file():
+    if jest is None or not ground.workspace.at(jest).is_file():
         return Unavailable(
             sentence="jest is not among the pack's packages; add it to `devDependencies` in package.json, "
             "or use `type: node` (node --test)"
         )
     arguments = ["--ci", "--no-cache", "--reporters=default", f"--reporters={_HARNESS / 'jest_cases.cjs'}"]
     if suite.config is not None:
-        if inside(ground.pack, suite.config) is None:
+        if ground.find(suite.config) is None:
             return _missing(suite, suite.config)
         arguments.append(f"--config={suite.config}")
     if suite.entry_point is not None:
-        entry = inside(ground.pack, suite.entry_point)
+        entry = ground.find(suite.entry_point)
         if entry is None:
             return _missing(suite)
         # A pattern unless jest is told that they are paths, and paths are files.
@@ -209,15 +219,15 @@ def _pytest_fallback() -> tuple[tuple[str, str], ...]:
     return (("PACKD_PYTEST_FALLBACK", str(Path(found.origin).parent.parent)),)
 
 
-def _is_module(pack: Path, name: str) -> bool:
+def _is_module(ground: Ground, name: str) -> bool:
     """Is it a dotted name (`tests.test_actions.Cases`) that begins with a module or folder of the pack?"""
     first, _, rest = name.partition(".")
     places = (f"{root}{first}{ending}" for root in ("", *(f"{root}/" for root in ROOTS)) for ending in ("", ".py"))
-    return first.isidentifier() and bool(rest) and any(inside(pack, place) is not None for place in places)
+    return first.isidentifier() and bool(rest) and any(ground.find(place) is not None for place in places)
 
 
-def _usual_folder(pack: Path) -> str:
-    return "tests" if (pack / "tests").is_dir() else "."
+def _usual_folder(ground: Ground) -> str:
+    return "tests" if (ground.workspace.content / "tests").is_dir() else "."
 
 
 def _node_tests(folder: Path) -> list[Path]:

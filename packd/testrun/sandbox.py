@@ -1,13 +1,17 @@
 """How a suite's process is started, and what keeps it apart from the machine. The only door to subprocess.
 
-A rung of the isolation ladder makes a cell for each program that is to be run: the command line that runs it contained,
-what has to be done while it starts, and the certainty that nothing of it is left. Which rungs there are: `ladder`.
+A rung of the isolation ladder makes a cell for each program that is to be run: the way to start it contained, what has
+to be done while it starts, and the certainty that nothing of it is left. Which rungs there are: `ladder`.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROBE_S: Final = 10.0
 
+# Makes the content of the open folder, for (uid, gid); None: for whoever makes it.
+Fill = Callable[[int, "tuple[int, int] | None"], None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -37,9 +44,11 @@ class Order:
     network: bool = False  # may reach the network, where the rung can forbid it
     separate_stdout: bool = False  # stdout is read by a parser and must not be mixed with stderr
     private: Path | None = None  # the folder that it works in: where the rung can, it gets a copy of limited size
+    fill: Fill | None = None  # makes what is to be in there; None: it lies at `private`
     returns: tuple[Path, ...] = ()  # files and folders of the private one that are needed here afterwards
     readable: tuple[Path, ...] = ()  # what it needs beside its folder and the system's: to be seen, and not changed
     writable: tuple[Path, ...] = ()  # what it fills, outside of its folder
+    alone: bool = True  # no other of the same run at the same time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +66,34 @@ class SandboxFailed(OSError):
     """The rung itself could not be entered: nothing of the program was run. The message says why."""
 
 
+class Process(Protocol):
+    """One that was started. Its number stays its own until it was waited for."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def handle(self) -> int:
+        """A pidfd, open for as long as its cell."""
+        ...
+
+    def kill(self) -> None:
+        """It, and whatever cannot outlive it. Nothing happens when it is gone."""
+        ...
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        """Its exit status, negative for a signal; None when it has not ended in time."""
+        ...
+
+
 class Cell(Protocol):
     """One program's place on a rung."""
 
-    @property
-    def command(self) -> Sequence[str]:
-        """The command line that runs it, contained."""
-        ...
+    def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Process:
+        """Start what will be the order's program, with these descriptors; those in `keep` under their own numbers.
 
-    @property
-    def stdin(self) -> int:
-        """What the command line gets as its stdin."""
-        ...
-
-    @property
-    def keep(self) -> Sequence[int]:
-        """Descriptors that it needs."""
+        Raises OSError.
+        """
         ...
 
     @property
@@ -85,21 +106,18 @@ class Cell(Protocol):
         """The process group to be asked to end, once entered; None: that of the process that was started."""
         ...
 
-    def enter(self, pid: int) -> None:
-        """To be called right after the command was started as `pid`: returns when the program runs.
-
-        Raises SandboxFailed.
-        """
+    def enter(self) -> None:
+        """To be called right after `start`: returns when the program runs. Raises SandboxFailed."""
         ...
 
     def is_overfull(self) -> bool:
         """Does its folder hold so much that it has to be stopped?"""
         ...
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
         """Kill what is left, wait until it is gone, and bring back what the order wants. Once the first one ended.
 
-        Raises SandboxFailed when something can't be brought back.
+        True: nothing can be left. Raises SandboxFailed when something can't be brought back.
         """
         ...
 
@@ -121,9 +139,54 @@ class Sandbox(Protocol):
         """What it does not contain on this machine, as sentences; empty when it is all that it can be."""
         ...
 
+    @property
+    def fills(self) -> bool:
+        """Do its cells make the content of the private folder themselves, so that none has to lie on the disk?"""
+        ...
+
     def cell(self, order: Order) -> AbstractContextManager[Cell]:
         """A place for one program; nothing of it is left when the block is. Raises OSError."""
         ...
+
+    def lasting(self) -> Lasting:
+        """The same for a process that runs many programs, one after another in each of its threads."""
+        ...
+
+
+class Lasting(Sandbox, Protocol):
+    """A rung that may keep something ready between two programs of the same thread."""
+
+    def close(self) -> None:
+        """Let go of what is kept for this thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """A rung that keeps nothing ready. See Lasting."""
+
+    _rung: Sandbox
+
+    @property
+    def isolation(self) -> str:
+        return self._rung.isolation
+
+    @property
+    def shortcomings(self) -> tuple[str, ...]:
+        return self._rung.shortcomings
+
+    @property
+    def fills(self) -> bool:
+        return self._rung.fills
+
+    def cell(self, order: Order) -> AbstractContextManager[Cell]:
+        return self._rung.cell(order)
+
+    def lasting(self) -> Lasting:
+        return self
+
+    def close(self) -> None:
+        """There is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,50 +194,77 @@ class OpenCell:
     """A cell that needs nothing but a command line."""
 
     command: Sequence[str]
-    stdin: int = subprocess.DEVNULL
-    keep: tuple[int, ...] = ()
     own_processes: int = 0
     leader: int | None = None
     usage: Usage | None = None
 
-    def enter(self, pid: int) -> None:
+    def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Process:
+        nothing = subprocess.DEVNULL
+        return spawn(self.command, env=order.env, cwd=order.cwd, stdin=nothing, stdout=stdout, stderr=stderr, keep=keep)
+
+    def enter(self) -> None:
         """The program runs at once."""
 
     def is_overfull(self) -> bool:
         return self.usage is not None and self.usage.exceeds()
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
         """Whoever started it kills what is left."""
+        return False
 
     def spent(self) -> Spent:
         return Spent()
 
 
+class Child:
+    """A process that this one has started, in a session of its own."""
+
+    def __init__(self, started: subprocess.Popen[bytes]) -> None:
+        self._started = started
+        self.pid = started.pid
+        self.handle = os.pidfd_open(started.pid)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        try:
+            code = self._started.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+        return code
+
+
 def spawn(
-    command: Sequence[str], order: Order, *, stdin: int, stdout: int, stderr: int, keep: Sequence[int]
-) -> subprocess.Popen[bytes]:
-    """Start it in a session of its own, with nothing inherited but the descriptors in `keep`.
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str | Path,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    keep: Sequence[int],
+) -> Child:
+    """Start it in a session of its own, with nothing inherited but the descriptors in `keep`; `env` is all of it.
 
     Raises OSError when it can't be started.
     """
-    return subprocess.Popen(
-        command,
-        cwd=order.cwd,
-        env=dict(order.env),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        pass_fds=tuple(keep),
-        start_new_session=True,
+    return Child(
+        subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=dict(env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=tuple(keep),
+            start_new_session=True,
+        )
     )
-
-
-def wait_for(process: subprocess.Popen[bytes], timeout_s: float | None) -> int | None:
-    """Its exit status, negative for a signal; None when it has not ended in time."""
-    try:
-        return process.wait(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
 
 
 def tool(name: str) -> str | None:

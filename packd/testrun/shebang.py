@@ -22,16 +22,16 @@ _BY_ENDING: Final = {
 _ELF: Final = b"\x7fELF"
 
 
-def command_line(script: Path, *, python: Path, search: str) -> tuple[str, ...] | str:
-    """The command line that runs it, or a sentence that says why there is none.
+def command_line(script: Path, *, lies_at: Path, python: Path, search: str) -> tuple[str, ...] | str:
+    """The command line that runs it, or a sentence that says why there is none; `lies_at` is where it can be read now.
 
     The file need not be executable: archives and checkouts lose that bit, and nothing else could have been meant.
     """
-    first = _first_line(script)
+    first = _first_line(lies_at)
     if first is None:
         return f"'{script.name}' can't be read"
     if first.startswith(_ELF):
-        return (str(script),) if os.access(script, os.X_OK) else f"'{script.name}' is a program that is not executable"
+        return (str(script),) if os.access(lies_at, os.X_OK) else f"'{script.name}' is a program that is not executable"
     if not first.startswith(b"#!"):
         return _by_ending(script, python=python, search=search)
     return _by_shebang(script, first, search=search)

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from packd.testrun.limits import MIB
 from packd.testrun.processes import Family, Hurry, Killed, signal_group
-from packd.testrun.sandbox import SandboxFailed, Spent, spawn, wait_for
+from packd.testrun.sandbox import SandboxFailed, Spent
 from packd.testrun.transcript import Transcript
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from packd.testrun.cancel import CancelToken
-    from packd.testrun.sandbox import Cell, Order, Sandbox
+    from packd.testrun.sandbox import Cell, Order, Process, Sandbox
 
 Stopped = Literal["timeout", "cancelled", "output", "processes", "disk"]
 
 EVENTS_VARIABLE: Final = "PACKD_EVENTS_FD"
 
+_PROCESSORS: Final = os.cpu_count() or 1
 _CHUNK: Final = 65_536
 _FLOOD: Final = 16  # times the output limit before a suite is stopped for it
 _EVENTS_FLOOD: Final = 64 * MIB  # of what packd's own runners tell, before a suite is stopped for it
@@ -121,17 +121,18 @@ class _Watch:
         process = self._start(stack)
         began = time.monotonic()
         try:
-            self._enter(process.pid)
+            self._enter()
             began = time.monotonic()
             self._watch(stop_button, lambda: self._cancelled(stop_button))
             stack.enter_context(cancel.waking(lambda: os.eventfd_write(stop_button, 1)))
-            self._wait(stack, process.pid, began)
+            self._wait(process, began)
         finally:
             exit_code = self._collect(process)
+            is_empty = False
             try:
-                self._cell.clear()
+                is_empty = self._cell.clear()
             finally:
-                left = self._family.kill()
+                left = Killed() if is_empty else self._family.kill()
         self._drain()
         spent = self._cell.spent()
         if spent.overfull and self._stopped is None:  # it was over before the next look
@@ -152,22 +153,22 @@ class _Watch:
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
-    def _start(self, stack: contextlib.ExitStack) -> subprocess.Popen[bytes]:
+    def _start(self, stack: contextlib.ExitStack) -> Process:
         with contextlib.ExitStack() as ours:  # the ends that only the new process keeps
             out = self._pipe(stack, ours, self._printed)
             err = self._pipe(stack, ours, self._output.add) if self._order.separate_stdout else out
-            keep = [*self._cell.keep]
+            keep: list[int] = []
             order = self._order
             if self._on_events is not None:
                 keep.append(self._pipe(stack, ours, self._tell))
                 order = replace(order, env={**order.env, EVENTS_VARIABLE: str(keep[-1])})
-            process = spawn(self._cell.command, order, stdin=self._cell.stdin, stdout=out, stderr=err, keep=keep)
+            process = self._cell.start(order, stdout=out, stderr=err, keep=keep)
         self._family.first = process.pid
         return process
 
-    def _enter(self, pid: int) -> None:
+    def _enter(self) -> None:
         try:
-            self._cell.enter(pid)
+            self._cell.enter()
         except SandboxFailed as trouble:
             self._drain()
             said = self._output.text().strip()
@@ -198,21 +199,19 @@ class _Watch:
     def _watch(self, descriptor: int, on_ready: Callable[[], object]) -> None:
         self._selector.register(descriptor, selectors.EVENT_READ, on_ready)
 
-    def _wait(self, stack: contextlib.ExitStack, pid: int, began: float) -> None:
-        handle = os.pidfd_open(pid)
-        stack.callback(os.close, handle)
-        self._watch(handle, self._end)
+    def _wait(self, process: Process, began: float) -> None:
+        self._watch(process.handle, self._end)
         waits = itertools.chain(_LOOKS_S, itertools.repeat(_LOOKS_S[-1]))
         deadline, look_at = began + self._timeout_s, began + next(waits)
         if self._order.limits.cpu_s:
-            self._cpu_from = began + self._order.limits.cpu_s / (os.cpu_count() or 1)
+            self._cpu_from = began + self._order.limits.cpu_s / _PROCESSORS
         while self._ended_at is None and time.monotonic() < self._give_up_at:
             next_at = self._kill_at if self._stopped else min(deadline, look_at)
             for key, _ in self._selector.select(max(0.0, next_at - time.monotonic())):
                 key.data()
             now = time.monotonic()
             if self._stopped:
-                self._kill_if_due(pid, now)
+                self._kill_if_due(process, now)
             elif now >= deadline:
                 self._stop("timeout", self._grace_s)
             elif now >= look_at:
@@ -264,16 +263,16 @@ class _Watch:
         if grace_s > 0 and leader is not None:
             signal_group(leader, signal.SIGTERM)
 
-    def _kill_if_due(self, pid: int, now: float) -> None:
+    def _kill_if_due(self, process: Process, now: float) -> None:
         if now >= self._kill_at and self._ended_at is None:
-            signal_group(pid, signal.SIGKILL)
+            process.kill()
             self._kill_at = now + _KILL_AGAIN_S
 
-    def _collect(self, process: subprocess.Popen[bytes]) -> int:
+    def _collect(self, process: Process) -> int:
         """Its exit status. One that still lives (an error on our side, or it hangs in the kernel) is killed."""
         if self._ended_at is None:
-            signal_group(process.pid, signal.SIGKILL)
-        exit_code = wait_for(process, None if self._ended_at else _AFTER_KILL_S)
+            process.kill()
+        exit_code = process.wait(None if self._ended_at else _AFTER_KILL_S)
         if exit_code is None:
             return -signal.SIGKILL
         self._family.first = None

@@ -41,6 +41,15 @@ class Mount:
     source: Path | None = None  # what is seen there; of a link, where it leads
     size: int = 0  # bytes, of an empty one
     mode: int = 0o755  # of an empty one
+    is_own: bool = False  # an empty one that the program may write to
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastingView:
+    """What several programs, one after another, can have in common. What they write to is not in it."""
+
+    network: bool  # the machine's own
+    mounts: tuple[Mount, ...]
 
 
 def view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> list[Mount]:
@@ -48,13 +57,33 @@ def view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> list[Mount]:
 
     /proc and /dev are the rung's own.
     """
+    own = [Mount(kind="write", path=path, source=path) for path in order.writable]
+    if order.private is not None:
+        own.append(Mount(kind="empty", path=order.private, size=room_of(order), is_own=True))
+    return [*_system(etc), *_resolver(order), *_around(order, hidden, own)]
+
+
+def lasting_view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> LastingView:
+    """The same for all programs that differ in nothing but their own folders, which lie in the same one."""
+    room = -(-room_of(order) // MIB) * MIB  # whole ones, so that most packs have the same
+    own = [Mount(kind="empty", path=order.private.parent, size=room, is_own=True)] if order.private is not None else []
+    mounts = (*_system(etc), *_resolver(order), *_around(order, hidden, own))
+    return LastingView(network=order.network, mounts=mounts)
+
+
+def room_of(order: Order) -> int:
+    """Bytes that its own folder may hold, 0 for no limit: what it holds from the beginning is not counted as written."""
     limit = order.limits.disk_mb * MIB
-    scratch = min(limit or _TMP_SIZE, _TMP_SIZE)
+    held = order.given if order.fill is not None else order.private
+    return limit and held is not None and limit + size_of(held)
+
+
+def _around(order: Order, hidden: Iterable[Path], own: Iterable[Mount]) -> Iterator[Mount]:
+    scratch = min(order.limits.disk_mb * MIB or _TMP_SIZE, _TMP_SIZE)
     own = [
-        Mount(kind="empty", path=TMP, size=scratch, mode=0o1777),
-        Mount(kind="empty", path=SHM, size=min(scratch, _SHM_SIZE), mode=0o1777),
-        *(Mount(kind="write", path=path, source=path) for path in order.writable),
-        *([Mount(kind="empty", path=order.private, size=_room(order.private, limit))] if order.private else ()),
+        Mount(kind="empty", path=TMP, size=scratch, mode=0o1777, is_own=True),
+        Mount(kind="empty", path=SHM, size=min(scratch, _SHM_SIZE), mode=0o1777, is_own=True),
+        *own,
     ]
     seen = [Mount(kind="read", path=path, source=path) for path in _needed(order)]
     around = [mount.path for mount in (*seen, *own) if mount.kind != "empty"]
@@ -65,12 +94,7 @@ def view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> list[Mount]:
     ]
     # The outer before the inner; what is hidden before what is needed of it.
     inside = sorted((*masks, *seen, *own), key=lambda mount: len(mount.path.parts))
-    return [*_system(etc), *_resolver(order), *_with_parents(_once(inside))]
-
-
-def _room(folder: Path, limit: int) -> int:
-    """What it holds from the beginning is not counted as written."""
-    return limit and limit + size_of(folder)
+    return _with_parents(_once(inside))
 
 
 def _system(etc: Path) -> Iterator[Mount]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.ladder import NAMES, Footing, rungs, suite_user
+from tests.attacks.standing import Fresh, Standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,7 +14,10 @@ if TYPE_CHECKING:
     from packd.testrun.ladder import Rung
     from packd.testrun.sandbox import Sandbox
 
-__all__ = ["NAMES", "probed", "working"]
+__all__ = ["NAMES", "STATES", "plain", "probed", "states", "working"]
+
+_STANDING = ", walls that stand"  # behind the name of a rung
+STATES = [state for name in NAMES for state in ((name, f"{name}{_STANDING}") if "bwrap" in name else (name,))]
 
 
 def probed(folder: Path) -> dict[str, Rung]:
@@ -23,3 +28,19 @@ def probed(folder: Path) -> dict[str, Rung]:
 def working(folder: Path) -> dict[str, Sandbox]:
     """Those that work here."""
     return {name: rung.sandbox for name, rung in probed(folder).items() if rung.sandbox is not None}
+
+
+def states(folder: Path) -> dict[str, Sandbox]:
+    """The same, bubblewrap's in both of their states."""
+    found: dict[str, Sandbox] = {}
+    for name, sandbox in working(folder).items():
+        if isinstance(sandbox, BwrapSandbox):
+            found |= {name: Fresh(sandbox), f"{name}{_STANDING}": Standing(sandbox)}
+        else:
+            found[name] = sandbox
+    return found
+
+
+def plain(state: str) -> str:
+    """The name of the rung itself."""
+    return state.removesuffix(_STANDING)

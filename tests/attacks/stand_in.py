@@ -64,7 +64,7 @@ class StandIn:
             self.state / "work",
             1,
             self.store.copy_tree,
-            sandbox=rungs.working(folder / "rungs")[rung],
+            sandbox=rungs.states(folder / "rungs")[rung],
             grace_s=0.3,
             apart=True,  # as the daemon does it; there is no other thread yet
         )

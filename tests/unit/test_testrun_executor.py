@@ -16,7 +16,7 @@ from packd.domain.manifest import Suite
 from packd.testrun.basic import BasicSandbox
 from packd.testrun.cancel import CancelToken
 from packd.testrun.executor import LocalExecutor, kill_leftovers
-from packd.testrun.sandbox import OpenCell, Order
+from packd.testrun.sandbox import Lasting, OpenCell, Order, Unchanged
 from packd.testrun.workspace import workspace_at
 from tests.unit.testrun_ground import Ground, copy_tree, made_ground, number_in, shell, wait_until
 
@@ -139,10 +139,14 @@ def test_another_rung_can_take_the_place_of_basic(ground: Ground, tmp_path: Path
     class Echoing:
         isolation = "echo"
         shortcomings = ()
+        fills = False
 
         @contextlib.contextmanager
         def cell(self, order: Order) -> Iterator[OpenCell]:
             yield OpenCell(command=["/bin/sh", "-c", 'echo "instead of $*"', "sh", *order.argv])
+
+        def lasting(self) -> Lasting:
+            return Unchanged(self)
 
     executor = LocalExecutor(tmp_path / "other", 1, copy_tree, sandbox=Echoing())
     report = executor.submit(ground.request(shell("true")), cancel=CancelToken()).result(timeout=30)

@@ -21,7 +21,7 @@ from packd.testrun import ladder
 from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.executor import CancelToken, Limits, LocalExecutor
 from packd.testrun.ladder import Footing, NoRung, choose, rungs, suite_user
-from tests.attacks.rungs import working
+from tests.attacks.rungs import states
 from tests.unit.testrun_ground import Ground, copy_tree, is_alive, made_ground, shell, wait_until
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(tempfile.mkdtemp(prefix="packd-rungs-"))  # for what the rungs prepare once
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
-WORKING = working(FOLDER)
+WORKING = states(FOLDER)
 APART = [name for name in WORKING if name != "basic"]  # rungs with a view and namespaces of their own
 
 
@@ -275,7 +275,7 @@ def test_a_sandbox_that_can_not_be_made_is_no_failed_suite(
     fake = tmp_path / "bwrap"
     fake.write_text(f"#!/bin/sh\n{script}\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(sandbox, "_program", str(fake))
+    monkeypatch.setattr(sandbox._rung, "_program", str(fake))  # type: ignore[attr-defined]
     for ground in made_ground(tmp_path, sandbox=sandbox):
         suite = ground.shell("true")
         assert (suite.status, suite.reason) == ("error", "unavailable")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from packd.testrun.interpreters import Interpreter, Interpreters
     from packd.testrun.progress import Tell
     from packd.testrun.request import RunRequest
+    from packd.testrun.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,10 @@ class Equipment:
         """$PATH."""
         return search_path(self.python, [self.node_modules / ".bin"] if self.node_modules else [])
 
-    def modules(self, pack: Path) -> Path | None:
+    def modules(self, workspace: Workspace) -> Path | None:
         """The npm packages: the environment's, or those that the pack brings along."""
-        return self.node_modules or (pack / "node_modules" if (pack / "node_modules").is_dir() else None)
+        own = workspace.pack / "node_modules"
+        return self.node_modules or (own if workspace.at(own).is_dir() else None)
 
 
 @dataclass(frozen=True, kw_only=True)

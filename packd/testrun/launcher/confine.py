@@ -135,22 +135,12 @@ def _make(mount: dict[str, Any]) -> None:
         os.symlink(mount["source"], path)
     elif kind == "empty":
         os.makedirs(path, 0o755, exist_ok=True)
-        size = f"size={mount['size']}," if mount["size"] else ""
-        kernel.mount("tmpfs", path, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"{size}mode={mount['mode']:o}")
+        kernel.tmpfs(path, size=mount["size"], mode=mount["mode"])
     else:
         source = _OLD + mount["source"]
-        _make_place(source, path)
+        kernel.make_place(source, path)
         kernel.bind(source, path)
         kernel.restrict(path, read_only=kind == "read", below=True)
-
-
-def _make_place(source: str, path: str) -> None:
-    """Something of the same kind to mount it on."""
-    if os.path.isdir(source):
-        os.makedirs(path, 0o755, exist_ok=True)
-    elif not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
 
 
 # --- small things ----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 8, 4096, 16384, 1 << 19
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 2, 4, 8, 4096, 16384, 1 << 18, 1 << 19
 _MNT_DETACH = 2
 _ATTR_READ_ONLY, _ATTR_NO_SUID, _ATTR_NO_DEVICES = 1, 2, 4
 _AT_RECURSIVE = 0x8000
@@ -53,9 +53,28 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "unshare")
 
 
+def enter_namespace(descriptor: int, kind: int) -> None:
+    _checked(_libc.setns(descriptor, kind), "setns")
+
+
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
     done = _libc.mount(os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode())
     _checked(done, f"mount {target}")
+
+
+def tmpfs(target: str, *, size: int, mode: int) -> None:
+    """An empty folder in memory; `size` in bytes, 0 for no limit of its own."""
+    limit = f"size={size}," if size else ""
+    mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"{limit}mode={mode:o}")
+
+
+def make_place(source: str, path: str) -> None:
+    """Something of the same kind to mount it on."""
+    if os.path.isdir(source):
+        os.makedirs(path, 0o755, exist_ok=True)
+    elif not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
 
 
 def bind(source: str, target: str) -> None:
@@ -100,11 +119,28 @@ def loopback_up() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
 
 
-def no_more_rights() -> None:
-    """Neither what this process has nor what a program could give it."""
+def forbid_nested_users() -> None:
+    """Nobody in this user namespace makes another one from now on (namespaces(7)). Where /proc/sys is closed to us, no."""
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    try:
+        with open("/proc/sys/user/max_user_namespaces", "w") as file:
+            file.write("0")
+    except OSError:
+        return
+    finally:
+        detach("/proc")
+
+
+def drop_bounding_set() -> None:
+    """No program that is started from now on can be given any right."""
     for capability in range(64):
         if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
             break
+
+
+def no_more_rights() -> None:
+    """Neither what this process has nor what a program could give it."""
+    drop_bounding_set()
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, bytes(24)), "capset")
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")

@@ -1,0 +1,142 @@
+"""The gate of a sandbox that is made for one program by a command: a shell waits in it, and then becomes the program."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packd.testrun.gate import Inside
+from packd.testrun.processes import children
+from packd.testrun.sandbox import SandboxFailed, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from packd.testrun.sandbox import Child, Order
+    from packd.testrun.system_files import Someone
+
+# The shell is nobody's but packd's until `exec`. It speaks through its stdin, which the program does not get.
+_GATE: Final = 'echo >&0 && read -r _ && cd "$1" && unset OLDPWD && shift && exec "$@" </dev/null'
+
+
+@dataclass(kw_only=True)
+class ShellGate:
+    """See Gate. `command` is set by the rung, which needs some of what is here for it."""
+
+    someone: Someone | None = None  # whom the program becomes
+    maps: bool = False  # user ids are mapped from here, before anything else
+    command: Sequence[str] = ()
+    info: int = -1  # where the command tells of the first process inside, as bubblewrap's --info-fd
+    _info: int = -1
+    _pid: int = -1
+    _keep: list[int] = field(default_factory=list)
+    _ours: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _theirs: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # ends that only they keep
+
+    def __post_init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._talk = self._ours.enter_context(ours)
+        self._stdin = self._theirs.enter_context(theirs)
+        self._info, self.info = os.pipe2(os.O_CLOEXEC)
+        self._ours.callback(os.close, self._info)
+        self._theirs.callback(os.close, self.info)
+        self._keep.append(self.info)
+
+    def hand(self, content: bytes) -> int:
+        """A descriptor that they can read this from."""
+        descriptor = os.memfd_create("packd", os.MFD_CLOEXEC)
+        self._theirs.callback(os.close, descriptor)
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        self._keep.append(descriptor)
+        return descriptor
+
+    def through(self, order: Order, setpriv: str | None) -> list[str]:
+        """What the rung has to run inside."""
+        drop: list[str] = []
+        if self.someone is not None and setpriv is not None:
+            drop = [
+                setpriv,
+                f"--reuid={self.someone.uid}",
+                f"--regid={self.someone.gid}",
+                "--clear-groups",
+                "--inh-caps=-all",
+                "--",
+            ]
+        return ["/bin/sh", "-c", _GATE, "sh", str(order.cwd), *drop, *order.argv]
+
+    def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Child:
+        """See Gate."""
+        keep = (*self._keep, *keep)
+        return self._started(dict(order.env), self._stdin.fileno(), stdout=stdout, stderr=stderr, keep=keep)
+
+    def start_with(self, stdin: int) -> Child:
+        """The same for a command that nothing is heard of but what it says on its `stdin`."""
+        nowhere = subprocess.DEVNULL
+        return self._started({}, stdin, stdout=nowhere, stderr=nowhere, keep=self._keep)
+
+    def _started(self, env: dict[str, str], stdin: int, *, stdout: int, stderr: int, keep: Sequence[int]) -> Child:
+        started = spawn(self.command, env=env, cwd="/", stdin=stdin, stdout=stdout, stderr=stderr, keep=keep)
+        self._pid = started.pid
+        return started
+
+    def arrived(self, deadline: float) -> Inside:
+        """See Gate."""
+        init = self.first_inside(deadline, self._talk)
+        self._wait(self._talk.fileno(), deadline)
+        if not self._talk.recv(1):
+            raise SandboxFailed("the sandbox could not be made")
+        first = children(init)
+        if len(first) != 1:
+            raise SandboxFailed("the sandbox ended while it was made")
+        return Inside(init=init, program=first[0], others=(self._pid,))
+
+    def first_inside(self, deadline: float, talk: socket.socket) -> int:
+        """The number of the first process inside, which knows its users from now on; `talk` leads to its stdin."""
+        self._theirs.close()
+        init = self._hear_of_init(deadline)
+        if self.maps:
+            _map_users(init, self.someone)
+            talk.send(b"m")
+        return init
+
+    def open(self) -> None:
+        """See Gate."""
+        self._talk.sendall(b"\n")
+        self._talk.close()
+
+    def close(self) -> None:
+        """See Gate."""
+        self._theirs.close()
+        self._ours.close()
+
+    def _hear_of_init(self, deadline: float) -> int:
+        said = b""
+        while not said.rstrip().endswith(b"}"):
+            self._wait(self._info, deadline)
+            data = os.read(self._info, 4096)
+            if not data:
+                raise SandboxFailed("the sandbox could not be made")
+            said += data
+        return int(json.loads(said)["child-pid"])
+
+    def _wait(self, descriptor: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise SandboxFailed("the sandbox was not made in time")
+
+
+def _map_users(init: int, someone: Someone | None) -> None:
+    """Root, who makes the sandbox, and whom the program becomes."""
+    for kind, number in (("uid", someone.uid if someone else 0), ("gid", someone.gid if someone else 0)):
+        lines = "0 0 1\n" + (f"{number} {number} 1\n" if number else "")
+        Path(f"/proc/{init}/{kind}_map").write_text(lines)

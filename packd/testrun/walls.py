@@ -1,0 +1,335 @@
+"""Walls that stand: a sandbox of bubblewrap's is made once and serves one program after another of the same thread.
+
+Making one takes several times as long as a small suite. So a warden is put inside of it (`launcher/warden.py`), which lets
+each program run in a cell of its own there: processes, mounts, folders and whatever else a program can change or leave
+behind are made anew for each, by the warden; what no program can change stays. A program that needs another view gets
+other walls, and what has no walls yet is run in a sandbox of its own, as it would be without any.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packd.testrun.gate import Inside
+from packd.testrun.sandbox import SandboxFailed
+from packd.testrun.shell_gate import ShellGate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from packd.testrun.bwrap import BwrapSandbox
+    from packd.testrun.sandbox import Cell, Child, Order
+    from packd.testrun.view import LastingView, Mount
+
+_LAUNCHER: Final = Path(__file__).parent / "launcher"
+_SEEN_AS: Final = Path("/run/packd")  # where the launcher lies inside, until the warden runs
+_MOST: Final = 3  # walls of one thread: as many views as packs commonly need side by side
+_LARGEST: Final = 96 * 1024  # bytes of a command line and its environment
+_MAKING_TAKES_S: Final = 10.0
+_ENDING_TAKES_S: Final = 5.0
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vacancy:
+    """A cell that waits for a program."""
+
+    init: int  # its first process
+    handle: int  # a pidfd of that
+    program: int  # the process that will be the program
+
+
+class Walls:
+    """One sandbox with its warden, who has one cell at a time."""
+
+    def __init__(self, mounts: Sequence[Mount], *, gate: ShellGate, line: socket.socket, warden: Child) -> None:
+        """Not to be used before `begun`."""
+        self.line = line
+        self._sources = tuple((mount.source, _identity(mount.source)) for mount in mounts if mount.kind == "read")
+        self._gate = gate
+        self._warden = warden
+        self._init: int | None = None  # a pidfd of the first process inside: without it nothing of them stands
+        self._words: dict[bytes, int] = {}  # what was said since the last cell was taken, and by whom
+        self._vacancy: Vacancy | None = None
+
+    def begun(self, deadline: float) -> None:
+        """The sandbox is being made, and knows its users. Raises OSError."""
+        self._init = os.pidfd_open(self._gate.first_inside(deadline, self.line))
+
+    def still_stand(self) -> bool:
+        """Does the warden live, and is what they show still what lies at its place?"""
+        return self._warden.wait(0) is None and all(_identity(path) == seen for path, seen in self._sources)
+
+    def vacancy(self) -> Vacancy | None:
+        """The cell to be taken now, if there is one. Raises OSError."""
+        while self._vacancy is None and _has_said(self.line, time.monotonic()):
+            word, pid = _heard(self.line)
+            self._words[word] = pid
+            if self._words.keys() == {b"first", b"program"}:
+                first = self._words[b"first"]
+                self._vacancy = Vacancy(init=first, handle=os.pidfd_open(first), program=self._words[b"program"])
+                self._words = {}
+        return self._vacancy
+
+    def taken(self) -> None:
+        """The vacancy is somebody's now, who closes its handle."""
+        self._vacancy = None
+
+    def close(self) -> None:
+        """Returns when nothing of them is left."""
+        if self._vacancy is not None:
+            os.close(self._vacancy.handle)
+        self.line.close()
+        self._gate.close()
+        if self._init is not None:
+            _kill(self._init)  # bubblewrap waits for it, and ends with it
+            os.close(self._init)
+        else:
+            self._warden.kill()
+        if self._warden.wait(_ENDING_TAKES_S) is None:
+            self._warden.kill()
+            self._warden.wait(_ENDING_TAKES_S)
+
+
+class Inmate:
+    """See Process: the first process of a cell, whose end is that of everything in there."""
+
+    def __init__(self, vacancy: Vacancy, line: socket.socket) -> None:
+        self.pid = vacancy.init
+        self.handle = vacancy.handle
+        self._line = line
+
+    def kill(self) -> None:
+        _kill(self.handle)
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        poll = select.poll()
+        poll.register(self.handle, select.POLLIN)
+        if not poll.poll(None if timeout_s is None else timeout_s * 1000):
+            return None
+        if _has_said(self._line, time.monotonic()):
+            said = self._line.recv(64, socket.MSG_PEEK)  # behind it may be the next cell's
+            if said.startswith(b"ended "):
+                return int(self._line.recv(64).split()[1])
+        return -signal.SIGKILL
+
+
+class WardenGate:
+    """See Gate: the program waits for a word from here."""
+
+    def __init__(self, walls: Walls, vacancy: Vacancy) -> None:
+        self._walls = walls
+        self._vacancy = vacancy
+
+    def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Inmate:
+        """See Gate."""
+        self._walls.taken()
+        if order.private is not None:  # its room is there already
+            Path(f"/proc/{self._vacancy.init}/root{order.private}").mkdir(mode=0o755)
+        request = {
+            "argv": order.argv,
+            "cwd": str(order.cwd),
+            "env": {**order.env, "PWD": str(order.cwd)},
+            "places": [1, 2, *keep],
+        }
+        descriptors = array.array("i", [stdout, stderr, *keep])
+        with_it = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
+        self._walls.line.sendmsg([json.dumps(request).encode()], with_it)
+        return Inmate(self._vacancy, self._walls.line)
+
+    def arrived(self, deadline: float) -> Inside:
+        """See Gate. It has been waiting since before it was needed."""
+        return Inside(init=self._vacancy.init, program=self._vacancy.program)
+
+    def open(self) -> None:
+        """See Gate."""
+        self._walls.line.send(b"\n")
+
+    def close(self) -> None:
+        """See Gate."""
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What a thread has."""
+
+    walls: OrderedDict[LastingView, Walls]  # those used last behind
+    asked_for: set[LastingView]  # views that had no walls when they were needed
+
+
+class WalledSandbox:
+    """See Lasting: bubblewrap's rung with walls that stand, for the threads of the process that it is made in."""
+
+    def __init__(self, rung: BwrapSandbox) -> None:
+        self._rung = rung
+        self.isolation = rung.isolation
+        self.shortcomings = rung.shortcomings
+        self.fills = rung.fills
+        self._own = threading.local()  # a warden dies with the thread that it was started in
+
+    def lasting(self) -> WalledSandbox:
+        return self
+
+    def cell(self, order: Order) -> AbstractContextManager[Cell]:
+        """See Sandbox."""
+        if not is_ordinary(order):
+            return self._rung.cell(order)
+        view = self._rung.lasting_view(order)
+        walls = self._found(view)
+        vacancy = walls.vacancy() if walls is not None else None
+        if walls is None or vacancy is None:
+            return self._without(order, view)
+        return self._within(order, view, vacancy, WardenGate(walls, vacancy))
+
+    @contextlib.contextmanager
+    def _within(self, order: Order, view: LastingView, vacancy: Vacancy, gate: WardenGate) -> Iterator[Cell]:
+        try:
+            with self._rung.gated(order, gate, own_processes=1) as cell:
+                yield cell
+        except SandboxFailed:
+            self._drop(view)  # the next one gets a sandbox of its own
+            raise
+        finally:
+            os.close(vacancy.handle)
+
+    @contextlib.contextmanager
+    def _without(self, order: Order, view: LastingView) -> Iterator[Cell]:
+        with self._rung.cell(order) as cell:
+            yield cell
+        self._make_soon(view)
+
+    def close(self) -> None:
+        """See Lasting."""
+        while self._standing.walls:
+            self._standing.walls.popitem()[1].close()
+
+    @property
+    def _standing(self) -> _Standing:
+        standing: _Standing | None = getattr(self._own, "standing", None)
+        if standing is None:
+            standing = self._own.standing = _Standing(OrderedDict(), set())
+        return standing
+
+    def _found(self, view: LastingView) -> Walls | None:
+        walls = self._standing.walls.get(view)
+        if walls is None:
+            return None
+        if not walls.still_stand():
+            self._drop(view)
+            return None
+        self._standing.walls.move_to_end(view)
+        return walls
+
+    def _drop(self, view: LastingView) -> None:
+        walls = self._standing.walls.pop(view, None)
+        if walls is not None:
+            walls.close()
+
+    def _make_soon(self, view: LastingView) -> None:
+        """The warden comes while something else is done. A view that is one of many is not worth it the first time."""
+        standing = self._standing
+        if view in standing.walls:
+            return
+        if standing.walls and view not in standing.asked_for:
+            standing.asked_for.add(view)
+            return
+        with contextlib.suppress(OSError):  # it goes without
+            standing.walls[view] = self._made(view)
+        if len(standing.walls) > _MOST:
+            standing.walls.popitem(last=False)[1].close()
+
+    def _made(self, view: LastingView) -> Walls:
+        """Raises OSError."""
+        only_for_warden = _needed_by_warden(view.mounts)
+        own = [mount for mount in view.mounts if mount.is_own]
+        described = {
+            "only_for_warden": [str(path) for _, path in only_for_warden],
+            "own": [{"path": str(one.path), "size": one.size, "mode": one.mode} for one in own],
+            "below_own": [str(one.path) for one in view.mounts if _is_covered(one, own)],
+            **self._rung.becoming(),
+        }
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        gate = self._rung.shell_gate()
+        with theirs, contextlib.ExitStack() as given_up:
+            given_up.callback(ours.close)
+            given_up.callback(gate.close)
+            python = os.path.realpath(sys.executable)
+            warden = (python, "-I", "-S", str(_SEEN_AS / "warden.py"), str(gate.hand(json.dumps(described).encode())))
+            gate.command = self._rung.walls_command(view, only_for_warden, gate, warden)
+            started = gate.start_with(theirs.fileno())
+            given_up.pop_all()
+        walls = Walls(view.mounts, gate=gate, line=ours, warden=started)
+        try:
+            walls.begun(time.monotonic() + _MAKING_TAKES_S)
+        except OSError:
+            walls.close()
+            raise
+        return walls
+
+
+def is_ordinary(order: Order) -> bool:
+    """One that works in its own folder, has the warden for itself, and fits into a request."""
+    if order.private is None or order.writable or not order.alone:
+        return False
+    words = (*order.argv, *order.env, *order.env.values())
+    return sum(map(len, words)) < _LARGEST
+
+
+def _needed_by_warden(view: Sequence[Mount]) -> list[tuple[Path, Path]]:
+    """(what, where it is seen) beside the view: the launcher, and an interpreter that is not the system's."""
+    homes = {Path(os.path.realpath(sys.executable)).parent.parent, Path(sys.base_prefix).resolve()}
+    shown = [mount.path for mount in view if mount.kind == "read"]
+    hidden = [home for home in sorted(homes) if not any(home.is_relative_to(path) for path in shown)]
+    return [(_LAUNCHER, _SEEN_AS), *((home, home) for home in hidden)]
+
+
+def _is_covered(mount: Mount, own: Sequence[Mount]) -> bool:
+    """By what is mounted anew for each program, and to be seen all the same."""
+    return mount.kind != "folder" and not mount.is_own and any(one.path in mount.path.parents for one in own)
+
+
+def _kill(handle: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    try:
+        seen = os.stat(path or "")  # noqa: PTH116  for every program
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino
+
+
+def _has_said(line: socket.socket, deadline: float) -> bool:
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def _heard(line: socket.socket) -> tuple[bytes, int]:
+    """A word, and the number of the process that said it, as this machine counts: by the kernel (unix(7)).
+
+    Raises OSError when there is nobody any more.
+    """
+    said, ancillary, _, _ = line.recvmsg(64, socket.CMSG_SPACE(_CREDENTIALS.size))
+    for _, kind, data in ancillary:
+        if said and kind == socket.SCM_CREDENTIALS:
+            return said, int(_CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0])
+    raise OSError("the warden is gone")

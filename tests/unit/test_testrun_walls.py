@@ -1,0 +1,245 @@
+"""Walls that stand: what one program after another is run in, and what they must not have in common."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from packd.domain.manifest import Suite
+from packd.testrun import walls
+from packd.testrun.bwrap import BwrapSandbox
+from packd.testrun.executor import CancelToken
+from packd.testrun.processes import children
+from packd.testrun.walls import WalledSandbox
+from tests.attacks.rungs import states
+from tests.unit.testrun_ground import Ground, is_alive, made_ground, shell, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STATES = states(Path(tempfile.mkdtemp(prefix="packd-walls-")))
+pytestmark = pytest.mark.skipif("bwrap" not in STATES, reason="bubblewrap does not work here; .ci/run installs it")
+FRESH, STANDING = "bwrap", "bwrap, walls that stand"
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    """One worker, whose walls stand before they are needed."""
+    yield from made_ground(tmp_path, workers=1, sandbox=STATES[STANDING])
+
+
+def wardens() -> list[int]:
+    """What this process has started and that lives."""
+    return [pid for pid in children(os.getpid()) if is_alive(pid)]
+
+
+def inside(pid: int) -> list[int]:
+    return [pid, *(inner for child in children(pid) for inner in inside(child))]
+
+
+def test_several_programs_share_one_warden(ground: Ground) -> None:
+    """Only the first has to wait for a sandbox."""
+    before = set(wardens())
+    ground.shell("true")
+    made = set(wardens()) - before
+    assert [ground.shell(f"exit {code}").exit_code for code in range(3)] == [0, 1, 2]
+    assert set(wardens()) - before == made
+    assert len(made) == 1
+
+
+def test_nothing_is_left_for_the_next_program(ground: Ground) -> None:
+    """Files, memory that is shared by any name, processes and their names, sockets, terminals: all are another's."""
+    leave = """
+        echo left > /tmp/left; echo left > /dev/shm/left; echo left > $PACKD_WORK/../left 2>/dev/null
+        echo left > $HOME/left; mkdir -p $TMPDIR/left
+        (setsid sleep 600 >/dev/null 2>&1 &)
+        python3 -I - <<'PYTHON'
+        import ctypes, socket, os
+        libc = ctypes.CDLL(None)
+        assert libc.shmget(4711, 4096, 0o1666) >= 0
+        os.openpty()
+        s = socket.socket(socket.AF_UNIX); s.bind("\\0left")
+        t = socket.create_server(("127.0.0.1", 4711))
+        PYTHON
+    """.replace("\n        ", "\n")
+    look = """
+        ls -A /tmp /dev/shm $PACKD_WORK/.. $HOME $TMPDIR | grep left
+        ls /proc | grep -c '^[0-9]'
+        python3 -I - <<'PYTHON'
+        import ctypes, socket, os
+        libc = ctypes.CDLL(None)
+        print("memory" if libc.shmget(4711, 4096, 0) >= 0 else "no memory")
+        print("terminals", os.listdir("/dev/pts"))
+        s = socket.socket(socket.AF_UNIX); s.bind("\\0left")
+        print("listening", open("/proc/net/tcp").read().count(":1267 00000000:0000 0A"))
+        PYTHON
+    """.replace("\n        ", "\n")
+    assert ground.shell(leave).status == "passed"
+    said = ground.shell(look).output_tail.splitlines()
+    assert not [line for line in said if line == "left"], said
+    assert int(next(line for line in said if line.isdecimal())) <= 6
+    assert said[-3:] == ["no memory", "terminals ['ptmx']", "listening 0"]
+
+
+def test_a_program_finds_the_same_as_in_a_sandbox_of_its_own(tmp_path: Path) -> None:
+    """The same view, the same rights, the same limits and the same environment, to the word."""
+    look = """
+        cut -d' ' -f2-4 /proc/self/mounts | sort
+        grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:|SigBlk|SigIgn|SigCgt)' /proc/self/status
+        sed 's/1125[0-9]*/MARK/g' /proc/self/limits; umask; pwd; hostname; cat /proc/net/dev | cut -d: -f1
+        env | grep -v PACKD_RUN_ID | sort; find . | sort; ls -la /dev /run /etc/passwd | cut -c1-11
+        cat /proc/self/oom_score_adj; ulimit -a; echo $0
+    """
+    found = {}
+    for state in (FRESH, STANDING):
+        folder = tmp_path / "same"
+        folder.mkdir()
+        for ground in made_ground(folder, workers=1, sandbox=STATES[state]):
+            ground.write("a/b", "c")
+            run = ground.run(shell(look)).test_suites[0]
+            found[state] = run.output_tail.replace(ground_id(run.output_tail), "RUN").splitlines()
+        folder.rename(tmp_path / state)
+    differing = set(found[FRESH]) ^ set(found[STANDING])
+    assert {line for line in differing if not may_differ(line)} == set()
+
+
+def ground_id(text: str) -> str:
+    """The name of the run's folder."""
+    return next(line for line in text.splitlines() if line.startswith("PACKD_WORK=")).rpartition("/")[2]
+
+
+def may_differ(line: str) -> bool:
+    """Parts of /proc that nobody in there could write to; what packd itself adds in processes, and the run's mark; rights
+    that are lost for good with walls, and only for the moment without; where the folder of limited size begins."""
+    return line.startswith(("/proc/", "CapBnd", "Max processes", "process ", "Max realtime")) or "/work" in line
+
+
+def test_no_program_makes_a_user_namespace(ground: Ground) -> None:
+    """The kernel refuses it, whatever the filter of system calls may miss."""
+    assert ground.shell("cat /proc/sys/user/max_user_namespaces").output_tail == "0\n"
+
+
+def test_a_killed_program_says_so(ground: Ground) -> None:
+    """Its end by a signal is told as one."""
+    suite = ground.shell("kill -SEGV $$")
+    assert (suite.status, suite.reason, suite.exit_code) == ("failed", "crash", 128 + signal.SIGSEGV)
+
+
+def test_a_program_that_can_not_be_started_says_so(ground: Ground) -> None:
+    """As a shell would."""
+    ground.write("tests/run", "#!/usr/bin/env python3\n", mode=0o755)
+    ground.write("lib/x", "")
+    suite = ground.run(Suite(name="s", runner_type="command", command="exec ./nothing")).test_suites[0]
+    assert suite.exit_code == 127
+
+
+def test_a_dead_warden_is_replaced(ground: Ground) -> None:
+    """The next program is run all the same, and the one after that has walls again."""
+    before = set(wardens())
+    assert ground.shell("true").status == "passed"
+    (warden,) = set(wardens()) - before
+    os.kill(warden, signal.SIGKILL)
+    wait_until(lambda: not is_alive(warden))
+    assert [ground.shell("true").status for _ in range(3)] == ["passed"] * 3
+    assert len(set(wardens()) - before) == 1
+
+
+def test_a_cell_that_died_before_it_was_used_is_nobodys_failure(ground: Ground) -> None:
+    """What waits for a program may be killed, as for want of memory: the program runs, or it says that it could not."""
+    before = set(wardens())
+    ground.shell("true")
+    (warden,) = set(wardens()) - before
+    waiting = inside(warden)[2:]
+    for pid in reversed(waiting):
+        os.kill(pid, signal.SIGKILL)
+    suites = [ground.shell("true") for _ in range(3)]
+    assert {suite.reason for suite in suites} <= {None, "unavailable"}, suites
+    assert suites[-1].status == "passed"
+
+
+def test_what_lies_in_its_place_now_is_seen(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walls that show a folder which was replaced since are made anew."""
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    (shown / "version").write_text("1")
+    real = BwrapSandbox.lasting_view
+
+    def with_folder(self: BwrapSandbox, order: Any) -> Any:
+        object.__setattr__(order, "readable", (*order.readable, *(() if shown in order.readable else (shown,))))
+        return real(self, order)
+
+    monkeypatch.setattr(BwrapSandbox, "lasting_view", with_folder)
+    assert ground.shell(f"cat {shown}/version").output_tail == "1"
+    shown.rename(tmp_path / "before")
+    shown.mkdir()
+    (shown / "version").write_text("2")
+    assert ground.shell(f"cat {shown}/version").output_tail == "2"
+
+
+def test_the_copy_does_not_pass_the_disk(ground: Ground, tmp_path: Path) -> None:
+    """The sandbox is filled from the snapshot; only what is needed afterwards lies in the run's folder."""
+    ground.write("data", "x")
+    command = "test -w data && echo 1..1 > report.tap && echo ok 1 >> report.tap"
+    suite = Suite(name="s", runner_type="command", command=command, result_format="tap", result_path="report.tap")
+    seen: list[Path] = []
+
+    def look(suite: str, case: Any) -> None:
+        seen.extend(path.relative_to(ground.work_dir) for path in ground.work_dir.rglob("*") if path.is_file())
+
+    request = ground.request(suite)
+    report = ground.executor.submit(request, cancel=CancelToken(), on_case=look).result(timeout=60)
+    assert report.status == "passed", report
+    assert seen == [Path(request.run_id, "pack", "report.tap")]
+    wait_until(lambda: list(ground.work_dir.iterdir()) == [])
+
+
+def test_suites_side_by_side_have_sandboxes_of_their_own(tmp_path: Path) -> None:
+    """The warden has one program at a time: what runs beside it shares no network with it."""
+    for ground in made_ground(tmp_path, workers=2, sandbox=STATES[STANDING]):
+        listen = "python3 -I -c 'import socket, time; s = socket.create_server((\"127.0.0.1\", 4712)); time.sleep(0.2)'"
+        report = ground.run(*(Suite(name=name, runner_type="command", command=listen) for name in "ab"), parallel=True)
+        assert report.status == "passed", report
+
+
+def test_walls_are_let_go_of(tmp_path: Path) -> None:
+    """An executor that was closed leaves no warden behind."""
+    before = set(wardens())
+    for ground in made_ground(tmp_path, workers=2, sandbox=STATES[STANDING]):
+        ground.shell("true")
+        assert set(wardens()) - before
+    wait_until(lambda: set(wardens()) == before)
+
+
+def test_many_views_do_not_pile_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walls that were not used for longest make room for others."""
+    monkeypatch.setattr(walls, "_MOST", 2)
+    before = set(wardens())
+    rung = STATES[STANDING]._rung  # type: ignore[attr-defined]
+    sandbox = WalledSandbox(rung)
+    ground.executor.close(0)
+    try:
+        for number in range(4):
+            view = rung.lasting_view(order_with(number))
+            sandbox._make_soon(view)
+            sandbox._make_soon(view)
+            wait_until(lambda: len(set(wardens()) - before) <= 2)
+    finally:
+        sandbox.close()
+    wait_until(lambda: set(wardens()) == before)
+
+
+def order_with(number: int) -> Any:
+    from packd.testrun.limits import Limits
+    from packd.testrun.mark import Mark
+    from packd.testrun.sandbox import SYSTEM_PATH, Order
+
+    folder = Path("/tmp/packd-none")
+    return Order(
+        argv=("/bin/sh",), cwd=folder, env={"PATH": SYSTEM_PATH}, limits=Limits(disk_mb=16 + number),
+        mark=Mark.of(folder), private=folder / "run", fill=lambda *_: None,
+    )  # fmt: skip
