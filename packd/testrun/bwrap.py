@@ -28,10 +28,12 @@ _OWN_PROCESSES: Final = 2  # bubblewrap itself, and its first process inside
 _APART: Final = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _BOUND: Final = ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
 _NAMED: Final = ("--hostname", "packd")
+_ROOT_INSIDE: Final = ("--uid", "0", "--gid", "0")
 _SEALED: Final = ("--remount-ro", "/dev", "--remount-ro", "/")
 _BECOMING: Final = ("CAP_SETUID", "CAP_SETGID")
 # To make namespaces and mounts, to have the user namespace refuse further ones, and to give rights up for good.
-_OF_WARDEN: Final = (*_BECOMING, "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETPCAP")
+# The last is asked of who gives another number to the user that root stands for inside (user_namespaces(7)).
+_OF_WARDEN: Final = (*_BECOMING, "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETPCAP", "CAP_SETFCAP")
 
 
 class Unusable(Exception):
@@ -132,7 +134,7 @@ class BwrapSandbox:
             *("--info-fd", str(gate.info)),
         ]
         if self._is_root:
-            options += ["--uid", "0", "--gid", "0", "--userns-block-fd", "0"]
+            options += [*_ROOT_INSIDE, "--userns-block-fd", "0"]
         return options
 
     # --- for walls that stand ----------------------------------------------------------------------------------------
@@ -147,6 +149,7 @@ class BwrapSandbox:
         return {
             "user": someone.uid if someone else None,
             "group": someone.gid if someone else None,
+            "known_as": None if self._is_root else [os.geteuid(), os.getegid()],
             "filter": (self._filter or b"").hex(),
         }
 
@@ -157,6 +160,7 @@ class BwrapSandbox:
         beside = [word for source, path in more for word in ("--ro-bind", str(source), str(path))]
         return [
             *self._options(gate, network=shown.network),
+            *(() if self._is_root else _ROOT_INSIDE),  # else bubblewrap gives up the rights that the warden needs
             *_given(_OF_WARDEN),
             *_mounted(shown.mounts, *beside),
             *("--chdir", "/", "--", *warden),

@@ -52,6 +52,10 @@ class Gate(Protocol):
         """Returns when it waits. `deadline` by time.monotonic. Raises SandboxFailed, OSError."""
         ...
 
+    def leader(self) -> int | None:
+        """The program's process group, once it runs."""
+        ...
+
     def open(self) -> None:
         """Let it run. Raises OSError."""
         ...
@@ -70,7 +74,6 @@ class GatedCell:
     own_processes: int
     someone: Someone | None = None  # whom the program becomes, where the rung is started by root
     group: Group | None = None  # its control group
-    leader: int | None = None
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _init: int | None = None  # a pidfd of the first process inside
     _private: int | None = None  # the folder inside that is `order.private`
@@ -91,6 +94,11 @@ class GatedCell:
         """See Cell."""
         return self.gate.start(order, stdout=stdout, stderr=stderr, keep=keep)
 
+    @property
+    def leader(self) -> int | None:
+        """See Cell."""
+        return self.gate.leader()
+
     # --- entering ----------------------------------------------------------------------------------------------------
 
     def enter(self) -> None:
@@ -99,7 +107,6 @@ class GatedCell:
             inside = self.gate.arrived(time.monotonic() + _MAKING_TAKES_S)
             self._init = os.pidfd_open(inside.init)
             self._stack.callback(os.close, self._init)
-            self.leader = os.getpgid(inside.program)
             self._limit(inside)
             self._open_folders(inside.init)
             self._fill()
@@ -115,7 +122,7 @@ class GatedCell:
         wall = order.limits.processes and order.limits.processes + self.own_processes + _PROCESS_MARGIN
         limits = resource_limits(order.limits, order.mark, processes=wall or None)
         put_on(inside.program, limits)
-        others = (*inside.others, inside.init)
+        others = {*inside.others, inside.init} - {inside.program}
         for other in others:
             put_on(other, {name: pair for name, pair in limits.items() if name == "rttime"})
         if self.group is not None:

@@ -37,6 +37,7 @@ class ShellGate:
     info: int = -1  # where the command tells of the first process inside, as bubblewrap's --info-fd
     _info: int = -1
     _pid: int = -1
+    _leader: int | None = None
     _keep: list[int] = field(default_factory=list)
     _ours: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _theirs: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # ends that only they keep
@@ -97,7 +98,12 @@ class ShellGate:
         first = children(init)
         if len(first) != 1:
             raise SandboxFailed("the sandbox ended while it was made")
+        self._leader = os.getpgid(first[0])
         return Inside(init=init, program=first[0], others=(self._pid,))
+
+    def leader(self) -> int | None:
+        """See Gate."""
+        return self._leader
 
     def first_inside(self, deadline: float, talk: socket.socket) -> int:
         """The number of the first process inside, which knows its users from now on; `talk` leads to its stdin."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -51,6 +52,14 @@ class LastingView:
     network: bool  # the machine's own
     mounts: tuple[Mount, ...]
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.network, self.mounts))
+
+    def __hash__(self) -> int:
+        """Asked for every program; taking it anew costs as much as starting one."""
+        return self._hash
+
 
 def view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> list[Mount]:
     """In the order in which they are to be made. `etc` is shown as /etc; `hidden` is never seen, whatever is around it.
@@ -65,10 +74,15 @@ def view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> list[Mount]:
 
 def lasting_view(order: Order, etc: Path, hidden: Iterable[Path] = ()) -> LastingView:
     """The same for all programs that differ in nothing but their own folders, which lie in the same one."""
-    room = -(-room_of(order) // MIB) * MIB  # whole ones, so that most packs have the same
+    room = room_in_common(order)
     own = [Mount(kind="empty", path=order.private.parent, size=room, is_own=True)] if order.private is not None else []
     mounts = (*_system(etc), *_resolver(order), *_around(order, hidden, own))
     return LastingView(network=order.network, mounts=mounts)
+
+
+def room_in_common(order: Order) -> int:
+    """The same in whole mebibytes, so that most packs have the same."""
+    return -(-room_of(order) // MIB) * MIB
 
 
 def room_of(order: Order) -> int:

@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.gate import Inside
+from packd.testrun.processes import children
 from packd.testrun.sandbox import SandboxFailed
 from packd.testrun.shell_gate import ShellGate
+from packd.testrun.view import room_in_common
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 _LAUNCHER: Final = Path(__file__).parent / "launcher"
 _SEEN_AS: Final = Path("/run/packd")  # where the launcher lies inside, until the warden runs
 _MOST: Final = 3  # walls of one thread: as many views as packs commonly need side by side
+_MOST_KNOWN: Final = 64
+_VACANT: Final = b"vacant"
 _LARGEST: Final = 96 * 1024  # bytes of a command line and its environment
 _MAKING_TAKES_S: Final = 10.0
 _ENDING_TAKES_S: Final = 5.0
@@ -49,9 +53,8 @@ _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix
 class Vacancy:
     """A cell that waits for a program."""
 
-    init: int  # its first process
+    init: int  # its first process, which starts the program
     handle: int  # a pidfd of that
-    program: int  # the process that will be the program
 
 
 class Walls:
@@ -64,7 +67,6 @@ class Walls:
         self._gate = gate
         self._warden = warden
         self._init: int | None = None  # a pidfd of the first process inside: without it nothing of them stands
-        self._words: dict[bytes, int] = {}  # what was said since the last cell was taken, and by whom
         self._vacancy: Vacancy | None = None
 
     def begun(self, deadline: float) -> None:
@@ -77,13 +79,13 @@ class Walls:
 
     def vacancy(self) -> Vacancy | None:
         """The cell to be taken now, if there is one. Raises OSError."""
+        if self._vacancy is not None and _is_over(self._vacancy.handle):
+            os.close(self._vacancy.handle)
+            self._vacancy = None
         while self._vacancy is None and _has_said(self.line, time.monotonic()):
             word, pid = _heard(self.line)
-            self._words[word] = pid
-            if self._words.keys() == {b"first", b"program"}:
-                first = self._words[b"first"]
-                self._vacancy = Vacancy(init=first, handle=os.pidfd_open(first), program=self._words[b"program"])
-                self._words = {}
+            if word == _VACANT:
+                self._vacancy = Vacancy(init=pid, handle=os.pidfd_open(pid))
         return self._vacancy
 
     def taken(self) -> None:
@@ -135,17 +137,19 @@ class WardenGate:
     def __init__(self, walls: Walls, vacancy: Vacancy) -> None:
         self._walls = walls
         self._vacancy = vacancy
+        self._taken = False
 
     def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Inmate:
         """See Gate."""
         self._walls.taken()
+        self._taken = True
         if order.private is not None:  # its room is there already
             Path(f"/proc/{self._vacancy.init}/root{order.private}").mkdir(mode=0o755)
         request = {
             "argv": order.argv,
             "cwd": str(order.cwd),
             "env": {**order.env, "PWD": str(order.cwd)},
-            "places": [1, 2, *keep],
+            "keep": list(keep),
         }
         descriptors = array.array("i", [stdout, stderr, *keep])
         with_it = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
@@ -153,8 +157,12 @@ class WardenGate:
         return Inmate(self._vacancy, self._walls.line)
 
     def arrived(self, deadline: float) -> Inside:
-        """See Gate. It has been waiting since before it was needed."""
-        return Inside(init=self._vacancy.init, program=self._vacancy.program)
+        """See Gate. What will start the program has been waiting, and is held to what the program is held to."""
+        return Inside(init=self._vacancy.init, program=self._vacancy.init)
+
+    def leader(self) -> int | None:
+        """See Gate."""
+        return next(iter(children(self._vacancy.init)), None)
 
     def open(self) -> None:
         """See Gate."""
@@ -162,6 +170,9 @@ class WardenGate:
 
     def close(self) -> None:
         """See Gate."""
+        if self._taken:
+            self._taken = False
+            os.close(self._vacancy.handle)
 
 
 @dataclass(frozen=True)
@@ -170,6 +181,7 @@ class _Standing:
 
     walls: OrderedDict[LastingView, Walls]  # those used last behind
     asked_for: set[LastingView]  # views that had no walls when they were needed
+    known: dict[tuple[object, ...], LastingView]  # the view of orders that are alike in this; long in finding
 
 
 class WalledSandbox:
@@ -189,23 +201,18 @@ class WalledSandbox:
         """See Sandbox."""
         if not is_ordinary(order):
             return self._rung.cell(order)
-        view = self._rung.lasting_view(order)
-        walls = self._found(view)
-        vacancy = walls.vacancy() if walls is not None else None
-        if walls is None or vacancy is None:
-            return self._without(order, view)
-        return self._within(order, view, vacancy, WardenGate(walls, vacancy))
+        view = self._view(order)
+        gate = self._gate(view)
+        return self._without(order, view) if gate is None else self._within(order, view, gate)
 
     @contextlib.contextmanager
-    def _within(self, order: Order, view: LastingView, vacancy: Vacancy, gate: WardenGate) -> Iterator[Cell]:
+    def _within(self, order: Order, view: LastingView, gate: WardenGate) -> Iterator[Cell]:
         try:
             with self._rung.gated(order, gate, own_processes=1) as cell:
                 yield cell
         except SandboxFailed:
             self._drop(view)  # the next one gets a sandbox of its own
             raise
-        finally:
-            os.close(vacancy.handle)
 
     @contextlib.contextmanager
     def _without(self, order: Order, view: LastingView) -> Iterator[Cell]:
@@ -222,8 +229,31 @@ class WalledSandbox:
     def _standing(self) -> _Standing:
         standing: _Standing | None = getattr(self._own, "standing", None)
         if standing is None:
-            standing = self._own.standing = _Standing(OrderedDict(), set())
+            standing = self._own.standing = _Standing(OrderedDict(), set(), {})
         return standing
+
+    def _gate(self, view: LastingView) -> WardenGate | None:
+        """Of the cell that waits, if there is one."""
+        walls = self._found(view)
+        try:
+            vacancy = walls.vacancy() if walls is not None else None
+        except OSError:
+            self._drop(view)
+            return None
+        return WardenGate(walls, vacancy) if walls is not None and vacancy is not None else None
+
+    def _view(self, order: Order) -> LastingView:
+        """As the rung says it, asked once for orders that can't differ in it. What is missing may come."""
+        alike = (*_alike(order), room_in_common(order))
+        known = self._standing.known
+        view = known.get(alike)
+        if view is None:
+            view = self._rung.lasting_view(order)
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            if all(path.exists() for path in order.readable):
+                known[alike] = view
+        return view
 
     def _found(self, view: LastingView) -> Walls | None:
         walls = self._standing.walls.get(view)
@@ -236,6 +266,7 @@ class WalledSandbox:
         return walls
 
     def _drop(self, view: LastingView) -> None:
+        self._standing.known.clear()
         walls = self._standing.walls.pop(view, None)
         if walls is not None:
             walls.close()
@@ -291,6 +322,12 @@ def is_ordinary(order: Order) -> bool:
     return sum(map(len, words)) < _LARGEST
 
 
+def _alike(order: Order) -> tuple[object, ...]:
+    """All that the view of an ordinary order depends on, but for what the machine has and how much its folder holds."""
+    parent = order.private.parent if order.private is not None else None
+    return order.network, order.readable, order.argv[0], order.env.get("PATH"), parent, order.limits.disk_mb
+
+
 def _needed_by_warden(view: Sequence[Mount]) -> list[tuple[Path, Path]]:
     """(what, where it is seen) beside the view: the launcher, and an interpreter that is not the system's."""
     homes = {Path(os.path.realpath(sys.executable)).parent.parent, Path(sys.base_prefix).resolve()}
@@ -302,6 +339,12 @@ def _needed_by_warden(view: Sequence[Mount]) -> list[tuple[Path, Path]]:
 def _is_covered(mount: Mount, own: Sequence[Mount]) -> bool:
     """By what is mounted anew for each program, and to be seen all the same."""
     return mount.kind != "folder" and not mount.is_own and any(one.path in mount.path.parents for one in own)
+
+
+def _is_over(handle: int) -> bool:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _kill(handle: int) -> None:

@@ -41,12 +41,12 @@ class Standing(Unchanged):
 class _Patient(WalledSandbox):
     def cell(self, order: Order) -> AbstractContextManager[Cell]:
         if is_ordinary(order):
-            view = self._rung.lasting_view(order)
-            walls = self._found(view)
-            if walls is None:
-                walls = self._standing.walls[view] = self._made(view)
-            poll = select.poll()
-            poll.register(walls.line, select.POLLIN)
-            while walls.vacancy() is None:
+            view = self._view(order)
+            while self._gate(view) is None:
+                walls = self._standing.walls.get(view)
+                if walls is None:
+                    walls = self._standing.walls[view] = self._made(view)
+                poll = select.poll()
+                poll.register(walls.line, select.POLLIN)
                 assert poll.poll(_DEADLINE_MS), "the warden did not make a cell"
         return super().cell(order)

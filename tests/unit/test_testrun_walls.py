@@ -119,6 +119,20 @@ def may_differ(line: str) -> bool:
     return line.startswith(("/proc/", "CapBnd", "Max processes", "process ", "Max realtime")) or "/work" in line
 
 
+def test_a_program_can_not_lay_hands_on_who_started_it(ground: Ground) -> None:
+    """It runs as the same user, and speaks for the cell: nothing of it can be read, written or stopped from inside."""
+    suite = ground.shell("""
+        for number in 1 2 3 9 10 12 15; do kill -$number 1 2>/dev/null; done
+        for name in mem environ maps fd/0 fd/3 root cwd; do
+            ls /proc/1/$name/ >/dev/null 2>&1 && echo "sees $name"
+            head -c 1 /proc/1/$name >/dev/null 2>&1 && echo "reads $name"
+        done
+        echo alive
+    """)
+    assert suite.output_tail == "alive\n"
+    assert suite.status == "passed"
+
+
 def test_no_program_makes_a_user_namespace(ground: Ground) -> None:
     """The kernel refuses it, whatever the filter of system calls may miss."""
     assert ground.shell("cat /proc/sys/user/max_user_namespaces").output_tail == "0\n"

@@ -41,7 +41,7 @@ def main() -> int:
     user, group = os.getuid(), os.getgid()
     kernel.unshare(_APART | (0 if wanted["network"] else kernel.CLONE_NEWNET))
     if not wanted["mapped_from_outside"]:
-        _map(user, group)
+        kernel.map_user(f"{user} {user} 1", f"{group} {group} 1")
     first = os.fork()
     if first == 0:
         os.close(info)
@@ -150,13 +150,6 @@ def _described(descriptor: int) -> dict[str, Any]:
     with os.fdopen(descriptor, "rb") as file:
         described: dict[str, Any] = json.load(file)
     return described
-
-
-def _map(user: int, group: int) -> None:
-    """The same number inside as outside (user_namespaces(7))."""
-    for name, text in (("setgroups", "deny"), ("gid_map", f"{group} {group} 1"), ("uid_map", f"{user} {user} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(text)
 
 
 def _guarded(work: Any) -> None:

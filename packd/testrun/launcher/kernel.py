@@ -22,7 +22,7 @@ _ATTR_READ_ONLY, _ATTR_NO_SUID, _ATTR_NO_DEVICES = 1, 2, 4
 _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 38, 22, 24
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 38, 22, 24
 _SECCOMP_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -121,14 +121,24 @@ def loopback_up() -> None:
 
 def forbid_nested_users() -> None:
     """Nobody in this user namespace makes another one from now on (namespaces(7)). Where /proc/sys is closed to us, no."""
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     try:
         with open("/proc/sys/user/max_user_namespaces", "w") as file:
             file.write("0")
     except OSError:
         return
-    finally:
-        detach("/proc")
+
+
+def be_known_as(user: int, group: int) -> None:
+    """In a user namespace of its own, in which the user that this process is has these numbers (user_namespaces(7))."""
+    was_user, was_group = os.getuid(), os.getgid()
+    unshare(CLONE_NEWUSER)
+    map_user(f"{user} {was_user} 1", f"{group} {was_group} 1")
+
+
+def map_user(user: str, group: str) -> None:
+    for name, text in (("setgroups", "deny"), ("gid_map", group), ("uid_map", user)):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
 
 
 def drop_bounding_set() -> None:
@@ -144,6 +154,11 @@ def no_more_rights() -> None:
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, bytes(24)), "capset")
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+
+
+def hide_from_own_user() -> None:
+    """Other processes of the user that this one became can't look into it, nor stop it (prctl(2), PR_SET_DUMPABLE)."""
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
 
 
 def filter_calls(program: bytes) -> None:

@@ -2,25 +2,26 @@
 
     python -I -S warden.py DESCRIPTOR          its stdin is the line to packd; see packd.testrun.walls
 
-DESCRIPTOR holds JSON: folders that only the warden itself needed to be seen, and what is mounted for each program. The
-walls are the view of the machine and the namespaces that no program could change; what a program could change, or leave
+DESCRIPTOR holds JSON: folders that only the warden itself needed to be seen, what is mounted for each program, whom
+programs become, or by which numbers they know the user that they stay, and what they may ask of the kernel. The walls are the view of the machine and the namespaces that no program could change; what a program could change, or leave
 behind for the next one, is made anew for each: its processes, its mounts, the folders that it may write to, and what it
 shares by System V's or POSIX's means.
 
-A cell is made before it is asked for, with two processes: the first in its namespace of processes, whose end is that of
-all that is in there, and the one that will be the program. Both say a word on the line when the cell is vacant; the
-second then takes a request from the line, and another word when it may run. The first says how it ended.
+A cell is made before it is asked for. The first process in its namespace of processes, whose end is that of all that is in
+there, gives everything up and says a word on the line; then it takes a request from there, and another word when the
+program may run, starts it, and says how it ended. What it is held to by then, the program is held to.
 """
 
 from __future__ import annotations
 
 import array
-import errno
 import fcntl
+import gc
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from functools import partial
 from typing import Any
@@ -43,8 +44,10 @@ def main() -> None:
     kernel.die_with_parent(signal.SIGKILL)
     for path in walls["only_for_warden"]:  # all that this program needs of it is loaded by now
         kernel.detach(path)
-    kernel.forbid_nested_users()
+    if not walls["known_as"]:
+        _forbid_nested_users_here()
     kernel.drop_bounding_set()
+    gc.freeze()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     while True:
         kernel.unshare(kernel.CLONE_NEWPID)  # for what is forked now, not for this process
@@ -61,22 +64,60 @@ def main() -> None:
 
 
 def _first(walls: dict[str, Any]) -> int:
-    """Makes the cell, and takes the exit status of every orphan in it."""
+    """Makes the cell, starts the program, and takes the exit status of every orphan in there."""
     kernel.die_with_parent(signal.SIGKILL)
     os.setsid()
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
     _make_own(walls)
-    line = socket.socket(fileno=_LINE)
-    line.send(b"first")
-    program = os.fork()
-    if program == 0:
-        _guarded(partial(_become, walls, line))
+    if walls["known_as"]:
+        kernel.be_known_as(*walls["known_as"])
+        kernel.forbid_nested_users()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # from inside nothing reaches it but what it has a handler for
+    if walls["user"] is not None:
+        os.setgroups([])
+        os.setgid(walls["group"])
+        os.setuid(walls["user"])
     kernel.no_more_rights()
+    kernel.hide_from_own_user()
+    kernel.filter_calls(bytes.fromhex(walls["filter"]))
+    line = socket.socket(fileno=_LINE)
+    line.send(b"vacant")
+    request, descriptors = _received(line)
+    if request is None or not line.recv(1):
+        return 1
+    line.send(b"ended %d" % _status_of(request, descriptors))
+    return 0
+
+
+def _status_of(request: dict[str, Any], descriptors: list[int]) -> int:
+    """How the program ended, as a shell says it."""
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for descriptor in descriptors]
+    out, err, *kept = moved
+    places = request["keep"]
+    for place, descriptor in zip(places, kept, strict=True):  # the program expects them there
+        os.dup2(descriptor, place)
+    try:
+        program = subprocess.Popen(
+            request["argv"],
+            cwd=request["cwd"],
+            env=request["env"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            pass_fds=places,
+            start_new_session=True,
+        )
+    except OSError as trouble:
+        os.write(err, f"{request['argv'][0]}: {trouble.strerror}\n".encode())
+        return _CANT_BE_RUN
+    for descriptor in (*descriptors, *moved, *places):
+        if descriptor > 2:
+            _close(descriptor)
     while True:
         pid, status = os.wait()
-        if pid == program:
-            line.send(b"ended %d" % _status(status))
-            return 0
+        if pid == program.pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
 
 
 def _make_own(walls: dict[str, Any]) -> None:
@@ -84,7 +125,7 @@ def _make_own(walls: dict[str, Any]) -> None:
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     for part in _CLOSED_PARTS:
-        if os.path.exists(f"/proc/{part}"):
+        if os.access(f"/proc/{part}", os.W_OK) and not walls["known_as"]:  # else nothing in there is for it to write
             kernel.bind(f"/proc/{part}", f"/proc/{part}")
             kernel.restrict(f"/proc/{part}", read_only=True, below=False)
     usual = os.umask(0o022)
@@ -99,36 +140,6 @@ def _make_own(walls: dict[str, Any]) -> None:
     os.umask(usual)
 
 
-# --- the program -----------------------------------------------------------------------------------------------------
-
-
-def _become(walls: dict[str, Any], line: socket.socket) -> int:
-    """Give everything up, wait until there is something to run and packd has made all ready, then be the program."""
-    os.setsid()
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # Python's own wishes
-        signal.signal(number, signal.SIG_DFL)
-    if walls["user"] is not None:
-        os.setgroups([])
-        os.setgid(walls["group"])
-        os.setuid(walls["user"])
-    kernel.no_more_rights()
-    kernel.filter_calls(bytes.fromhex(walls["filter"]))
-    line.send(b"program")
-    request, descriptors = _received(line)
-    if request is None:
-        return 1
-    _take_places(request["places"], descriptors)
-    if not line.recv(1):
-        return 1
-    os.dup2(os.open("/dev/null", os.O_RDONLY), line.detach())
-    try:
-        os.chdir(request["cwd"])
-        os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606
-    except OSError as trouble:
-        sys.stderr.write(f"{request['argv'][0]}: {os.strerror(trouble.errno or errno.ENOENT)}\n")
-    return _CANT_BE_RUN
-
-
 def _received(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     size = socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
     message, ancillary, _, _ = line.recvmsg(_LARGEST, size, socket.MSG_CMSG_CLOEXEC)
@@ -139,11 +150,10 @@ def _received(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     return (json.loads(message) if message else None), list(numbers)
 
 
-def _take_places(places: list[int], descriptors: list[int]) -> None:
-    """The descriptors that it is given, under the numbers that it expects. All others are closed when it begins."""
-    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for descriptor in descriptors]
-    for place, descriptor in zip(places, moved, strict=True):
-        os.dup2(descriptor, place)
+def _forbid_nested_users_here() -> None:
+    kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    kernel.forbid_nested_users()
+    kernel.detach("/proc")
 
 
 # --- small things ----------------------------------------------------------------------------------------------------
@@ -161,10 +171,11 @@ def _guarded(work: Any) -> None:
         os._exit(code)
 
 
-def _status(status: int) -> int:
-    """As a shell says it: 128 + N for signal N."""
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
+def _close(descriptor: int) -> None:
+    try:
+        os.close(descriptor)
+    except OSError:  # named twice
+        return
 
 
 if __name__ == "__main__":
