@@ -19,7 +19,7 @@ import struct
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,6 +42,7 @@ _LAUNCHER: Final = Path(__file__).parent / "launcher"
 _SEEN_AS: Final = Path("/run/packd")  # where the launcher lies inside, until the warden runs
 _MOST: Final = 3  # walls of one thread: as many views as packs commonly need side by side
 _MOST_KNOWN: Final = 64
+_TRIES: Final = 3  # to make walls that a warden lives in, on a machine that may forbid it
 _VACANT: Final = b"vacant"
 _LARGEST: Final = 96 * 1024  # bytes of a command line and its environment
 _MAKING_TAKES_S: Final = 10.0
@@ -68,6 +69,7 @@ class Walls:
         self._warden = warden
         self._init: int | None = None  # a pidfd of the first process inside: without it nothing of them stands
         self._vacancy: Vacancy | None = None
+        self.served = False  # there was a cell in them once
 
     def begun(self, deadline: float) -> None:
         """The sandbox is being made, and knows its users. Raises OSError."""
@@ -86,6 +88,7 @@ class Walls:
             word, pid = _heard(self.line)
             if word == _VACANT:
                 self._vacancy = Vacancy(init=pid, handle=os.pidfd_open(pid))
+                self.served = True
         return self._vacancy
 
     def taken(self) -> None:
@@ -181,6 +184,7 @@ class _Standing:
 
     walls: OrderedDict[LastingView, Walls]  # those used last behind
     asked_for: set[LastingView]  # views that had no walls when they were needed
+    in_vain: Counter[LastingView]  # how often they were made, and never had a cell
     known: dict[tuple[object, ...], LastingView]  # the view of orders that are alike in this; long in finding
 
 
@@ -229,7 +233,7 @@ class WalledSandbox:
     def _standing(self) -> _Standing:
         standing: _Standing | None = getattr(self._own, "standing", None)
         if standing is None:
-            standing = self._own.standing = _Standing(OrderedDict(), set(), {})
+            standing = self._own.standing = _Standing(OrderedDict(), set(), Counter(), {})
         return standing
 
     def _gate(self, view: LastingView) -> WardenGate | None:
@@ -269,18 +273,21 @@ class WalledSandbox:
         self._standing.known.clear()
         walls = self._standing.walls.pop(view, None)
         if walls is not None:
+            self._standing.in_vain[view] += not walls.served
             walls.close()
 
     def _make_soon(self, view: LastingView) -> None:
         """The warden comes while something else is done. A view that is one of many is not worth it the first time."""
         standing = self._standing
-        if view in standing.walls:
+        if view in standing.walls or standing.in_vain[view] >= _TRIES:
             return
         if standing.walls and view not in standing.asked_for:
             standing.asked_for.add(view)
             return
-        with contextlib.suppress(OSError):  # it goes without
+        try:
             standing.walls[view] = self._made(view)
+        except OSError:  # it goes without
+            standing.in_vain[view] += 1
         if len(standing.walls) > _MOST:
             standing.walls.popitem(last=False)[1].close()
 

@@ -163,6 +163,23 @@ def test_a_dead_warden_is_replaced(ground: Ground) -> None:
     assert len(set(wardens()) - before) == 1
 
 
+def test_where_no_warden_can_live_it_goes_without(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that forbids what a warden does runs every program in a sandbox of its own, and is not asked for ever."""
+    made: list[object] = []
+    real = WalledSandbox._made
+
+    def counted(self: WalledSandbox, view: Any) -> Any:
+        made.append(view)
+        return real(self, view)
+
+    monkeypatch.setattr(WalledSandbox, "_made", counted)
+    monkeypatch.setattr(BwrapSandbox, "becoming", lambda _: {})  # it can't read its orders, and ends
+    ground.executor.close(0)
+    ground.remake(workers=1, sandbox=STATES[FRESH]._rung)  # type: ignore[attr-defined]
+    assert {ground.shell("true").status for _ in range(12)} == {"passed"}
+    assert len(made) <= 3
+
+
 def test_a_cell_that_died_before_it_was_used_is_nobodys_failure(ground: Ground) -> None:
     """What waits for a program may be killed, as for want of memory: the program runs, or it says that it could not."""
     before = set(wardens())
