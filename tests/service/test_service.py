@@ -95,6 +95,8 @@ def test_drop_to_active(machine: Machine, packs: Path) -> None:
     chosen = machine.journal("-u", "packd", "PACKD_EVENT=isolation.chosen")
     assert json.loads(machine.packd("status", "--json").stdout)["isolation"].startswith("bwrap"), chosen
     assert '"isolation": "bwrap' in machine.packd("test", "hello", "--json").stdout
+    machine.wait_until(lambda: machine.shell("pgrep -f warden.py || true") != "", "walls that stand inside the unit")
+    assert machine.packd("test", "hello").returncode == 0
 
 
 def test_killed(machine: Machine, packs: Path) -> None:
