@@ -175,7 +175,7 @@ class Pipeline:
         with self._registry.write() as tx:
             if not _is_still(tx, revision):
                 return True
-            outlook = standing.of(tx.connection, revision)
+            outlook = standing.of(tx.reader, revision)
             if outlook.missing and not outlook.breaks:
                 return False
             released = tx.move(revision, Trigger.RELEASED, waits_for=())
@@ -211,14 +211,14 @@ class Pipeline:
         with self._registry.write() as tx:
             if not _is_still(tx, revision):
                 return None
-            reason = "update" if queries.active_revision(tx.connection, revision.ref) else "install"
+            reason = "update" if tx.active(revision.ref) else "install"
             return self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.actor)
 
     def _finish_run(self, revision: Revision, run: Run, report: Report, testing: Testing) -> bool:
         """A run that was stopped says nothing about the revision: it is tested again, or has been superseded."""
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
             judged = self._runs.finish(tx, run, report, testing)
-            current = queries.candidate(tx.connection, revision.ref)
+            current = tx.candidate(revision.ref)
             if current is None or current.number != revision.number:
                 return True
             if report.reason == "cancelled":
@@ -255,12 +255,12 @@ def lane(ref: str) -> str:
 
 def _is_still(tx: Writer, revision: Revision) -> bool:
     """Nothing has happened to the candidate since it was looked up."""
-    return queries.candidate(tx.connection, revision.ref) == revision
+    return tx.candidate(revision.ref) == revision
 
 
 def _version_problems(tx: Writer, revision: Revision, manifest: Manifest | None) -> tuple[Problem, ...]:
     """A version that went backwards is allowed, but nobody should have to find out by himself."""
-    active = queries.active_revision(tx.connection, revision.ref)
+    active = tx.active(revision.ref)
     if manifest is None or active is None or active.version is None:
         return ()
     if not Version.coerce(manifest.version) < Version.coerce(active.version):
