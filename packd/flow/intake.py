@@ -172,12 +172,13 @@ class Intake:
                 correlation_id=self._clock.new_id("chg"),
             )
             revision = self._pipeline.judge(tx, revision, findings)
+            begun = self._pipeline.begin_at_once(tx, revision, findings)
         for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):
             self._stopwatch.add(revision.ref, revision.number, stage, ms)
         if revision.phase in REFUSED:
             self._pipeline.say_carried(revision)
         self._runs.cancel(ref, older_than=revision.number)
-        self._pipeline.start(ref)
+        self._pipeline.start(ref, begun)
 
     def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
         tx.save_drop(seen)

@@ -47,8 +47,11 @@ class Lanes:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, lane: str, call: Callable[..., None], *arguments: object) -> bool:
-        """Queue `call(*arguments)`; False when the lanes are stopping and it will never run."""
+    def submit(self, lane: str, call: Callable[..., None], *arguments: object, ahead: bool = False) -> bool:
+        """Queue `call(*arguments)`; False when the lanes are stopping and it will never run.
+
+        `ahead`: the lane comes before all others that have nothing under way, for what goes on with what was begun.
+        """
         job = (call, arguments)
         with self._lock:
             if self._stopping:
@@ -57,9 +60,17 @@ class Lanes:
             if job not in waiting:
                 waiting.append(job)
                 if lane not in self._running and len(waiting) == 1:
-                    self._ready.append(lane)
+                    if ahead:
+                        self._ready.appendleft(lane)
+                    else:
+                        self._ready.append(lane)
                     self._wake.notify()
             return True
+
+    def is_free(self, lane: str) -> bool:
+        """Nothing waits or runs in it."""
+        with self._lock:
+            return lane not in self._running and lane not in self._jobs
 
     def call(self, lane: str, work: Callable[[], Value]) -> Value:
         """Run `work` in the lane, after what waits there, and return what it returns or raise what it raises.
