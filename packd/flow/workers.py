@@ -39,6 +39,7 @@ class Lanes:
         self._jobs: dict[str, deque[Job]] = {}  # lane → waiting jobs
         self._ready: deque[str] = deque()  # lanes with a job to start
         self._running: set[str] = set()
+        self._waiting = 0  # jobs, over all lanes
         self._moved_at = time.monotonic()  # when a job last began or ended
         self._nested = 0  # jobs that wait for an answer from another lane
         self._awaited: set[Future[Any]] = set()  # answers that somebody waits for
@@ -59,6 +60,7 @@ class Lanes:
             waiting = self._jobs.setdefault(lane, deque())
             if job not in waiting:
                 waiting.append(job)
+                self._waiting += 1
                 if lane not in self._running and len(waiting) == 1:
                     if ahead:
                         self._ready.appendleft(lane)
@@ -130,6 +132,7 @@ class Lanes:
         with self._lock:
             self._stopping = True
             self._jobs.clear()
+            self._waiting = 0
             self._ready.clear()
             self._wake.notify_all()
             ended = self._idle.wait_for(lambda: not self._running, timeout_s)
@@ -138,7 +141,7 @@ class Lanes:
             return ended
 
     def _busy(self) -> int:
-        return len(self._running) + sum(len(waiting) for waiting in self._jobs.values())
+        return len(self._running) + self._waiting
 
     def _work(self) -> None:
         while (taken := self._next()) is not None:
@@ -159,6 +162,7 @@ class Lanes:
             lane = self._ready.popleft()
             self._running.add(lane)
             self._moved_at = time.monotonic()
+            self._waiting -= 1
             return lane, self._jobs[lane].popleft()
 
     def _done(self, lane: str) -> None:

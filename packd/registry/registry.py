@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from packd.domain.moments import rfc3339
 from packd.registry import outbox, queries, redelivery
 from packd.registry.heads import Heads
 from packd.registry.prepared import Prepared
+from packd.registry.queries.reading import made
 from packd.registry.rows import Drop, Pack, Revision, Run, StoredEvent
 from packd.registry.tables import activations, components, drops, facts, packs, revisions, runs
 
@@ -182,7 +182,7 @@ class Writer:
     def change(self, revision: Revision, **changes: Any) -> Revision:
         """Set other fields than the phase."""
         _UPDATE_REVISION.run(self.reader, {"of_ref": revision.ref, "of_number": revision.number, **changes})
-        changed = replace(revision, **changes)
+        changed = made(Revision, vars(revision) | changes)
         self._heads.note(changed)
         return changed
 

@@ -10,7 +10,7 @@ from packd.domain.lifecycle import Phase
 from packd.registry.prepared import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, Select
 
@@ -49,10 +49,13 @@ def _as(kind: type[Value], names: tuple[str, ...], row: Sequence[Any]) -> Value:
     values = dict(zip(names, row, strict=True))
     for name, convert in _conversions(names):
         values[name] = convert(values[name])
-    if not _has_all_fields(kind, names):  # type: ignore[arg-type]
-        return kind(**values)
+    return made(kind, values) if _has_all_fields(kind, names) else kind(**values)  # type: ignore[arg-type]
+
+
+def made(kind: type[Value], values: Mapping[str, Any]) -> Value:
+    """A frozen value of which every field is given: a seventh of what the constructor takes, field by field."""
     value = object.__new__(kind)
-    vars(value).update(values)  # a seventh of what the constructor takes, field by field
+    vars(value).update(values)
     return value
 
 
