@@ -173,7 +173,9 @@ def build(settings: Settings) -> Parts:
     policy = policy_of(settings, interpreters)
     settler = Settler(settings.watch.quiet_ms / 1000, settings.watch.longest_wait_s)
     settling = Settling(settler, remove_grace_s=settings.watch.remove_grace_s, clock=clock)
-    runs = Runs(registry=registry, store=store, executor=executor, policy=policy, clock=clock)
+    runs = Runs(
+        registry=registry, store=store, executor=executor, policy=policy, clock=clock, at_once=_workers(settings)
+    )
     pipeline = Pipeline(
         registry=registry, store=store, runs=runs, lanes=lanes, policy=policy, clock=clock, stopwatch=stopwatch
     )
@@ -428,7 +430,7 @@ def local_executor(
     work.mkdir(parents=True, exist_ok=True)
     return LocalExecutor(
         work,
-        workers=settings.tests.workers or os.cpu_count() or 1,
+        workers=_workers(settings),
         copy_tree=store.copy_tree,
         sandbox=sandbox,
         interpreters=interpreters,
@@ -438,6 +440,11 @@ def local_executor(
         on_trouble=lambda trouble: log.error("testrun.trouble", detail=trouble),
         apart=threading.active_count() == 1,
     )
+
+
+def _workers(settings: Settings) -> int:
+    """How many runs are carried out at once."""
+    return settings.tests.workers or os.cpu_count() or 1
 
 
 def _pulse_of_watcher(watcher: Watcher) -> Pulse:

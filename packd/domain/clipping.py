@@ -17,6 +17,8 @@ def sayable(text: str) -> str:
 
 def clip(text: str, limit: int) -> str:
     """The beginning of `text`, with an ellipsis if anything is missing; its JSON form takes at most `limit` bytes."""
+    if len(text) <= limit and _is_plain(text):
+        return text
     text = sayable(text)
     if _fits(text, limit):
         return text
@@ -31,6 +33,11 @@ def clip_to_end(text: str, limit: int) -> str:
         return text
     room = limit - len(_MARK.encode())
     return _MARK + text[len(text) - _longest(text, room, from_end=True) :]
+
+
+def _is_plain(text: str) -> bool:
+    """Each character is one byte of JSON. Nearly all that is told is, and asking is cheap."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
 
 
 def _fits(text: str, limit: int) -> bool:

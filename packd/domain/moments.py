@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 def rfc3339(unix_s: float) -> str:
     """Unix seconds as `2026-01-31T08:05:09.120Z`."""
-    moment = datetime.fromtimestamp(unix_s, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def unix_s(text: str) -> float:

@@ -29,8 +29,9 @@ _TOLD_ELSEWHERE: Final = ("pack", "output_tail", "failures")  # long, or said in
 
 def announce(events: tuple[StoredEvent, ...]) -> None:
     """Called behind every transaction that emitted events."""
+    say = log.bind()
     for event in events:
-        getattr(log, _LEVELS.get(event.type, "info"))(event.type, **_values(event, json.loads(event.body)))
+        getattr(say, _LEVELS.get(event.type, "info"))(event.type, **_values(event, json.loads(event.body)))
 
 
 def _values(event: StoredEvent, envelope: dict[str, Any]) -> dict[str, Any]:

@@ -257,22 +257,33 @@ class Dispatcher:
 
     def _look(self, anew: bool, said: list[StoredEvent], troubled: set[str]) -> None:
         """Read what may leave next, and let it leave."""
-        now = self._clock.now()
+        now, gates = self._clock.now(), self._departures.gates
+        for gate in gates.values():
+            gate.has_more = gate.has_more or any(_is_for(gate.endpoint, event) for event in said)
+        changed = {
+            name for name, gate in gates.items() if name in troubled or (gate.due_s is not None and gate.due_s <= now)
+        }
+        if anew or changed or any(self._room(gate) for gate in gates.values()):
+            self._read(anew, changed, now)
+        with self._wake:
+            self._next_due_s = min((gate.due_s for gate in self._departures.gates.values() if gate.due_s), default=None)
+            leaving = self._leaving()
+        self._carry(leaving)
+
+    def _read(self, anew: bool, changed: set[str], now: float) -> None:
         with self._registry.read() as connection:
             if anew:
                 endpoints = queries.all_endpoints(connection)
                 with self._wake:
                     self._departures.follow(endpoints)
             for name, gate in self._departures.gates.items():
-                if anew or name in troubled or (gate.due_s is not None and gate.due_s <= now):
+                if anew or name in changed:
                     self._open(connection, gate, now)
-                elif any(_is_for(gate.endpoint, event) for event in said):
-                    gate.has_more = True
                 self._read_ahead(connection, gate, now)
-        with self._wake:
-            self._next_due_s = min((gate.due_s for gate in self._departures.gates.values() if gate.due_s), default=None)
-            leaving = self._leaving()
-        self._carry(leaving)
+
+    def _room(self, gate: Gate) -> int:
+        """How many should be read for it now."""
+        return gate.takes(self._departures.most_standing if gate.endpoint.rate is None else 1)
 
     def _open(self, connection: Connection, gate: Gate, now: float) -> None:
         """Say how many may leave there now; if none for a while, we look again then."""
@@ -290,7 +301,7 @@ class Dispatcher:
         gate.due_s = queries.soonest_attempt(connection, endpoint.name, now=now)
 
     def _read_ahead(self, connection: Connection, gate: Gate, now: float) -> None:
-        most = gate.takes(self._departures.most_standing if gate.endpoint.rate is None else 1)
+        most = self._room(gate)
         if not most:
             return
         if state(gate.endpoint.health, now) == "half_open":

@@ -147,7 +147,7 @@ class Intake:
         ref = findings.ref or str(seen.ref)
         seen = replace(seen, ref=ref, fingerprint=snapshot.fingerprint, digest=snapshot.digest, problems=())
         with self._registry.write() as tx:
-            pack, known = queries.pack(tx.connection, ref), queries.drop(tx.connection, seen.name)
+            pack, known = tx.pack(ref), queries.drop(tx.reader, seen.name)
             if _is_left_alone(pack, known, seen):
                 tx.save_drop(replace(seen, held=known is not None and known.held))
                 return
@@ -155,7 +155,7 @@ class Intake:
             if rival is not None:
                 self._refuse_in(tx, seen, (rival,) if findings.ref else errors(findings.problems), occasion)
                 return
-            latest = queries.latest_revision(tx.connection, ref)
+            latest = tx.latest(ref)
             if _nothing_new(pack, latest, known, seen):
                 self._keep(tx, pack, seen)
                 return
@@ -172,12 +172,13 @@ class Intake:
                 correlation_id=self._clock.new_id("chg"),
             )
             revision = self._pipeline.judge(tx, revision, findings)
+            begun = self._pipeline.begin_at_once(tx, revision, findings)
         for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):
             self._stopwatch.add(revision.ref, revision.number, stage, ms)
         if revision.phase in REFUSED:
             self._pipeline.say_carried(revision)
         self._runs.cancel(ref, older_than=revision.number)
-        self._pipeline.start(ref)
+        self._pipeline.start(ref, begun)
 
     def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
         tx.save_drop(seen)

@@ -121,12 +121,12 @@ class Metrics:
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events."""
         for event in events:
-            self._events.labels(event.type).inc()
+            self._of(self._events, event.type).inc()
             outcome = _REVISION_OUTCOMES.get(event.type)
             if outcome is not None:
-                self._revisions.labels(outcome).inc()
+                self._of(self._revisions, outcome).inc()
             if event.type == said.PackTestPassed.type:
-                self._runs.labels("passed").inc()
+                self._of(self._runs, "passed").inc()
             elif event.type == said.PackTestFailed.type:
                 self._runs.labels(_data(event)["reason"]).inc()
             elif event.type == said.PackRolledBack.type:
@@ -136,7 +136,7 @@ class Metrics:
 
     def staged(self, stage: str, seconds: float) -> None:
         """Called whenever a stage of a revision has ended."""
-        self._stages.labels(stage).observe(seconds)
+        self._of(self._stages, stage).observe(seconds)
 
     def probed(self, passed: bool) -> None:
         """Called whenever a health command has ended."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def settle_dependencies(tx: Writer, revision: Revision) -> Revision:
     """A validated candidate goes on, waits for other packs, or is refused for breaking one."""
-    outlook = standing.of(tx.connection, revision)
+    outlook = standing.of(tx.reader, revision)
     if outlook.breaks:
         return reject_breaking(tx, revision, outlook)
     if outlook.missing:
@@ -88,14 +88,14 @@ def activate(tx: Writer, revision: Revision, *, now_s: float) -> bool:
 
     False: it has to wait for a member of its group whose tests are not finished.
     """
-    outlook = standing.of(tx.connection, revision)
+    outlook = standing.of(tx.reader, revision)
     if outlook.breaks:
         reject_breaking(tx, revision, outlook)
         return True
     if outlook.missing:
         wait(tx, revision, outlook)
         return True
-    group = [queries.candidate(tx.connection, ref) for ref in sorted(outlook.group)]
+    group = [tx.candidate(ref) for ref in sorted(outlook.group)]
     ready = [member for member in group if member is not None and member.phase == Phase.TESTED]
     if len(ready) < len(group):
         return False
@@ -114,7 +114,7 @@ def put_in_use_by(tx: Writer) -> set[str]:
 
 def supersede_candidate(tx: Writer, ref: str) -> None:
     """Newer content takes the place of an unfinished candidate."""
-    older = queries.candidate(tx.connection, ref)
+    older = tx.candidate(ref)
     if older is not None:
         tx.move(older, Trigger.SUPERSEDED)
 
@@ -124,7 +124,7 @@ def unregister(
 ) -> None:
     """Nothing of the pack is in use any more; its revisions and reports stay. Told if anything was in use."""
     supersede_candidate(tx, pack.ref)
-    active = queries.active_revision(tx.connection, pack.ref)
+    active = tx.active(pack.ref)
     tx.unregister(pack.ref)
     if active is not None:
         tx.move(active, Trigger.SUPERSEDED)
@@ -134,7 +134,7 @@ def unregister(
 
 def about(tx: Writer, revision: Revision) -> PackInfo:
     """The `pack` member of an event about this revision."""
-    return tell.about(revision, queries.active_revision(tx.connection, revision.ref))
+    return tell.about(revision, tx.active(revision.ref))
 
 
 def emit(tx: Writer, revision: Revision, said: EventData) -> str:
@@ -147,7 +147,7 @@ def emit(tx: Writer, revision: Revision, said: EventData) -> str:
 
 
 def _put_in_use(tx: Writer, revision: Revision, *, now_s: float) -> None:
-    previous = queries.active_revision(tx.connection, revision.ref)
+    previous = tx.active(revision.ref)
     reason, kind = ("updated", PackUpdated) if previous else ("registered", PackRegistered)
     activated = tx.activate(revision, previous, reason=reason, actor=revision.actor)
     if revision.origin == "registered":  # until now a drop may have owned it: a candidate changes nothing
@@ -168,18 +168,18 @@ def _put_in_use(tx: Writer, revision: Revision, *, now_s: float) -> None:
 
 def unregister_left_behind(tx: Writer, ref: str, path: str, *, correlation_id: str) -> None:
     """What lay in the same place under another ref stayed in use until now."""
-    for former in queries.packs_left_behind(tx.connection, ref, path):
+    for former in queries.packs_left_behind(tx.reader, ref, path):
         unregister(tx, former, reason="removed", correlation_id=correlation_id)
 
 
 def _component_counts(tx: Writer, revision: Revision) -> dict[str, int]:
-    counts = queries.component_counts(tx.connection, revision.ref, revision.number)
+    counts = queries.component_counts(tx.reader, revision.ref, revision.number)
     return {plural(kind): number for kind, number in counts.items()}
 
 
 def _tell_rolled_back(tx: Writer, refused: Revision, *, reason: RollBackReason) -> None:
     """A refused candidate never was active: what was in use simply stays, and this says so."""
-    active = queries.active_revision(tx.connection, refused.ref)
+    active = tx.active(refused.ref)
     emit(
         tx,
         refused,

@@ -42,7 +42,7 @@ def rival(tx: Writer, pack: Pack | None, name: str, folder: PacksFolder) -> Prob
     if pack.drop_name is not None and folder.has(pack.drop_name):
         way_out = "give this one another ref, or remove one of the two"
         return _taken(f"the pack '{pack.ref}' is already here, in '{pack.drop_name}': {way_out}")
-    if pack.origin == "registered" and exists(tx.connection, pack):
+    if pack.origin == "registered" and exists(tx.reader, pack):
         way_out = f"`packd register {folder.path / name} --replace` puts this one in its place"
         return _taken(f"the pack '{pack.ref}' was registered from {pack.path}: {way_out}")
     return None

@@ -21,6 +21,7 @@ from packd.domain.lifecycle import Phase, Trigger
 from packd.domain.problems import Problem, errors
 from packd.flow import outcomes, standing
 from packd.flow.requirements import untested
+from packd.flow.runs import Begun
 from packd.registry import queries
 from packd.validate.load import check
 
@@ -78,27 +79,47 @@ class Pipeline:
         """Decide by this from the next step on."""
         self._policy = policy
 
-    def start(self, ref: str) -> None:
-        """Carry the pack's candidate, soon, in its lane."""
-        self._lanes.submit(lane(ref), self.carry, ref)
+    def start(self, ref: str, begun: Begun | None = None) -> None:
+        """Carry the pack's candidate, soon, in its lane; at once where its run has begun."""
+        if begun is None:
+            self._lanes.submit(lane(ref), self.carry, ref)
+        else:
+            self._runs.expect(begun)
+            self._lanes.submit(lane(ref), self.carry, ref, begun, ahead=True)
 
-    def carry(self, ref: str) -> None:
+    def carry(self, ref: str, begun: Begun | None = None) -> None:
         """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
-        first = revision = self._candidate(ref)
+        first = revision = begun.revision if begun is not None else self._candidate(ref)
         goes_on = True
         while revision is not None and goes_on:
             before = revision
-            goes_on = self._stages[before.phase](before)
-            revision = self._candidate(ref)
-            if revision is None or revision.number != before.number:
-                self.say_carried(before)
+            goes_on = self._carry_out(begun) if begun is not None else self._stages[before.phase](before)
+            begun = None
+            revision, ended = self._look_again(before)
+            if ended is not None:
+                self._say_ended(ended)
         if revision != first:
             self.release(besides=ref)
+
+    def begin_at_once(self, tx: Writer, revision: Revision, findings: Findings) -> Begun | None:
+        """In the transaction that made it a candidate, where its run can start right behind that; None: `carry` begins it.
+
+        What waits for others must not be told to have begun.
+        """
+        if revision.phase != Phase.VALIDATED or not self._can_start(revision.ref):
+            return None
+        return self._begin(tx, revision, findings.manifest)
+
+    def _can_start(self, ref: str) -> bool:
+        return self._runs.has_room(ref) and self._lanes.is_free(lane(ref))
 
     def say_carried(self, revision: Revision) -> None:
         """The one line that has everything about a revision that has come to its end, with the time of every stage."""
         with self._registry.read() as connection:
             ended = queries.revision(connection, revision.ref, revision.number) or revision
+        self._say_ended(ended)
+
+    def _say_ended(self, ended: Revision) -> None:
         log.info(
             "revision.carried",
             pack=ended.ref,
@@ -175,7 +196,7 @@ class Pipeline:
         with self._registry.write() as tx:
             if not _is_still(tx, revision):
                 return True
-            outlook = standing.of(tx.connection, revision)
+            outlook = standing.of(tx.reader, revision)
             if outlook.missing and not outlook.breaks:
                 return False
             released = tx.move(revision, Trigger.RELEASED, waits_for=())
@@ -185,18 +206,14 @@ class Pipeline:
 
     def _test(self, revision: Revision) -> bool:
         manifest = self.examine_revision(revision).manifest
-        testing = manifest.testing if manifest else None
-        if manifest is None or testing is None or not testing.enabled or revision.tests_skipped:
-            with self._registry.write() as tx:
-                if _is_still(tx, revision):
-                    tx.move(revision, Trigger.TESTS_PASSED, tests_skipped=True)
-            return True
-        run = self._begin_run(revision, testing)
-        if run is None:
-            return True
-        with self._stopwatch.measure(revision, "test"):
-            report = self._runs.execute(revision, run, manifest, testing)
-        return self._finish_run(revision, run, report, testing)
+        with self._registry.write() as tx:
+            if not _is_still(tx, revision):
+                return True
+            begun = self._begin(tx, revision, manifest)
+            if begun is None:
+                tx.move(revision, Trigger.TESTS_PASSED, tests_skipped=True)
+                return True
+        return self._carry_out(begun)
 
     def _activate(self, revision: Revision) -> bool:
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
@@ -206,19 +223,25 @@ class Pipeline:
 
     # --- parts of the stages -----------------------------------------------------------------------------------------
 
-    def _begin_run(self, revision: Revision, testing: Testing) -> Run | None:
-        """None when the candidate was superseded in the meantime."""
-        with self._registry.write() as tx:
-            if not _is_still(tx, revision):
-                return None
-            reason = "update" if queries.active_revision(tx.connection, revision.ref) else "install"
-            return self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.actor)
+    def _begin(self, tx: Writer, revision: Revision, manifest: Manifest | None) -> Begun | None:
+        """None: it is not tested."""
+        testing = manifest.testing if manifest else None
+        if manifest is None or testing is None or not testing.enabled or revision.tests_skipped:
+            return None
+        reason = "update" if tx.active(revision.ref) else "install"
+        run = self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.actor)
+        return Begun(revision=revision, run=run, manifest=manifest, testing=testing)
+
+    def _carry_out(self, begun: Begun) -> bool:
+        with self._stopwatch.measure(begun.revision, "test"):
+            report = self._runs.execute(begun.revision, begun.run, begun.manifest, begun.testing)
+        return self._finish_run(begun.revision, begun.run, report, begun.testing)
 
     def _finish_run(self, revision: Revision, run: Run, report: Report, testing: Testing) -> bool:
         """A run that was stopped says nothing about the revision: it is tested again, or has been superseded."""
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
             judged = self._runs.finish(tx, run, report, testing)
-            current = queries.candidate(tx.connection, revision.ref)
+            current = tx.candidate(revision.ref)
             if current is None or current.number != revision.number:
                 return True
             if report.reason == "cancelled":
@@ -243,6 +266,14 @@ class Pipeline:
             if along is not None:
                 self.say_carried(along)
 
+    def _look_again(self, before: Revision) -> tuple[Revision | None, Revision | None]:
+        """The candidate as it is now; and this one, if it has come to its end."""
+        with self._registry.read() as connection:
+            current = queries.candidate(connection, before.ref)
+            if current is not None and current.number == before.number:
+                return current, None
+            return current, queries.revision(connection, before.ref, before.number) or before
+
     def _candidate(self, ref: str) -> Revision | None:
         with self._registry.read() as connection:
             return queries.candidate(connection, ref)
@@ -255,12 +286,12 @@ def lane(ref: str) -> str:
 
 def _is_still(tx: Writer, revision: Revision) -> bool:
     """Nothing has happened to the candidate since it was looked up."""
-    return queries.candidate(tx.connection, revision.ref) == revision
+    return tx.candidate(revision.ref) == revision
 
 
 def _version_problems(tx: Writer, revision: Revision, manifest: Manifest | None) -> tuple[Problem, ...]:
     """A version that went backwards is allowed, but nobody should have to find out by himself."""
-    active = queries.active_revision(tx.connection, revision.ref)
+    active = tx.active(revision.ref)
     if manifest is None or active is None or active.version is None:
         return ()
     if not Version.coerce(manifest.version) < Version.coerce(active.version):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packd.flow.links import Links
     from packd.flow.markers import Markers
     from packd.registry.registry import Registry
-    from packd.registry.rows import StoredEvent
+    from packd.registry.rows import Drop, StoredEvent
     from packd.snapshot.store import Store
 
 _IN_USE_CHANGES: Final = frozenset(
@@ -45,22 +45,21 @@ class Projections:
         with self._registry.read() as connection:
             active = queries.active_revision(connection, ref)
             pack = queries.pack(connection, ref)
-            names = {drop.name for drop in queries.drops_claiming(connection, ref)}
-            if pack is not None and pack.drop_name is not None:
-                names.add(pack.drop_name)
-            said = {name: self._markers_of(connection, name) for name in sorted(names)}
+            drops: dict[str, Drop | None] = {drop.name: drop for drop in queries.drops_claiming(connection, ref)}
+            if pack is not None and pack.drop_name is not None and pack.drop_name not in drops:
+                drops[pack.drop_name] = queries.drop(connection, pack.drop_name)
+            said = {name: self._markers_of(connection, name, drop) for name, drop in sorted(drops.items())}
         self._links.point(ref, self._store.path(active.digest) if active else None)
         for name, (failed, in_use) in said.items():
             self._markers.show(name, failed=failed, active=in_use)
 
-    def _markers_of(self, connection: Connection, drop_name: str) -> tuple[str | None, str | None]:
+    def _markers_of(self, connection: Connection, name: str, drop: Drop | None) -> tuple[str | None, str | None]:
         """The texts of `.failed` and `.active` beside one drop. Nothing is put into words that nobody will read."""
-        drop = queries.drop(connection, drop_name)
         if drop is None or drop.gone_at_s is not None:
             return None, None
         if not (self._markers.tells_of_active or is_refused(connection, drop)):
             return None, None
-        explanation = explain(connection, drop_name)
+        explanation = explain(connection, name)
         if explanation is None:
             return None, None
         text = explanation.text()

@@ -11,7 +11,6 @@ from packd.domain.lifecycle import Phase
 from packd.flow import tell
 from packd.flow.occasion import TriggerWord
 from packd.flow.outcomes import supersede_candidate
-from packd.registry import queries
 from packd.registry.rows import PackOrigin, Revision
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def record(
 
     `is_new`: nobody knew the pack before.
     """
-    latest = queries.latest_revision(tx.connection, ref)
+    latest = tx.latest(ref)
     supersede_candidate(tx, ref)
     revision = Revision(
         ref=ref,
@@ -79,7 +78,7 @@ def record(
     kind = PackDiscovered if is_new else PackChanged
     event = tx.emit(
         kind(
-            pack=tell.about(revision, queries.active_revision(tx.connection, ref)),
+            pack=tell.about(revision, tx.active(ref)),
             trigger=arrival.trigger,
             files=revision.files,
             bytes=revision.bytes,

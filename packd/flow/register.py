@@ -200,7 +200,7 @@ class Registrar:
         ref: str,
         began_s: float,
     ) -> Registered:
-        pack, latest = queries.pack(tx.connection, ref), queries.latest_revision(tx.connection, ref)
+        pack, latest = tx.pack(ref), tx.latest(ref)
         if not self._is_on_its_way(tx, pack, snapshot, drop):
             self._refuse_existing(tx, wish, pack, findings)
         took_over = pack.drop_name if pack is not None and pack.drop_name not in (None, drop) else None
@@ -235,13 +235,12 @@ class Registrar:
         """Exactly this was just dropped, and the watcher was faster: both mean the same."""
         if pack is None or drop is None or pack.drop_name != drop or pack.disabled_at is not None:
             return False
-        candidate = queries.candidate(tx.connection, pack.ref)
-        active = queries.active_revision(tx.connection, pack.ref)
+        candidate, active = tx.candidate(pack.ref), tx.active(pack.ref)
         return candidate is not None and active is None and candidate.digest == snapshot.digest
 
     def _refuse_existing(self, tx: Writer, wish: Registration, pack: Pack | None, findings: Findings) -> None:
         """Raises Failure when the pack is there and may not be touched; nothing is written down then."""
-        if pack is None or not owners.exists(tx.connection, pack):
+        if pack is None or not owners.exists(tx.reader, pack):
             return
         if pack.disabled_at is not None:
             raise Failure(Code.CONFLICT, f"Pack '{pack.ref}' is disabled: `packd enable {pack.ref}` first.")
@@ -259,7 +258,7 @@ class Registrar:
             kind = self._folder.kind_of(drop) or "folder"
             tx.save_drop(Drop(name=drop, kind=kind, ref=ref, fingerprint=snap.fingerprint, digest=snap.digest))
             tx.claim_pack(ref, drop_name=drop, path=str(self._folder.path / drop))
-        elif not owners.exists(tx.connection, pack):
+        elif not owners.exists(tx.reader, pack):
             tx.claim_pack(ref, drop_name=None, path=wish.origin or str(path))
 
     def _snapshot(self, path: Path) -> Snapshot:

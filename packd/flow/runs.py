@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packd.domain.event_data import PackTestStarted
@@ -34,17 +34,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _UnderWay:
-    """A run that can be stopped."""
+    """A run that can be stopped and followed."""
 
     number: int  # of the revision
     run_id: str
-    token: CancelToken
+    token: CancelToken = field(default_factory=CancelToken)
+    told: Told = field(default_factory=Told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A run that was written down and told, and is to be carried out at once."""
+
+    revision: Revision
+    run: Run
+    manifest: Manifest
+    testing: Testing
 
 
 class Runs:
     """Begin, execute, finish. The rows are written in the caller's transactions, the waiting is done outside of them."""
 
-    def __init__(self, *, registry: Registry, store: Store, executor: Executor, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, *, registry: Registry, store: Store, executor: Executor, policy: Policy, clock: Clock, at_once: int = 1
+    ) -> None:
+        """`at_once` runs are carried out by the executor side by side; more wait there."""
+        self._at_once = at_once
         self._registry = registry
         self._store = store
         self._executor = executor
@@ -53,7 +68,6 @@ class Runs:
         self._lock = threading.Lock()
         self._under_way: dict[str, _UnderWay] = {}
         self._followers: dict[tuple[str, int], list[Say]] = {}  # by ref and number of the revision
-        self._told: dict[str, Told] = {}  # by id of the run
 
     def follow(self, policy: Policy) -> None:
         """Decide by this from the next run on."""
@@ -83,7 +97,7 @@ class Runs:
     def told_of(self, run_id: str) -> Told | None:
         """What a run has told so far, to be followed; None when it is not under way."""
         with self._lock:
-            return self._told.get(run_id)
+            return next((one.told for one in self._under_way.values() if one.run_id == run_id), None)
 
     def cancel(self, ref: str, *, older_than: int | None = None, why: str = "newer content arrived") -> None:
         """Stop the run of this pack, or only that of a revision before `older_than`."""
@@ -98,6 +112,22 @@ class Runs:
             running = [one for one in self._under_way.values() if one.run_id == run_id]
         for one in running:
             one.token.cancel(why)
+
+    def has_room(self, ref: str) -> bool:
+        """A run of this pack that began now would not wait for others."""
+        with self._lock:
+            return ref not in self._under_way and len(self._under_way) < self._at_once
+
+    def expect(self, begun: Begun) -> None:
+        """It is about to be executed: from now on it can be stopped and followed."""
+        self._enter(begun.revision, begun.run)
+
+    def _enter(self, revision: Revision, run: Run) -> _UnderWay:
+        with self._lock:
+            known = self._under_way.get(revision.ref)
+            if known is None or known.run_id != run.id:
+                known = self._under_way[revision.ref] = _UnderWay(number=revision.number, run_id=run.id)
+            return known
 
     def begin(self, tx: Writer, revision: Revision, testing: Testing, *, reason: str, source: str, actor: str) -> Run:
         """Write down that a run starts, and tell."""
@@ -133,20 +163,18 @@ class Runs:
     ) -> Report:
         """Wait for the report; `cancel` ends it early. `say` gets what the run tells, from another thread."""
         request = self._request(revision, run, manifest, testing, rebuild=rebuild)
-        token, told = CancelToken(), Told()
-        with self._lock:
-            self._under_way[revision.ref] = _UnderWay(number=revision.number, run_id=run.id, token=token)
-            self._told[run.id] = told
+        under_way = self._enter(revision, run)
         try:
-            tell_all = self._telling(revision, told, say)
+            tell_all = self._telling(revision, under_way.told, say)
             running = self._executor.submit(
-                request, cancel=token, on_case=on_case(tell_all), on_progress=on_progress(tell_all)
+                request, cancel=under_way.token, on_case=on_case(tell_all), on_progress=on_progress(tell_all)
             )
             return running.result()
         finally:
             with self._lock:
-                del self._under_way[revision.ref], self._told[run.id]
-            told.finish()
+                if self._under_way.get(revision.ref) is under_way:
+                    del self._under_way[revision.ref]
+            under_way.told.finish()
 
     def _telling(self, revision: Revision, told: Told, say: Say | None) -> Say:
         def tell_all(name: str, said: dict[str, Any]) -> None:

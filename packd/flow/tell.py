@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packd.domain.event_data import PackTestFailed, PackTestPassed
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
 
 def about(revision: Revision, previous: Revision | None = None) -> PackInfo:
     """The `pack` member of every pack event; `previous` is what was in use before."""
-    return PackInfo(
-        ref=revision.ref,
-        version=revision.version,
-        revision=revision.number,
-        path=revision.path,
-        digest=revision.digest,
-        previous=label_or_null(previous),
+    return _pack_info(
+        revision.ref, revision.version, revision.number, revision.path, revision.digest, label_or_null(previous)
     )
+
+
+@lru_cache(maxsize=256)  # a revision is spoken of four times on its way, mostly in the same words
+def _pack_info(
+    ref: str, version: str | None, number: int, path: str, digest: str, previous: RevisionInfo | None
+) -> PackInfo:
+    return PackInfo(ref=ref, version=version, revision=number, path=path, digest=digest, previous=previous)
 
 
 def about_unread(ref: str, path: str, active: Revision | None) -> PackInfo:

@@ -39,6 +39,7 @@ class Lanes:
         self._jobs: dict[str, deque[Job]] = {}  # lane → waiting jobs
         self._ready: deque[str] = deque()  # lanes with a job to start
         self._running: set[str] = set()
+        self._waiting = 0  # jobs, over all lanes
         self._moved_at = time.monotonic()  # when a job last began or ended
         self._nested = 0  # jobs that wait for an answer from another lane
         self._awaited: set[Future[Any]] = set()  # answers that somebody waits for
@@ -47,8 +48,11 @@ class Lanes:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, lane: str, call: Callable[..., None], *arguments: object) -> bool:
-        """Queue `call(*arguments)`; False when the lanes are stopping and it will never run."""
+    def submit(self, lane: str, call: Callable[..., None], *arguments: object, ahead: bool = False) -> bool:
+        """Queue `call(*arguments)`; False when the lanes are stopping and it will never run.
+
+        `ahead`: the lane comes before all others that have nothing under way, for what goes on with what was begun.
+        """
         job = (call, arguments)
         with self._lock:
             if self._stopping:
@@ -56,10 +60,19 @@ class Lanes:
             waiting = self._jobs.setdefault(lane, deque())
             if job not in waiting:
                 waiting.append(job)
+                self._waiting += 1
                 if lane not in self._running and len(waiting) == 1:
-                    self._ready.append(lane)
+                    if ahead:
+                        self._ready.appendleft(lane)
+                    else:
+                        self._ready.append(lane)
                     self._wake.notify()
             return True
+
+    def is_free(self, lane: str) -> bool:
+        """Nothing waits or runs in it."""
+        with self._lock:
+            return lane not in self._running and lane not in self._jobs
 
     def call(self, lane: str, work: Callable[[], Value]) -> Value:
         """Run `work` in the lane, after what waits there, and return what it returns or raise what it raises.
@@ -119,6 +132,7 @@ class Lanes:
         with self._lock:
             self._stopping = True
             self._jobs.clear()
+            self._waiting = 0
             self._ready.clear()
             self._wake.notify_all()
             ended = self._idle.wait_for(lambda: not self._running, timeout_s)
@@ -127,7 +141,7 @@ class Lanes:
             return ended
 
     def _busy(self) -> int:
-        return len(self._running) + sum(len(waiting) for waiting in self._jobs.values())
+        return len(self._running) + self._waiting
 
     def _work(self) -> None:
         while (taken := self._next()) is not None:
@@ -148,6 +162,7 @@ class Lanes:
             lane = self._ready.popleft()
             self._running.add(lane)
             self._moved_at = time.monotonic()
+            self._waiting -= 1
             return lane, self._jobs[lane].popleft()
 
     def _done(self, lane: str) -> None:

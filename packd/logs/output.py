@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 Entry = dict[str, Any]
 
@@ -38,6 +38,9 @@ class Stream:
             return
 
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class JsonLines:
     """One JSON object a line, as RFC 8259 has it, in UTF-8."""
 
@@ -46,7 +49,7 @@ class JsonLines:
 
     def write(self, entry: Entry) -> None:
         entry.pop("site", None)
-        self._stream.line(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
+        self._stream.line(_encode(entry))
 
     def close(self) -> None:
         """There is nothing to give back."""

@@ -19,6 +19,7 @@ _SECRET_KEY: Final = re.compile(
     re.IGNORECASE,
 )
 _HINTS: Final = re.compile("whsec_|pkd_|://|authorization|bearer ", re.IGNORECASE)  # texts without these are clean
+_CLEAN: Final = (str, int, bool, type(None))  # types whose values are shown as they are, if their text is clean
 _IN_TEXT: Final = (
     (re.compile(r"\b(whsec_|pkd_)[A-Za-z0-9+/=_-]+"), rf"\1{STARS}"),
     (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), rf"\1{STARS}@"),
@@ -29,7 +30,13 @@ _IN_TEXT: Final = (
 
 def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The same with secrets starred out and with every value made JSON-able."""
-    return {_name(str(key)): _value(str(key), value, 0) for key, value in entry.items()}
+    texts = "\n".join(value for value in entry.values() if type(value) is str)
+    if not texts.isascii() or _HINTS.search(texts):
+        return {_name(str(key)): _value(str(key), value, 0) for key, value in entry.items()}
+    return {
+        _name(str(key)): value if type(value) in _CLEAN and not _is_secret(str(key)) else _value(str(key), value, 0)
+        for key, value in entry.items()
+    }
 
 
 @lru_cache(_NAMES)

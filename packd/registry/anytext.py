@@ -9,6 +9,8 @@ from sqlalchemy import Text
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy import Dialect
 
 # A noncharacter (Unicode 23.7): no text has it, and both databases keep it. It is escaped itself, so nothing is lost.
@@ -32,6 +34,12 @@ class AnyText(TypeDecorator[str]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
         return as_given(value)
+
+
+def is_plain(texts: Iterable[str | None]) -> bool:
+    """Nothing has to be done to any of these, in either direction."""
+    together = "".join(filter(None, texts))
+    return together.isascii() and "\0" not in together
 
 
 def as_stored(value: str | None) -> str | None:

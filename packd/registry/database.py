@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
@@ -14,17 +13,18 @@ from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from packd.registry.backup import NotPackds, back_up
-from packd.registry.prepared import Transaction
+from packd.registry.prepared import Transaction, connect, from_json, to_json
 from packd.registry.tables import SCHEMA_VERSION, metadata, use_on_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
 _BEGIN_WRITE: Final = "BEGIN IMMEDIATE"  # takes its lock at once: one that upgrades from reading loses updates silently
+_WAITS: Final = "packd_waits_for_the_disk"  # in what is noted of a connection
 _BUSY_TIMEOUT_S: Final = 15
 _OPTIMISE_WAITS_S: Final = 0.5  # for readers, while nobody can write
 _AGAIN_S: Final = 0.01
@@ -83,22 +83,25 @@ class Database:
         with self._reading.connect() as connection, connection.begin():
             yield connection
 
-    @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
         """Commits on leaving, rolls back on an exception. Keep it short: never across a process or a network.
 
         Not `durable`, a power cut may undo it, though never a kill: for what is as good done once more. SQLite then does
         not wait for the disk; the next durable one makes both durable. Not reentrant: a second one inside of it, in the
         same thread, waits for ever.
         """
-        with self._one_writer:
-            if self._is_postgresql:
-                with self._writing.begin() as connection:
-                    yield connection
-                return
-            connection = self._writer = self._writer or self._writing.connect()
-            with _patience(connection, durable), Transaction(connection, _BEGIN_WRITE):
-                yield connection
+        return self._writing_postgresql() if self._is_postgresql else _Writing(self._one_writer, self._kept, durable)
+
+    @contextmanager
+    def _writing_postgresql(self) -> Iterator[Connection]:
+        with self._one_writer, self._writing.begin() as connection:
+            yield connection
+
+    def _kept(self) -> Connection:
+        """The connection that writes to SQLite."""
+        if self._writer is None:
+            self._writer = connect(self._writing)
+        return self._writer
 
     def prepare(self) -> Path | None:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
@@ -221,7 +224,7 @@ class _Reading:
         try:
             self._connection = idle.pop()
         except IndexError:
-            self._connection = engine.connect()
+            self._connection = connect(engine)
         self._transaction = Transaction(self._connection, "BEGIN")
 
     def __enter__(self) -> Connection:
@@ -235,18 +238,39 @@ class _Reading:
             self._idle.append(self._connection)
 
 
-@contextmanager
-def _patience(connection: Connection, durable: bool) -> Iterator[None]:
-    """Whether SQLite waits for the disk at the end; heard only between transactions."""
-    if durable:
-        yield
-        return
-    switch: Any = connection.connection.driver_connection
-    switch.execute("PRAGMA synchronous=NORMAL")
-    try:
-        yield
-    finally:
-        switch.execute("PRAGMA synchronous=FULL")
+class _Writing:
+    """A transaction of SQLite that writes, on the connection that is kept for it. No generator for the same reason."""
+
+    def __init__(self, one_writer: threading.Lock, kept: Callable[[], Connection], durable: bool) -> None:
+        self._one_writer = one_writer
+        self._kept = kept
+        self._durable = durable
+
+    def __enter__(self) -> Connection:
+        self._one_writer.acquire()
+        try:
+            connection = self._kept()
+            self._transaction = Transaction(connection, _BEGIN_WRITE)
+            self._wait_for_the_disk(connection, self._durable)
+            self._transaction.__enter__()
+        except BaseException:
+            self._one_writer.release()
+            raise
+        return connection
+
+    def __exit__(self, *failure: Any) -> None:
+        try:
+            self._transaction.__exit__(*failure)
+        finally:
+            self._one_writer.release()
+
+    @staticmethod
+    def _wait_for_the_disk(connection: Connection, durable: bool) -> None:
+        """At the end. Said where it is another than the one before wanted; heard only between transactions."""
+        if connection.info.get(_WAITS, True) != durable:
+            switch: Any = connection.connection.driver_connection
+            switch.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.info[_WAITS] = durable
 
 
 def _size(file: Path) -> int:
@@ -320,20 +344,14 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _from_json(stored: str) -> Any:
-    """Most of what is stored as JSON is empty, and reading that should cost nothing."""
-    if stored == "[]":
-        return []
-    return {} if stored == "{}" else json.loads(stored)
-
-
 def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(
         url,
         pool_size=16,
         max_overflow=48,
         connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
-        json_deserializer=_from_json,
+        json_serializer=to_json,
+        json_deserializer=from_json,
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -51,39 +51,15 @@ class Outbox:
     new_id: Callable[[], str]  # a fresh "evt_<ULID>"
     webhook_body: Callable[[str, int, str], bytes]  # (envelope JSON, endpoint_seq, format) → the exact bytes to send
 
-    def append(
-        self,
-        connection: Connection,
-        data: EventData,
-        *,
-        timestamp: str,
-        correlation_id: str,
-        causation_id: str | None,
-    ) -> StoredEvent:
-        """The next event, and a delivery for each endpoint that asked for it."""
-        seq, identity, subject = _next_seq(connection), self.new_id(), sayable(data.subject)
-        body = envelope_json(
-            data,
-            id=identity,
-            seq=seq,
-            timestamp=timestamp,
-            source=self.source,
-            subject=subject,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-        )
-        event = StoredEvent(seq=seq, id=identity, type=data.type, subject=subject, timestamp=timestamp, body=body)
-        _INSERT_EVENT.run(connection, vars(event))
-        for endpoint in queries.all_endpoints(connection):
-            if subscribes(endpoint.types, endpoint.packs, event.type, subject, endpoint=endpoint.name):
-                self.fan_out(connection, event, endpoint)
-        return event
-
     def fan_out(self, connection: Connection, event: StoredEvent, endpoint: Endpoint) -> None:
         """The event's delivery to this endpoint, with the next of its places."""
         endpoint_seq = endpoint.last_endpoint_seq + 1
         _COUNT_UP.run(connection, {"of_name": endpoint.name, "last_endpoint_seq": endpoint_seq})
-        delivery = {
+        _INSERT_DELIVERY.run(connection, self.delivery(event, endpoint, endpoint_seq))
+
+    def delivery(self, event: StoredEvent, endpoint: Endpoint, endpoint_seq: int) -> dict[str, Any]:
+        """The row of what is to be sent."""
+        return {
             "endpoint": endpoint.name,
             "event_seq": event.seq,
             "event_id": event.id,
@@ -97,18 +73,71 @@ class Outbox:
             "earlier_attempts": 0,
             "created_at": event.timestamp,
         }
-        _INSERT_DELIVERY.run(connection, delivery)
 
 
-def _next_seq(connection: Connection) -> int:
-    """One more than the last, in this transaction: rolled back with it, so that the numbers have no gap."""
+class Telling:
+    """What one transaction says, with a delivery for each endpoint that asked for it: collected, then written at once.
+
+    The counter of events and the endpoints are read when the first event is said, and not again until it is written.
+    """
+
+    def __init__(self, outbox: Outbox, connection: Connection) -> None:
+        self._outbox = outbox
+        self._connection = connection
+        self._events: list[StoredEvent] = []
+        self._deliveries: list[dict[str, Any]] = []
+        self._last: int | None = None  # the number of the newest event, this transaction's as well
+        self._endpoints: list[Endpoint] = []
+        self._places: dict[str, int] = {}  # endpoint → its newest place, where that is this transaction's
+
+    def say(self, data: EventData, *, timestamp: str, correlation_id: str, causation_id: str | None) -> StoredEvent:
+        """The next event."""
+        seq, identity, subject = self._next_seq(), self._outbox.new_id(), sayable(data.subject)
+        body = envelope_json(
+            data,
+            id=identity,
+            seq=seq,
+            timestamp=timestamp,
+            source=self._outbox.source,
+            subject=subject,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+        )
+        event = StoredEvent(seq=seq, id=identity, type=data.type, subject=subject, timestamp=timestamp, body=body)
+        self._last = seq
+        self._events.append(event)
+        for endpoint in self._endpoints:
+            if subscribes(endpoint.types, endpoint.packs, event.type, subject, endpoint=endpoint.name):
+                place = self._places.get(endpoint.name, endpoint.last_endpoint_seq) + 1
+                self._places[endpoint.name] = place
+                self._deliveries.append(self._outbox.delivery(event, endpoint, place))
+        return event
+
+    def write(self) -> None:
+        """All that was said. What is said after that looks again at who is to be told."""
+        if self._last is None:
+            return
+        _SET_COUNTER.run(self._connection, {"value": str(self._last)})
+        _INSERT_EVENT.run_each(self._connection, [vars(event) for event in self._events])
+        for name, place in self._places.items():
+            _COUNT_UP.run(self._connection, {"of_name": name, "last_endpoint_seq": place})
+        _INSERT_DELIVERY.run_each(self._connection, self._deliveries)
+        self._events, self._deliveries, self._places, self._last = [], [], {}, None
+
+    def _next_seq(self) -> int:
+        """One more than the last, in this transaction: rolled back with it, so that the numbers have no gap."""
+        if self._last is None:
+            self._endpoints = queries.all_endpoints(self._connection)
+            self._last = _last_seq(self._connection)
+        return self._last + 1
+
+
+def _last_seq(connection: Connection) -> int:
     last = _READ_COUNTER.first(connection, {})
     if last is None:
-        connection.execute(insert(facts).values(name=_COUNTER, value="1"))
-        return 1
-    following = int(last[0]) + 1
-    _SET_COUNTER.run(connection, {"value": str(following)})
-    return following
+        connection.execute(insert(facts).values(name=_COUNTER, value="0"))
+        return 0
+    return int(last[0])
 
 
 def _lane(endpoint: Endpoint, event: StoredEvent) -> str:

@@ -8,22 +8,54 @@ so the two ways mix freely. On other databases, where the network costs more tha
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from sqlalchemy import JSON
 from sqlalchemy.exc import DBAPIError
 
-from packd.registry.anytext import AnyText, as_given, as_stored
+from packd.registry.anytext import AnyText, as_given, as_stored, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Dialect, Executable
+    from sqlalchemy import Connection, Dialect, Engine, Executable
 
-    Convert = Callable[[Any], Any] | None  # None: as it is
+    Convert = Callable[[Any], Any]
+    Pick = Callable[[Any], tuple[Any, ...]]  # some of the members, in one step
 
+_DRIVER: Final = "packd_driver"  # the option of a connection that holds SQLite's own
 _ROWS_AT_ONCE: Final = 200  # that an insert takes
+
+
+def connect(engine: Engine) -> Connection:
+    """A connection to SQLite that is kept. Which is the driver's own is asked once: the way to it is long."""
+    connection = engine.connect()
+    return connection.execution_options(**{_DRIVER: connection.connection.driver_connection})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Conversion:
+    """What is done to the values of one row. Texts are looked at together: nearly all are as they should be."""
+
+    texts: tuple[int, ...]  # the places of AnyText
+    pick_texts: Pick
+    convert_text: Convert
+    others: tuple[tuple[int, Convert], ...]  # the other places where something has to be done
+
+    def __call__(self, row: tuple[Any, ...]) -> Sequence[Any]:
+        is_plain_row = is_plain(self.pick_texts(row))
+        if is_plain_row and not self.others:
+            return row
+        values = list(row)
+        for place, convert in self.others:
+            values[place] = convert(values[place])
+        if not is_plain_row:
+            for place in self.texts:
+                values[place] = self.convert_text(values[place])
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,27 +64,21 @@ class _Ready:
 
     sql: str
     defaults: Mapping[str, Any]  # values that the statement itself brings along
-    writing: tuple[tuple[str, Convert], ...]  # the parameters, in the order of their places
-    reading: tuple[tuple[int, Callable[[Any], Any]], ...]  # columns that are converted
+    pick: Pick  # the parameters by name, in the order of their places
+    writing: _Conversion
+    reading: _Conversion
 
-    def parameters(self, given: Mapping[str, Any]) -> list[Any]:
-        values = {**self.defaults, **given} if self.defaults else given
-        return [values[name] if convert is None else convert(values[name]) for name, convert in self.writing]
-
-    def row(self, found: tuple[Any, ...]) -> Sequence[Any]:
-        if not self.reading:
-            return found
-        values = list(found)
-        for place, convert in self.reading:
-            values[place] = convert(values[place])
-        return values
+    def parameters(self, given: Mapping[str, Any]) -> Sequence[Any]:
+        return self.writing(self.pick({**self.defaults, **given} if self.defaults else given))
 
 
 class Prepared:
     """A statement without lists of changing length in it; which columns are set is told by the names that are given."""
 
-    def __init__(self, statement: Executable) -> None:
+    def __init__(self, statement: Executable, *, index: str | None = None) -> None:
+        """`index` is the one that serves it, where SQLite can't tell by itself which of several is the smallest."""
         self._statement: Any = statement
+        self._index = index
         self._ready: dict[tuple[str, ...], _Ready] = {}
         columns = getattr(statement, "selected_columns", ())
         self.names: tuple[str, ...] = tuple(column.key for column in columns)
@@ -60,45 +86,50 @@ class Prepared:
 
     def run(self, connection: Connection, given: Mapping[str, Any]) -> None:
         """For one that returns nothing."""
-        if connection.dialect.name == "sqlite":
-            self._execute(connection, given)
-        else:
+        driver = _driver_of(connection)
+        if driver is None:
             connection.execute(self._statement, given)
+        else:
+            ready = self._ready_for(connection, given)
+            _ask(driver, connection, ready.sql, ready.parameters(given))
 
     def run_each(self, connection: Connection, given: Sequence[Mapping[str, Any]]) -> None:
         """An insert of several rows, all of which name the same columns."""
-        if connection.dialect.name != "sqlite":
-            if given:
-                connection.execute(self._statement, given)
+        if not given:
             return
+        driver = _driver_of(connection)
+        if driver is None:
+            connection.execute(self._statement, given)
+            return
+        ready = self._ready_for(connection, given[0])
         for begin in range(0, len(given), _ROWS_AT_ONCE):
             rows = given[begin : begin + _ROWS_AT_ONCE]
-            ready = self._ready_for(connection, tuple(rows[0]))
             head, values, places = ready.sql.partition(" VALUES ")
             sql = f"{head}{values}{', '.join([places] * len(rows))}"
-            _ask(connection, sql, [value for row in rows for value in ready.parameters(row)])
+            _ask(driver, connection, sql, [value for row in rows for value in ready.parameters(row)])
 
     def rows(self, connection: Connection, given: Mapping[str, Any]) -> list[Any]:
         """All of them, in the statement's order; the columns are `names`."""
-        if connection.dialect.name != "sqlite":
+        driver = _driver_of(connection)
+        if driver is None:
             return list(connection.execute(self._statement, given))
-        ready, cursor = self._execute(connection, given)
-        return [ready.row(found) for found in cursor.fetchall()]
+        ready = self._ready_for(connection, given)
+        found = _ask(driver, connection, ready.sql, ready.parameters(given)).fetchall()
+        return [ready.reading(row) for row in found]
 
     def first(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row, or None when there is none."""
-        if connection.dialect.name != "sqlite":
+        driver = _driver_of(connection)
+        if driver is None:
             return connection.execute(self._statement, given).first()
-        ready, cursor = self._execute(connection, given)
+        ready = self._ready_for(connection, given)
+        cursor = _ask(driver, connection, ready.sql, ready.parameters(given))
         found = cursor.fetchone()
         cursor.close()
-        return None if found is None else ready.row(found)
+        return None if found is None else ready.reading(found)
 
-    def _execute(self, connection: Connection, given: Mapping[str, Any]) -> tuple[_Ready, Any]:
-        ready = self._ready_for(connection, tuple(given))
-        return ready, _ask(connection, ready.sql, ready.parameters(given))
-
-    def _ready_for(self, connection: Connection, names: tuple[str, ...]) -> _Ready:
+    def _ready_for(self, connection: Connection, given: Mapping[str, Any]) -> _Ready:
+        names = tuple(given)
         ready = self._ready.get(names)
         if ready is None:
             ready = self._ready[names] = self._compile(connection.dialect, names)
@@ -107,31 +138,84 @@ class Prepared:
     def _compile(self, dialect: Dialect, names: tuple[str, ...]) -> _Ready:
         compiled = self._statement.compile(dialect=dialect, column_keys=list(names))
         types = {name: bind.type for name, bind in compiled.binds.items()}
-        reading = [_from_column(kind, dialect) for kind in self._types]
+        places = compiled.positiontup
         return _Ready(
-            sql=compiled.string,
+            sql=compiled.string if self._index is None else _by_index(compiled.string, self._index),
             defaults={name: value for name, value in compiled.params.items() if name not in names},
-            writing=tuple((name, _to_column(types[name], dialect)) for name in compiled.positiontup),
-            reading=tuple((place, convert) for place, convert in enumerate(reading) if convert is not None),
+            pick=_picking(places),
+            writing=_conversion([types[name] for name in places], as_stored, lambda kind: _to_column(kind, dialect)),
+            reading=_conversion(self._types, as_given, lambda kind: _from_column(kind, dialect)),
         )
 
 
-def _to_column(kind: Any, dialect: Dialect) -> Convert:
-    if isinstance(kind, AnyText):  # most columns: without SQLAlchemy's wrapping around it
-        return as_stored
-    convert: Convert = kind.dialect_impl(dialect).bind_processor(dialect)
+def _by_index(sql: str, index: str) -> str:
+    """A statement about one table."""
+    head, _, conditions = sql.partition("WHERE")
+    return f"{head}INDEXED BY {index} WHERE{conditions}"
+
+
+def _conversion(kinds: Sequence[Any], convert_text: Convert, convert: Callable[[Any], Convert | None]) -> _Conversion:
+    texts = tuple(place for place, kind in enumerate(kinds) if isinstance(kind, AnyText))
+    others = [(place, convert(kind)) for place, kind in enumerate(kinds) if place not in texts]
+    return _Conversion(
+        texts=texts,
+        pick_texts=_picking(texts),
+        convert_text=convert_text,
+        others=tuple((place, convert) for place, convert in others if convert is not None),
+    )
+
+
+def _picking(keys: Sequence[Any]) -> Pick:
+    """As itemgetter, which gives no tuple where there is one key, and takes no fewer."""
+    if not keys:
+        return lambda _: ()
+    if len(keys) == 1:
+        return lambda members, key=keys[0]: (members[key],)  # type: ignore[misc]
+    return itemgetter(*keys)
+
+
+def _to_column(kind: Any, dialect: Dialect) -> Convert | None:
+    if isinstance(kind, JSON):  # without SQLAlchemy's wrapping around it
+        return _to_json_or_null if kind.none_as_null else to_json
+    convert: Convert | None = kind.dialect_impl(dialect).bind_processor(dialect)
     return convert
 
 
-def _from_column(kind: Any, dialect: Dialect) -> Convert:
-    if isinstance(kind, AnyText):
-        return as_given
-    convert: Convert = kind.dialect_impl(dialect).result_processor(dialect, None)
+def _from_column(kind: Any, dialect: Dialect) -> Convert | None:
+    if isinstance(kind, JSON):
+        return _from_json_or_null
+    convert: Convert | None = kind.dialect_impl(dialect).result_processor(dialect, None)
     return convert
 
 
-def _ask(connection: Connection, sql: str, parameters: list[Any]) -> Any:
-    driver: Any = connection.connection.driver_connection
+def to_json(value: Any) -> str:
+    """As SQLAlchemy writes it. Most of what is stored as JSON is empty, and that should cost nothing."""
+    if not value and isinstance(value, list | tuple | dict):
+        return "{}" if isinstance(value, dict) else "[]"
+    return json.dumps(value)
+
+
+def from_json(stored: str) -> Any:
+    """The other way round."""
+    if stored == "[]":
+        return []
+    return {} if stored == "{}" else json.loads(stored)
+
+
+def _to_json_or_null(value: Any) -> str | None:
+    return None if value is None else to_json(value)
+
+
+def _from_json_or_null(stored: str | None) -> Any:
+    return None if stored is None else from_json(stored)
+
+
+def _driver_of(connection: Connection) -> Any:
+    """SQLite's own connection, on which statements are run as they are; None: SQLAlchemy runs them."""
+    return connection.get_execution_options().get(_DRIVER)
+
+
+def _ask(driver: Any, connection: Connection, sql: str, parameters: Sequence[Any]) -> Any:
     try:
         return driver.execute(sql, parameters)
     except connection.dialect.loaded_dbapi.Error as failure:
@@ -147,25 +231,21 @@ class Transaction:
 
     def __init__(self, connection: Connection, begin: str) -> None:
         self._connection = connection
-        self._driver: Any = connection.connection.driver_connection
         self._begin = begin
 
     def __enter__(self) -> None:
-        self._do(self._begin, partial(self._driver.execute, self._begin))
+        _ask(_driver_of(self._connection), self._connection, self._begin, ())
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        whom = self._connection if self._connection.in_transaction() else self._driver
-        if kind is None:
-            self._do("COMMIT", whom.commit)
-        else:
-            self._do("ROLLBACK", whom.rollback)
-
-    def _do(self, sql: str, call: Callable[[], object]) -> None:
-        """The driver's errors become SQLAlchemy's."""
+        connection = self._connection
+        whom: Any = connection if connection.in_transaction() else _driver_of(connection)
         try:
-            call()
-        except self._connection.dialect.loaded_dbapi.Error as failure:
-            raise _as_told(failure, sql, None, self._connection.dialect) from failure
+            if kind is None:
+                whom.commit()
+            else:
+                whom.rollback()
+        except connection.dialect.loaded_dbapi.Error as failure:
+            raise _as_told(failure, "COMMIT" if kind is None else "ROLLBACK", None, connection.dialect) from failure
 
 
 def _as_told(failure: Exception, sql: str, parameters: Any, dialect: Dialect) -> BaseException:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,9 @@ from sqlalchemy.dialects import sqlite
 from packd.domain.lifecycle import Trigger, after
 from packd.domain.moments import rfc3339
 from packd.registry import outbox, queries, redelivery
+from packd.registry.heads import Heads
 from packd.registry.prepared import Prepared
+from packd.registry.queries.reading import made
 from packd.registry.rows import Drop, Pack, Revision, Run, StoredEvent
 from packd.registry.tables import activations, components, drops, facts, packs, revisions, runs
 
@@ -54,6 +55,7 @@ class Registry:
         with self._database.write(durable=durable) as connection:
             writer = Writer(connection, outbox_of=self._outbox, at_s=self._now())
             yield writer
+            writer.finish()
         self.commits = next(self._commits)
         if writer.emitted:
             for listener in self._listeners:
@@ -61,25 +63,37 @@ class Registry:
 
 
 class Writer:
-    """What can be changed. Reading inside the transaction goes through `queries` with `self.connection`."""
+    """What can be changed. Reading inside the transaction goes through `queries` with `self.connection`.
+
+    What is asked again and again about a pack is remembered: `pack`, `latest`, `active`, `candidate`.
+    """
 
     def __init__(self, connection: Connection, *, outbox_of: outbox.Outbox, at_s: float) -> None:
-        self.connection = connection
+        self.reader = connection  # for questions about packs; it costs less than `connection`, which see
         self.now = rfc3339(at_s)  # one moment for everything in this transaction
         self.emitted: list[StoredEvent] = []
         self._outbox = outbox_of
+        self._telling = outbox.Telling(outbox_of, connection)
+        self._packs: dict[str, Pack | None] = {}
+        self._heads = Heads(connection)
+        self._bare: set[tuple[str, int]] = set()  # new revisions that have no components yet
+
+    @property
+    def connection(self) -> Connection:
+        """For any question and any statement: what was said is written down, and what is remembered is asked again."""
+        self._telling.write()
+        self._packs, self._heads = {}, Heads(self.reader)
+        return self.reader
+
+    def finish(self) -> None:
+        """Nothing more is changed."""
+        self._telling.write()
 
     # --- events ----------------------------------------------------------------------------------------------------
 
     def emit(self, data: EventData, *, correlation_id: str, causation_id: str | None = None) -> StoredEvent:
         """Append an event, and a delivery for everybody who asked for it. The data's class is its type."""
-        event = self._outbox.append(
-            self.connection,
-            data,
-            timestamp=self.now,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-        )
+        event = self._telling.say(data, timestamp=self.now, correlation_id=correlation_id, causation_id=causation_id)
         self.emitted.append(event)
         return event
 
@@ -91,19 +105,26 @@ class Writer:
 
     def save_drop(self, drop: Drop) -> None:
         """Remember what lies there now."""
-        self._upsert(drops, ("name",), _columns(drop))
+        self._upsert(drops, ("name",), vars(drop))
 
     def forget_drop(self, name: str) -> None:
-        _DELETE_DROP.run(self.connection, {"of_name": name})
+        _DELETE_DROP.run(self.reader, {"of_name": name})
+
+    def pack(self, ref: str) -> Pack | None:
+        """As it is now."""
+        if ref not in self._packs:
+            self._packs[ref] = queries.pack(self.reader, ref)
+        return self._packs[ref]
 
     def claim_pack(self, ref: str, *, drop_name: str | None, path: str) -> Pack:
         """This is where the pack's content comes from, from now on. A drop owns one pack at a time.
 
         What another pack had on its way from the same place is not there any more: it is superseded.
         """
+        known = self.pack(ref)
         if drop_name is not None:
-            _RELEASE_DROP.run(self.connection, {"of_drop": drop_name, "but_ref": ref, "drop_name": None})
-        known = queries.pack(self.connection, ref)
+            _RELEASE_DROP.run(self.reader, {"of_drop": drop_name, "but_ref": ref, "drop_name": None})
+            self._packs = {ref: known}  # one of the others may have lost it
         pack = Pack(
             ref=ref,
             drop_name=drop_name,
@@ -114,35 +135,56 @@ class Writer:
             disabled_at=known.disabled_at if known else None,
         )
         if pack != known:
-            self._upsert(packs, ("ref",), _columns(pack))
-        for former in queries.packs_left_behind(self.connection, ref, path):
-            unfinished = queries.candidate(self.connection, former.ref)
+            self._upsert(packs, ("ref",), vars(pack))
+            self._packs[ref] = pack
+        for former in queries.packs_left_behind(self.reader, ref, path):
+            unfinished = self.candidate(former.ref)
             if unfinished is not None:
                 self.move(unfinished, Trigger.SUPERSEDED)
         return pack
 
     def unregister(self, ref: str) -> None:
         """The pack is gone; its revisions and reports stay."""
-        gone = {"of_ref": ref, "unregistered_at": self.now, "registered_at": None, "drop_name": None}
-        _UPDATE_PACK.run(self.connection, gone | {"disabled_at": None})
+        gone = {"unregistered_at": self.now, "registered_at": None, "drop_name": None}
+        self._change_pack(ref, gone | {"disabled_at": None})
 
     def disable(self, ref: str) -> None:
         """Nothing of the pack is to come into use until `enable`."""
-        _UPDATE_PACK.run(self.connection, {"of_ref": ref, "disabled_at": self.now, "registered_at": None})
+        self._change_pack(ref, {"disabled_at": self.now, "registered_at": None})
 
     def enable(self, ref: str) -> None:
-        _UPDATE_PACK.run(self.connection, {"of_ref": ref, "disabled_at": None})
+        self._change_pack(ref, {"disabled_at": None})
+
+    def _change_pack(self, ref: str, changes: dict[str, Any]) -> None:
+        _UPDATE_PACK.run(self.reader, {"of_ref": ref, **changes})
+        self._packs.pop(ref, None)
 
     # --- revisions -------------------------------------------------------------------------------------------------
 
+    def latest(self, ref: str) -> Revision | None:
+        """The newest."""
+        return self._heads.latest(ref)
+
+    def active(self, ref: str) -> Revision | None:
+        """The one in use."""
+        return self._heads.active(ref)
+
+    def candidate(self, ref: str) -> Revision | None:
+        """The unfinished one; the schema allows one."""
+        return self._heads.candidate(ref)
+
     def add_revision(self, revision: Revision) -> None:
         """Store a new revision; the schema refuses a second candidate of the same pack."""
-        _INSERT_REVISION.run(self.connection, _columns(revision))
+        _INSERT_REVISION.run(self.reader, vars(revision))
+        self._heads.note(revision)
+        self._bare.add((revision.ref, revision.number))
 
     def change(self, revision: Revision, **changes: Any) -> Revision:
         """Set other fields than the phase."""
-        _UPDATE_REVISION.run(self.connection, {"of_ref": revision.ref, "of_number": revision.number, **changes})
-        return replace(revision, **changes)
+        _UPDATE_REVISION.run(self.reader, {"of_ref": revision.ref, "of_number": revision.number, **changes})
+        changed = made(Revision, vars(revision) | changes)
+        self._heads.note(changed)
+        return changed
 
     def move(self, revision: Revision, by: Trigger, **changes: Any) -> Revision:
         """Follow the lifecycle table. Raises NotATransition for a pair that is not in it."""
@@ -151,7 +193,10 @@ class Writer:
 
     def set_components(self, revision: Revision, parts: Iterable[Component]) -> None:
         """Components are rows of their revision."""
-        _DELETE_COMPONENTS.run(self.connection, {"of_ref": revision.ref, "of_number": revision.number})
+        key = (revision.ref, revision.number)
+        if key not in self._bare:
+            _DELETE_COMPONENTS.run(self.reader, {"of_ref": revision.ref, "of_number": revision.number})
+        self._bare.discard(key)
         rows = [
             {
                 "ref": revision.ref,
@@ -167,7 +212,7 @@ class Writer:
             for part in parts
         ]
         if rows:
-            _INSERT_COMPONENT.run_each(self.connection, rows)
+            _INSERT_COMPONENT.run_each(self.reader, rows)
 
     def activate(self, revision: Revision, previous: Revision | None, *, reason: str, actor: str) -> Revision:
         """Make it the one in use; `previous`, what was in use, becomes superseded in the same step."""
@@ -183,7 +228,7 @@ class Writer:
     def _put_in_use(self, revision: Revision, previous: Revision | None, *, reason: str, actor: str) -> Revision:
         activated = self.move(revision, Trigger.ACTIVATED)
         _INSERT_ACTIVATION.run(
-            self.connection,
+            self.reader,
             {
                 "ref": revision.ref,
                 "number": revision.number,
@@ -195,20 +240,19 @@ class Writer:
             },
         )
         if previous is None:
-            first = {"of_ref": revision.ref, "registered_at": self.now, "unregistered_at": None}
-            _UPDATE_PACK.run(self.connection, first)
+            self._change_pack(revision.ref, {"registered_at": self.now, "unregistered_at": None})
         return activated
 
     # --- runs ------------------------------------------------------------------------------------------------------
 
     def start_run(self, run: Run) -> None:
-        _INSERT_RUN.run(self.connection, _columns(run))
+        _INSERT_RUN.run(self.reader, vars(run))
 
     def finish_run(
         self, run_id: str, *, status: str, accepted: bool, verdict: str, report: Mapping[str, Any] | None
     ) -> None:
         ending = {"status": status, "accepted": accepted, "verdict": verdict, "report": report}
-        _UPDATE_RUN.run(self.connection, {"of_id": run_id, "finished_at": self.now, **ending})
+        _UPDATE_RUN.run(self.reader, {"of_id": run_id, "finished_at": self.now, **ending})
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -216,7 +260,7 @@ class Writer:
         self._upsert(facts, ("name",), {"name": name, "value": value})
 
     def _upsert(self, table: Table, key: tuple[str, ...], values: dict[str, Any]) -> None:
-        _upsert_into(table, key, self.connection.dialect.name).run(self.connection, values)
+        _upsert_into(table, key, self.reader.dialect.name).run(self.reader, values)
 
 
 # Statements are built once: building one takes longer than running it. `of_…` says which row, the rest is what to set.
@@ -247,8 +291,3 @@ def _upsert_into(table: Table, key: tuple[str, ...], dialect: str) -> Prepared:
         statement = postgresql.insert(table)
     others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
     return Prepared(statement.on_conflict_do_update(index_elements=list(key), set_=others))
-
-
-def _columns(row: Any) -> dict[str, Any]:
-    """The fields as they are, not copied deeply: they are frozen."""
-    return {field.name: getattr(row, field.name) for field in fields(row)}

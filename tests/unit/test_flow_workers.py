@@ -38,6 +38,42 @@ def test_lanes_run_side_by_side(lanes: Lanes) -> None:
     assert not meeting.broken
 
 
+def test_what_goes_ahead_comes_before_what_has_not_begun() -> None:
+    """Whoever has begun something goes on with it, however many others wait for their turn."""
+    lanes, begun, gate, ran = Lanes(1), threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        begun.set()
+        gate.wait(PATIENCE_S)
+
+    lanes.submit("first", first)
+    assert begun.wait(PATIENCE_S)
+    for name in ("second", "third"):
+        lanes.submit(name, ran.append, name)
+    lanes.submit("ahead", ran.append, "ahead", ahead=True)
+    gate.set()
+    assert lanes.wait_idle(PATIENCE_S)
+    assert ran == ["ahead", "second", "third"]
+    lanes.stop(PATIENCE_S)
+
+
+def test_a_lane_is_free_when_nothing_waits_or_runs_in_it(lanes: Lanes) -> None:
+    """Others do not count."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def job() -> None:
+        begun.set()
+        gate.wait(PATIENCE_S)
+
+    assert lanes.is_free("one")
+    lanes.submit("one", job)
+    assert begun.wait(PATIENCE_S)
+    assert (lanes.is_free("one"), lanes.is_free("other")) == (False, True)
+    gate.set()
+    assert lanes.wait_idle(PATIENCE_S)
+    assert lanes.is_free("one")
+
+
 def test_a_job_that_waits_is_not_queued_twice(lanes: Lanes) -> None:
     """The one that waits will see what the second asking was about; one that runs may not, so it is queued behind."""
     gate, ran = threading.Event(), []

@@ -14,6 +14,7 @@ from packd.domain.event_data import WebhookTest
 from packd.domain.events import EVENT_TYPES
 from packd.domain.events import parse as parse_event
 from packd.registry import outbox, queries
+from packd.registry.registry import Registry
 from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ def test_an_identity_is_used_once(ground: Ground) -> None:
     with ground.registry.write() as tx:
         event = tx.emit(discovered("core"), correlation_id="chg_1")
     repeating = replace(ground.registry._outbox, new_id=lambda: event.id)
-    with pytest.raises(IntegrityError), ground.registry.write() as tx:
-        tx._outbox = repeating
+    again = Registry(ground.database, outbox_of=repeating, now=lambda: ground.now_s)
+    with pytest.raises(IntegrityError), again.write() as tx:
         tx.emit(discovered("core"), correlation_id="chg_1")
     assert [event.seq for event in say(ground, "core")] == [2]
 
@@ -365,3 +366,20 @@ def test_a_pause_outlives_a_restart_but_not_a_new_address(ground: Ground) -> Non
         save(ground, changed)
         with ground.registry.read() as connection:
             assert queries.endpoint(connection, "ops") == replace(changed, paused_until_s=pause)
+
+
+def test_what_was_said_is_there_for_whoever_asks_in_the_same_transaction(ground: Ground) -> None:
+    """And whoever is added in between hears of what is said after that."""
+    save(ground, an_endpoint("first"))
+    with ground.registry.write() as tx:
+        tx.emit(discovered("a"), correlation_id="chg_1")
+        tx.emit(discovered("b"), correlation_id="chg_1")
+        assert [event.seq for event in queries.events_after(tx.connection, 0, limit=9)] == [1, 2]
+        outbox.save_endpoint(tx.connection, an_endpoint("second"))
+        tx.emit(discovered("c"), correlation_id="chg_1")
+    with ground.registry.read() as connection:
+        told = {
+            name: [(one.event_seq, one.endpoint_seq) for one in queries.deliveries_to(connection, name, limit=9)]
+            for name in ("first", "second")
+        }
+    assert told == {"first": [(3, 3), (2, 2), (1, 1)], "second": [(3, 1)]}

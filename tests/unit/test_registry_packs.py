@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from packd.domain.lifecycle import UNFINISHED, NotATransition, Phase, Trigger
@@ -430,3 +431,40 @@ def test_packs_are_counted_by_their_newest_revision(ground: Ground) -> None:
     with ground.registry.read() as connection:
         assert queries.latest_phases(connection) == {Phase.FAILED: 1, Phase.ACTIVE: 1}
         assert queries.counts(connection) == (2, 2, 1)
+
+
+def test_what_a_transaction_remembers_of_a_pack_follows_what_it_changes(ground: Ground) -> None:
+    """Asked once, then as the rows are: new, moved on, put in use, withdrawn."""
+    with ground.registry.write() as tx:
+        assert (tx.pack("core"), tx.latest("core"), tx.active("core"), tx.candidate("core")) == (None,) * 4
+        first = add(tx, a_revision("core", phase=Phase.TESTED))
+        assert heads(tx) == rows(tx) == (first, None, first)
+        first = tx.activate(first, None, reason="registered", actor="watch")
+        assert heads(tx) == rows(tx) == (first, first, None)
+        second = add(tx, a_revision("core", 2, phase=Phase.TESTED))
+        assert heads(tx) == rows(tx) == (second, first, second)
+        second = tx.activate(second, first, reason="updated", actor="watch")
+        assert heads(tx) == rows(tx) == (second, second, None)
+        before = queries.rollback_target(tx.reader, "core")
+        assert before is not None
+        withdrawn, first = tx.roll_back(second, before, actor="watch")
+        assert heads(tx) == rows(tx) == (withdrawn, first, None)
+
+
+def test_what_is_remembered_is_asked_again_after_any_other_statement(ground: Ground) -> None:
+    """Whoever takes the connection may change anything through it."""
+    with ground.registry.write() as tx:
+        add(tx, a_revision("core"))
+        assert tx.candidate("core") is not None
+        tx.connection.execute(text("UPDATE revisions SET phase = 'rejected'"))
+        assert tx.candidate("core") is None
+
+
+def heads(tx: Writer) -> tuple[Revision | None, ...]:
+    return tx.latest("core"), tx.active("core"), tx.candidate("core")
+
+
+def rows(tx: Writer) -> tuple[Revision | None, ...]:
+    """The same from the database."""
+    asked = (queries.latest_revision, queries.active_revision, queries.candidate)
+    return tuple(ask(tx.reader, "core") for ask in asked)

@@ -334,6 +334,24 @@ _ASKED = {
 }
 
 
+@pytest.mark.parametrize("made_last", ["ix_revisions_needy", "one_active_revision"])
+def test_who_needs_others_is_found_without_reading_all_that_is_in_use(tmp_path: Path, made_last: str) -> None:
+    """Whichever index was made last: they are made in any order, and SQLite would take the newer one."""
+    asked: list[str] = []
+    with made_ground("sqlite", tmp_path, fresh=True) as ground, ground.database.write() as connection:
+        (made,) = connection.execute(
+            text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": made_last}
+        ).one()
+        connection.execute(text(f"DROP INDEX {made_last}"))
+        connection.execute(text(made))
+        driver: Any = connection.connection.driver_connection
+        driver.set_trace_callback(asked.append)
+        queries.active_with_needs(connection)
+        driver.set_trace_callback(None)
+        steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}").all()
+    assert [step[3] for step in steps] == ["SCAN revisions USING INDEX ix_revisions_needy"]
+
+
 @pytest.mark.parametrize("analysed", [False, True])
 def test_what_holds_up_a_lane_is_found_without_reading_the_lane(tmp_path: Path, analysed: bool) -> None:
     """Reading ahead a long lane would else take longer for each delivery than for the one before it."""

@@ -74,7 +74,8 @@ _ROLLBACK_TARGET = Prepared(
     .order_by(_LAST_ACTIVATION.c.id.desc())
     .limit(1)
 )
-_ACTIVE_WITH_NEEDS = Prepared(select(revisions).where(text(IS_ACTIVE_WITH_NEEDS)))
+# The index of what is active would do as well, and holds all of it: which one SQLite takes hangs on which was made last.
+_ACTIVE_WITH_NEEDS = Prepared(select(revisions).where(text(IS_ACTIVE_WITH_NEEDS)), index="ix_revisions_needy")
 _COMPONENT_COUNTS = Prepared(
     select(components.c.kind, func.count().label("number"))
     .where(components.c.ref == _REF, components.c.number == _NUMBER)
