@@ -3,7 +3,7 @@
 watchdog keeps the folders of a tree watched while they come, go and are renamed. Its classes are extended here where
 it is silent or stubborn: it forgets folders that the kernel refused to watch, it rebuilds for ever after a queue
 overflow, it goes on watching what was moved away, its descriptor is inherited by children, and its warnings about
-folders met twice grow with the tree.
+folders met twice grow with the tree. Its last two steps are left out: what its emitter reads goes to the ears at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from watchdog import events
 from watchdog.observers import inotify, inotify_c
-from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper, PathedInotifyEvent
 
 from packd.watch import advice
 from packd.watch.ears import Ears
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from watchdog.observers.api import EventQueue, ObservedWatch
+    from watchdog.observers.inotify_move_event_grouper import GroupedInotifyEvent
 
     from packd.domain.ignore import Ignore
 
@@ -192,8 +193,8 @@ class Tree:
         path = os.path.realpath(root)
         sorter = Sorter(path, ignore)
         self._ears = Ears(path, sorter=sorter, hint=hint, wake=wake)
-        self._observer = _Observer(sorter=sorter, on_overflow=wake, walk=walk)
-        self._observer.schedule(_Handler(self._ears), path, recursive=True, event_filter=EVENTS)
+        self._observer = _Observer(sorter=sorter, ears=self._ears, on_overflow=wake, walk=walk)
+        self._observer.schedule(events.FileSystemEventHandler(), path, recursive=True, event_filter=EVENTS)
         try:
             self._observer.start()
             self._emitter = self._observer.emitter()
@@ -256,27 +257,6 @@ class Tree:
         self._observer.join()
 
 
-class _Handler(events.FileSystemEventHandler):
-    """Hands watchdog's events to the ears as plain values."""
-
-    def __init__(self, ears: Ears) -> None:
-        self._ears = ears
-
-    def dispatch(self, event: events.FileSystemEvent) -> None:
-        if event.is_synthetic:  # made up by watchdog to list the content of a renamed folder: nothing happened there
-            return
-        path, kind = os.fsdecode(event.src_path), event.event_type
-        if kind == events.EVENT_TYPE_MOVED:
-            self._ears.renamed(path, os.fsdecode(event.dest_path), is_folder=event.is_directory)
-        else:
-            self._ears.changed(
-                path,
-                is_folder=event.is_directory,
-                came_or_went=kind in (events.EVENT_TYPE_CREATED, events.EVENT_TYPE_DELETED),
-                closed=kind == events.EVENT_TYPE_CLOSED,
-            )
-
-
 class _Reader(inotify_c.InotifyFD):
     """The inotify instance: not inherited by children, and calm about a folder that is watched already."""
 
@@ -319,6 +299,31 @@ class _Pairing(InotifyMoveEventGrouper):
     """Both halves of a rename lie side by side in the kernel's queue; waiting long for the other holds all else up."""
 
     delay = 0.05
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: set[int] = set()  # cookies of first halves that are held
+
+    def put_event(self, event: PathedInotifyEvent) -> None:
+        if event.ev.is_moved_from:
+            self._open.add(event.ev.cookie)
+        super().put_event(event)
+
+    def read_event(self) -> GroupedInotifyEvent | None:
+        event = super().read_event()
+        if isinstance(event, PathedInotifyEvent) and event.ev.is_moved_from:
+            self._open.discard(event.ev.cookie)
+        return event
+
+    def get_queued_moved_from_event(self, cookie: int) -> PathedInotifyEvent | None:
+        # Nearly always it came from elsewhere; the queue of a thousand renames is not gone through for each of them.
+        return super().get_queued_moved_from_event(cookie) if cookie in self._open else None
+
+    def _group_moved_to_event(self, to_event: PathedInotifyEvent) -> GroupedInotifyEvent:
+        if to_event.ev.cookie not in self._open:
+            return to_event
+        self._open.discard(to_event.ev.cookie)
+        return super()._group_moved_to_event(to_event)
 
 
 @dataclass(repr=False, eq=False)
@@ -434,7 +439,11 @@ class _Group(inotify.InotifyWatchGroup):
 
 
 class _Emitter(inotify.InotifyFullEmitter):
-    """Makes its watches as a _Group. "Full": a rename from or to elsewhere is told as a rename with one end empty."""
+    """Makes its watches as a _Group, and hands what they see to the ears as plain values.
+
+    watchdog would make events of its own of it, list the content of a renamed folder as if all of that had happened
+    there, and pass everything through a queue to one more thread.
+    """
 
     group: _Group
 
@@ -444,6 +453,7 @@ class _Emitter(inotify.InotifyFullEmitter):
         watch: ObservedWatch,
         *,
         sorter: Sorter,
+        ears: Ears,
         on_overflow: Callable[[], None],
         walk: bool,
         **more: Any,
@@ -451,7 +461,9 @@ class _Emitter(inotify.InotifyFullEmitter):
         super().__init__(event_queue, watch, **more)
         self._walk = walk
         self._sorter = sorter
+        self._ears = ears
         self._on_overflow = on_overflow
+        self._last: tuple[str, int] | None = None  # path and kind of the change before
 
     def on_thread_start(self) -> None:
         self._inotify = self.group = _Group(
@@ -464,16 +476,44 @@ class _Emitter(inotify.InotifyFullEmitter):
             walk=self._walk,
         )
 
+    def build_and_queue_event(self, event: GroupedInotifyEvent, *, full_events: bool = True) -> None:
+        """watchdog calls this for every change, and for both halves of a rename at once."""
+        if not isinstance(event, PathedInotifyEvent):
+            source, target = event
+            is_folder = source.ev.is_directory
+            self._ears.renamed(os.fsdecode(source.path), os.fsdecode(target.path), is_folder=is_folder)
+        elif event.ev.is_moved_to:
+            self._ears.renamed("", os.fsdecode(event.path), is_folder=event.ev.is_directory)
+        elif event.ev.is_moved_from:
+            self._ears.renamed(os.fsdecode(event.path), "", is_folder=event.ev.is_directory)
+        else:
+            self._tell_change(event.ev, os.fsdecode(event.path))
+
+    def _tell_change(self, seen: inotify_c.InotifyEvent, path: str) -> None:
+        before, self._last = self._last, (path, seen.mask)
+        if not seen.name and before == self._last:  # of a folder itself, after the one around it told the same
+            return
+        if seen.is_delete_self:
+            if path != self.watch.path:
+                return
+            self.stop()
+        self._ears.changed(
+            path,
+            is_folder=seen.is_directory,
+            came_or_went=seen.is_create or seen.is_delete,
+            closed=seen.is_close_write,
+        )
+
 
 class _Observer(inotify.InotifyObserver):
-    """One reader, one emitter, one thread that hands the events to the ears."""
+    """One reader and one emitter; the thread that would hand watchdog's own events on has nothing to do."""
 
-    def __init__(self, *, sorter: Sorter, on_overflow: Callable[[], None], walk: bool) -> None:
+    def __init__(self, *, sorter: Sorter, ears: Ears, on_overflow: Callable[[], None], walk: bool) -> None:
         self.reader = self._inotify_fd = _Reader()
         self.reader.start()
         # Past the parent's own constructor, which would make a plain reader.
         super(inotify.InotifyObserver, self).__init__(
-            _Emitter, inotify_fd=self.reader, sorter=sorter, on_overflow=on_overflow, walk=walk
+            _Emitter, inotify_fd=self.reader, sorter=sorter, ears=ears, on_overflow=on_overflow, walk=walk
         )
 
     def emitter(self) -> _Emitter:
