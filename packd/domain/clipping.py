@@ -17,6 +17,8 @@ def sayable(text: str) -> str:
 
 def clip(text: str, limit: int) -> str:
     """The beginning of `text`, with an ellipsis if anything is missing; its JSON form takes at most `limit` bytes."""
+    if len(text) * _WORST_ESCAPE <= limit and text.isascii():  # most that is ever said
+        return text
     text = sayable(text)
     if _fits(text, limit):
         return text

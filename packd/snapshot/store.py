@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from packd.snapshot.archive import unpack
@@ -51,6 +52,7 @@ __all__ = ["Refused", "Snapshot", "Store", "StoreFull", "StoreUnwritable", "Take
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY: Final = "tmp-"
+_PATHS_REMEMBERED: Final = 256  # a revision on its way is asked for several times
 _THERE_ALREADY: Final = (errno.EEXIST, errno.ENOTEMPTY)
 _NO_LIMITS: Final = Limits(files=sys.maxsize, bytes=sys.maxsize, depth=MOST_DEPTH, path_length=sys.maxsize)
 
@@ -62,6 +64,7 @@ class Store:
         """Makes the folder `root` if it is missing. Raises StoreUnwritable, OSError."""
         self._root = root
         self._limits = limits
+        self._path_of = lru_cache(_PATHS_REMEMBERED)(lambda digest: root / hex_of(digest))
         with naming_trouble(root):
             root.mkdir(parents=True, exist_ok=True)
 
@@ -69,7 +72,7 @@ class Store:
 
     def path(self, digest: str) -> Path:
         """Where the tree of `digest` is, if it is there. Raises ValueError when it is not a digest."""
-        return self._root / hex_of(digest)
+        return self._path_of(digest)
 
     def has(self, digest: str) -> bool:
         """Is it stored? Raises ValueError when it is not a digest."""
@@ -107,11 +110,10 @@ class Store:
         StoreUnwritable, and OSError when a disk fails.
         """
         tree = look_when_quiet(source, ignore, self._limits)
-        fingerprint = tree.fingerprint(tree.began_ns)
         if tree.unsettled is not None:
             return Unsettled(problem=tree.unsettled)
         if tree.refused:
-            return Refused(problems=tree.problems, fingerprint=fingerprint)
+            return Refused(problems=tree.problems, fingerprint=tree.fingerprint(tree.began_ns))
         try:
             with self._temporary() as fresh, naming_trouble(self._root), Unflushed(fresh) as copy:
                 if tree.is_file:
