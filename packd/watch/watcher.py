@@ -296,24 +296,43 @@ class _Reader(inotify_c.InotifyFD):
 
 
 class _Pairing(InotifyMoveEventGrouper):
-    """Both halves of a rename lie side by side in the kernel's queue; waiting long for the other holds all else up."""
+    """Holds the first half of a rename until the second is there, and whatever comes after it.
+
+    Both halves lie side by side in the kernel's queue; waiting long for the other holds all else up. While nothing is
+    held, what comes passes by: it is for the thread that reads from the kernel, and no other need be woken.
+    """
 
     delay = 0.05
 
     def __init__(self) -> None:
         super().__init__()
         self._open: set[int] = set()  # cookies of first halves that are held
+        self._passing: list[GroupedInotifyEvent] = []
+        self._held = 0  # how many were put into the queue; counted by the thread that does so
+        self._told = 0  # how many of these were told; counted by the thread that does that
 
     def put_event(self, event: PathedInotifyEvent) -> None:
+        if self._held == self._told and not event.ev.is_moved_from:
+            self._passing.append(event)
+            return
         if event.ev.is_moved_from:
             self._open.add(event.ev.cookie)
+        self._held += 1
         super().put_event(event)
+
+    def take_passing(self) -> list[GroupedInotifyEvent]:
+        passing, self._passing = self._passing, []
+        return passing
 
     def read_event(self) -> GroupedInotifyEvent | None:
         event = super().read_event()
         if isinstance(event, PathedInotifyEvent) and event.ev.is_moved_from:
             self._open.discard(event.ev.cookie)
         return event
+
+    def told(self) -> None:
+        """What was read last."""
+        self._told += 1
 
     def get_queued_moved_from_event(self, cookie: int) -> PathedInotifyEvent | None:
         # Nearly always it came from elsewhere; the queue of a thousand renames is not gone through for each of them.
@@ -323,7 +342,10 @@ class _Pairing(InotifyMoveEventGrouper):
         if to_event.ev.cookie not in self._open:
             return to_event
         self._open.discard(to_event.ev.cookie)
-        return super()._group_moved_to_event(to_event)
+        grouped = super()._group_moved_to_event(to_event)
+        if grouped is not to_event:
+            self._held -= 1  # the first half goes on as part of the pair
+        return grouped
 
 
 @dataclass(repr=False, eq=False)
@@ -331,11 +353,12 @@ class _Group(inotify.InotifyWatchGroup):
     """The watches of one tree: skips ignored folders, and knows which ones it could not watch."""
 
     sorter: Sorter = field(kw_only=True)
+    tell: Callable[[GroupedInotifyEvent], None] = field(kw_only=True)
     on_overflow: Callable[[], None] = field(kw_only=True)
     walk: bool = field(kw_only=True)  # False: what is in the root is entered by somebody else
     unwatched: dict[bytes, int] = field(default_factory=dict, init=False)  # folder → error number
     overflowed: bool = field(default=False, init=False)
-    _move_event_grouper: InotifyMoveEventGrouper = field(default_factory=_Pairing, init=False)
+    _move_event_grouper: _Pairing = field(default_factory=_Pairing, init=False)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path!r}>"
@@ -350,6 +373,14 @@ class _Group(inotify.InotifyWatchGroup):
     def unwatched_folders(self) -> dict[str, int]:
         with self._lock:
             return {os.fsdecode(path): code for path, code in self.unwatched.items()}
+
+    def on_event(self, event: inotify_c.InotifyEvent) -> None:
+        super().on_event(event)  # new folders are watched when this returns
+        for each in self._move_event_grouper.take_passing():
+            self.tell(each)
+
+    def told(self) -> None:
+        self._move_event_grouper.told()
 
     def on_queue_overflow(self) -> None:
         # Rebuilding here can overflow the queue again, without end. All further events go unheard instead; what they
@@ -472,12 +503,17 @@ class _Emitter(inotify.InotifyFullEmitter):
             event_mask=self.get_event_mask_from_filter(),
             is_recursive=True,
             sorter=self._sorter,
+            tell=self._tell,
             on_overflow=self._on_overflow,
             walk=self._walk,
         )
 
     def build_and_queue_event(self, event: GroupedInotifyEvent, *, full_events: bool = True) -> None:
-        """watchdog calls this for every change, and for both halves of a rename at once."""
+        """watchdog calls this for what was held, and for both halves of a rename at once."""
+        self._tell(event)
+        self.group.told()
+
+    def _tell(self, event: GroupedInotifyEvent) -> None:
         if not isinstance(event, PathedInotifyEvent):
             source, target = event
             is_folder = source.ev.is_directory
