@@ -53,6 +53,7 @@ EVENTS: Final[list[type[events.FileSystemEvent]]] = [
     events.DirAttribEvent,
 ]
 MANY_RENAMED: Final = 20  # drops; from here on one look at the whole tree is cheaper than one look for each
+NAMES_CHANGE: Final = inotify_c.InotifyConstants.IN_MOVE | inotify_c.InotifyConstants.IN_CREATE
 VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR})  # a folder that went as quickly as it came
 
 _inotify_init1 = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, use_errno=True)(("inotify_init1", inotify_c.libc))
@@ -298,8 +299,9 @@ class _Reader(inotify_c.InotifyFD):
 class _Pairing(InotifyMoveEventGrouper):
     """Holds the first half of a rename until the second is there, and whatever comes after it.
 
-    Both halves lie side by side in the kernel's queue; waiting long for the other holds all else up. While nothing is
-    held, what comes passes by: it is for the thread that reads from the kernel, and no other need be woken.
+    While nothing is held, what comes passes by: it is for the thread that reads from the kernel, and no other need be
+    woken. Both halves lie side by side in the kernel's queue, so that the second is not waited for long; and not at all
+    once another name came into the folder of the first, or went: a rename locks its folders until both are told.
     """
 
     delay = 0.05
@@ -307,18 +309,31 @@ class _Pairing(InotifyMoveEventGrouper):
     def __init__(self) -> None:
         super().__init__()
         self._open: set[int] = set()  # cookies of first halves that are held
+        self._first: PathedInotifyEvent | None = None  # the last one before which nothing was held
         self._passing: list[GroupedInotifyEvent] = []
         self._held = 0  # how many were put into the queue; counted by the thread that does so
         self._told = 0  # how many of these were told; counted by the thread that does that
 
     def put_event(self, event: PathedInotifyEvent) -> None:
-        if self._held == self._told and not event.ev.is_moved_from:
+        if self._first is not None and _rules_out(event.ev, self._first.ev):
+            self._let_pass(self._first)
+        is_first = self._held == self._told
+        if is_first and not event.ev.is_moved_from:
             self._passing.append(event)
             return
         if event.ev.is_moved_from:
+            self._first = event if is_first else None
             self._open.add(event.ev.cookie)
         self._held += 1
         super().put_event(event)
+
+    def _let_pass(self, first: PathedInotifyEvent) -> None:
+        """Nothing but this is held; it goes its way, unless it has done so already."""
+        if self._held == self._told + 1 and self._queue.remove(lambda held: held is first) is not None:
+            self._held -= 1
+            self._open.discard(first.ev.cookie)
+            self._passing.append(first)
+        self._first = None
 
     def take_passing(self) -> list[GroupedInotifyEvent]:
         passing, self._passing = self._passing, []
@@ -346,6 +361,11 @@ class _Pairing(InotifyMoveEventGrouper):
         if grouped is not to_event:
             self._held -= 1  # the first half goes on as part of the pair
         return grouped
+
+
+def _rules_out(event: inotify_c.InotifyEvent, first: inotify_c.InotifyEvent) -> bool:
+    """Does `event` show that there is no second half to `first`, as it would have come before?"""
+    return event.wd == first.wd and event.cookie != first.cookie and event.mask & NAMES_CHANGE > 0
 
 
 @dataclass(repr=False, eq=False)
