@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,12 +44,15 @@ class PacksFolder:
 
     def kind_of(self, name: str) -> DropKind | None:
         """What lies there under this name; None when it is gone, or no drop."""
-        at = self.path / name
-        if at.is_symlink():
+        try:
+            mode = os.lstat(f"{self.path}/{name}").st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISLNK(mode):
             return "link"
-        if at.is_dir():
+        if stat.S_ISDIR(mode):
             return "folder"
-        return "archive" if at.exists() and archive_suffix(name) else None
+        return "archive" if archive_suffix(name) else None
 
     def glance(self, name: str, entering: Callable[[str], None] | None = None) -> str | None:
         """The fingerprint of a drop, if it is an ordinary one; None: look at it."""

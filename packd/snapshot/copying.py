@@ -12,6 +12,8 @@ from packd.snapshot.limits import MOST_PROBLEMS, finding
 from packd.snapshot.tree import open_folder, trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packd.domain.problems import Problem
     from packd.snapshot.digest import Content
     from packd.snapshot.entries import Entry, Tree
@@ -43,18 +45,26 @@ class UnreadableError(Exception):
         self.problems = tuple(problems)
 
 
-def copy_tree(tree: Tree, source: int, destination: int) -> list[Content]:
+def copy_tree(
+    tree: Tree,
+    source: int,
+    destination: int,
+    *,
+    wrote: Callable[[int], None] = os.close,
+    filled: Callable[[int], None] = os.close,
+) -> list[Content]:
     """Copy what was walked from one open folder into another, an empty one; returns what the digest is made of.
 
     The copy is read-only, except for `destination` itself, and its files keep their mtime: tools that compare size and
-    time must see that two revisions differ. Raises ChangedError, UnreadableError, and OSError for the destination.
+    time must see that two revisions differ. `wrote` and `filled` take over each open file and folder of the copy when
+    nothing more will be written to it. Raises ChangedError, UnreadableError, and OSError for the destination.
     """
-    return _Copier(tree).run(source, destination)
+    return _Copier(tree, wrote, filled).run(source, destination)
 
 
 def read_tree(tree: Tree, source: int) -> list[Content]:
     """As `copy_tree`, without a copy."""
-    return _Copier(tree).run(source, None)
+    return _Copier(tree, os.close, os.close).run(source, None)
 
 
 def write_all(opened: int, data: bytes) -> None:
@@ -67,7 +77,9 @@ def write_all(opened: int, data: bytes) -> None:
 class _Copier:
     """The state of one copy: folder by folder, each name within its open folder, so that no way leads outside."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, wrote: Callable[[int], None], filled: Callable[[int], None]) -> None:
+        self._wrote = wrote
+        self._filled = filled
         self._children: defaultdict[str, list[tuple[str, Entry]]] = defaultdict(list)
         for entry in tree.entries:
             parent, _, name = entry.path.rpartition("/")
@@ -108,7 +120,7 @@ class _Copier:
         finally:
             os.close(opened)
             if copy is not None:
-                os.close(copy)
+                self._filled(copy)
 
     def _file(self, name: str, entry: Entry, source: int, destination: int | None) -> None:
         opened = self._open(name, entry, source)
@@ -125,7 +137,7 @@ class _Copier:
         finally:
             os.close(opened)
             if copy is not None:
-                os.close(copy)
+                self._wrote(copy)
 
     def _content(self, entry: Entry, opened: int, copy: int | None) -> None:
         hashed, size = sha256(), 0
@@ -136,6 +148,8 @@ class _Copier:
             hashed.update(data)
             if copy is not None:
                 write_all(copy, data)
+            if size == entry.size and len(data) < CHUNK:  # there was room for more, and no more came
+                break
         if size != entry.size:
             raise ChangedError(changed(entry.path))
         self._contents.append(

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from packd.snapshot.archive import unpack
@@ -33,7 +34,7 @@ from packd.snapshot.copying import (
 from packd.snapshot.digest import digest as digest_of
 from packd.snapshot.digest import hex_of
 from packd.snapshot.discarding import discard_quietly
-from packd.snapshot.durable import flush_folder, flush_tree
+from packd.snapshot.durable import Unflushed, flush_folder, flush_tree
 from packd.snapshot.limits import MOST_DEPTH, Limits
 from packd.snapshot.space import StoreFull, StoreUnwritable, naming_trouble
 from packd.snapshot.taken import Refused, Snapshot, Taken, Unsettled
@@ -51,6 +52,7 @@ __all__ = ["Refused", "Snapshot", "Store", "StoreFull", "StoreUnwritable", "Take
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY: Final = "tmp-"
+_PATHS_REMEMBERED: Final = 256  # a revision on its way is asked for several times
 _THERE_ALREADY: Final = (errno.EEXIST, errno.ENOTEMPTY)
 _NO_LIMITS: Final = Limits(files=sys.maxsize, bytes=sys.maxsize, depth=MOST_DEPTH, path_length=sys.maxsize)
 
@@ -62,6 +64,7 @@ class Store:
         """Makes the folder `root` if it is missing. Raises StoreUnwritable, OSError."""
         self._root = root
         self._limits = limits
+        self._path_of = lru_cache(_PATHS_REMEMBERED)(lambda digest: root / hex_of(digest))
         with naming_trouble(root):
             root.mkdir(parents=True, exist_ok=True)
 
@@ -69,7 +72,7 @@ class Store:
 
     def path(self, digest: str) -> Path:
         """Where the tree of `digest` is, if it is there. Raises ValueError when it is not a digest."""
-        return self._root / hex_of(digest)
+        return self._path_of(digest)
 
     def has(self, digest: str) -> bool:
         """Is it stored? Raises ValueError when it is not a digest."""
@@ -107,24 +110,23 @@ class Store:
         StoreUnwritable, and OSError when a disk fails.
         """
         tree = look_when_quiet(source, ignore, self._limits)
-        fingerprint = tree.fingerprint(tree.began_ns)
         if tree.unsettled is not None:
             return Unsettled(problem=tree.unsettled)
         if tree.refused:
-            return Refused(problems=tree.problems, fingerprint=fingerprint)
+            return Refused(problems=tree.problems, fingerprint=tree.fingerprint(tree.began_ns))
         try:
-            with self._temporary() as fresh, naming_trouble(self._root):
+            with self._temporary() as fresh, naming_trouble(self._root), Unflushed(fresh) as copy:
                 if tree.is_file:
-                    return self._take_archive(source, ignore, tree, fresh)
-                contents = _copy(source, tree, fresh)
+                    return self._take_archive(source, ignore, tree, fresh, copy)
+                contents = _copy(source, tree, copy)
                 self._check_unchanged(source, ignore, tree)
-                return self._keep(tree, fresh, contents, content=tree)
+                return self._keep(tree, fresh, copy, contents, content=tree)
         except ChangedError as change:
             return Unsettled(problem=change.problem)
         except UnreadableError as failure:
             return Refused(problems=(*failure.problems, *tree.problems), fingerprint=None)
 
-    def _take_archive(self, source: Path, ignore: Ignore, tree: Tree, fresh: Path) -> Taken:
+    def _take_archive(self, source: Path, ignore: Ignore, tree: Tree, fresh: Path, copy: Unflushed) -> Taken:
         fingerprint = tree.fingerprint(tree.began_ns)
         with self._temporary() as room:
             with _reading(source, tree) as opened:
@@ -137,8 +139,8 @@ class Store:
             content = look(unpacked.top, ignore, self._limits)
             if content.refused:
                 return Refused(problems=content.problems, fingerprint=fingerprint)
-            contents = _copy(unpacked.top, content, fresh)
-        return self._keep(tree, fresh, contents, content=content)
+            contents = _copy(unpacked.top, content, copy)
+        return self._keep(tree, fresh, copy, contents, content=content)
 
     def _check_unchanged(self, source: Path, ignore: Ignore, tree: Tree) -> None:
         """Whatever was read, good or bad, means nothing if it was changed meanwhile. Raises ChangedError."""
@@ -148,17 +150,17 @@ class Store:
         if not tree.same_as(again):
             raise ChangedError(changed(""))
 
-    def _keep(self, tree: Tree, fresh: Path, contents: list[Content], *, content: Tree) -> Snapshot:
+    def _keep(self, tree: Tree, fresh: Path, copy: Unflushed, contents: list[Content], *, content: Tree) -> Snapshot:
         """Give the finished copy its name; `tree` is the drop, `content` the pack in it."""
         digest = digest_of(contents)
         path = self.path(digest)
-        if self.verify(digest):
+        is_there = path.is_dir()
+        if is_there and self.verify(digest):
             os.utime(path)  # asked for again: see `age_s`
         else:
-            with _opened(fresh) as folder:
-                os.fchmod(folder, READ_ONLY_EXECUTABLE)
-                flush_tree(folder, files=content.files)
-            if path.is_dir():  # damaged since it was kept
+            os.fchmod(copy.folder, READ_ONLY_EXECUTABLE)
+            copy.flush(files=content.files)
+            if is_there:  # damaged since it was kept
                 self.remove(digest)
             _rename_unless_there(fresh, path)
         flush_folder(self._root)  # also when it was there: the rename may be as young as a crash a moment ago
@@ -237,9 +239,9 @@ class Store:
             discard_quietly(path)
 
 
-def _copy(source: Path, tree: Tree, destination: Path) -> list[Content]:
-    with _reading(source, tree) as opened, _opened(destination) as folder:
-        return copy_tree(tree, opened, folder)
+def _copy(source: Path, tree: Tree, copy: Unflushed) -> list[Content]:
+    with _reading(source, tree) as opened:
+        return copy_tree(tree, opened, copy.folder, wrote=copy.wrote, filled=copy.filled)
 
 
 @contextmanager

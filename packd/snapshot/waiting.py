@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from packd.snapshot.limits import Limits
 
 _CLOCK_REALTIME_COARSE: Final = 5  # the clock that Linux stamps files with; not among the names that `time` has
+_TICK_NS: Final = round(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9)
 _ATTEMPTS: Final = 3
 
 
@@ -39,8 +40,7 @@ def look_when_quiet(path: Path, ignore: Ignore, limits: Limits) -> Tree:
 
 def _until_distinct_ns(tree: Tree) -> int:
     """How long until a change must get another timestamp than the latest one there is; 0 when it does already."""
-    tick = round(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9)
     needed = 1 if tree.margin_ns == MARGIN_NS else tree.margin_ns
     missing = tree.changed_ns + needed - time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
     # Much further ahead than that: the clock was set back since, and the next change gets an earlier timestamp.
-    return missing + tick if 0 < missing <= tree.margin_ns else 0
+    return missing + _TICK_NS if 0 < missing <= tree.margin_ns else 0

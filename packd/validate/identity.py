@@ -18,14 +18,13 @@ _TEXTS: Final = ("label", "name", "description", "author", "email", "license", "
 _FLAGS: Final = ("system", "enabled")
 _MAPPINGS: Final = ("conf_schema", "config_schema", "config", "meta", "metadata")
 _LISTS: Final = ("tags", "keywords", "runtime_deps")
-_KNOWN: Final = frozenset(
-    ("ref", "version", "dependencies", "testing", "health", *_TEXTS, *_FLAGS, *_MAPPINGS, *_LISTS)
-)
+_READ: Final = ("ref", "version", "dependencies", "testing", "health", *_TEXTS, *_FLAGS, *_MAPPINGS, *_LISTS)
 # Keys of the platforms whose packs are read here; they are kept, and are no slip of the pen.
-_OF_PLATFORMS: Final = frozenset({
+_OF_PLATFORMS: Final = (
     "contributors", "path", "python_versions", "runner_type", "stackstorm_version",
     "worker_affinity", "worker_selector", "worker_tolerations",
-})  # fmt: skip
+)  # fmt: skip
+_KNOWN: Final = frozenset((*_READ, *_OF_PLATFORMS))
 _SPELLINGS: Final = (("label", "name"), ("conf_schema", "config_schema"), ("meta", "metadata"), ("tags", "keywords"))
 _REF_RULE: Final = "a lower-case letter, then lower-case letters, digits, '_' or '-', 63 characters at most"
 
@@ -88,7 +87,7 @@ def check_descriptions(section: Section) -> None:
         section.texts(key)
     for newer, older in _SPELLINGS:
         _check_spellings(section, newer, older)
-    section.unknown(_KNOWN | _OF_PLATFORMS, "manifest.unknown_key", "pack.yaml that packd knows", only_near=True)
+    section.unknown(_KNOWN, "manifest.unknown_key", "pack.yaml that packd knows", only_near=True)
 
 
 def _check_spellings(section: Section, newer: str, older: str) -> None:

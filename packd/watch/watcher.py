@@ -3,7 +3,7 @@
 watchdog keeps the folders of a tree watched while they come, go and are renamed. Its classes are extended here where
 it is silent or stubborn: it forgets folders that the kernel refused to watch, it rebuilds for ever after a queue
 overflow, it goes on watching what was moved away, its descriptor is inherited by children, and its warnings about
-folders met twice grow with the tree.
+folders met twice grow with the tree. Its last two steps are left out: what its emitter reads goes to the ears at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from watchdog import events
 from watchdog.observers import inotify, inotify_c
-from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper, PathedInotifyEvent
 
 from packd.watch import advice
 from packd.watch.ears import Ears
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from watchdog.observers.api import EventQueue, ObservedWatch
+    from watchdog.observers.inotify_move_event_grouper import GroupedInotifyEvent
 
     from packd.domain.ignore import Ignore
 
@@ -52,6 +53,7 @@ EVENTS: Final[list[type[events.FileSystemEvent]]] = [
     events.DirAttribEvent,
 ]
 MANY_RENAMED: Final = 20  # drops; from here on one look at the whole tree is cheaper than one look for each
+NAMES_CHANGE: Final = inotify_c.InotifyConstants.IN_MOVE | inotify_c.InotifyConstants.IN_CREATE
 VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR})  # a folder that went as quickly as it came
 
 _inotify_init1 = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, use_errno=True)(("inotify_init1", inotify_c.libc))
@@ -192,8 +194,8 @@ class Tree:
         path = os.path.realpath(root)
         sorter = Sorter(path, ignore)
         self._ears = Ears(path, sorter=sorter, hint=hint, wake=wake)
-        self._observer = _Observer(sorter=sorter, on_overflow=wake, walk=walk)
-        self._observer.schedule(_Handler(self._ears), path, recursive=True, event_filter=EVENTS)
+        self._observer = _Observer(sorter=sorter, ears=self._ears, on_overflow=wake, walk=walk)
+        self._observer.schedule(events.FileSystemEventHandler(), path, recursive=True, event_filter=EVENTS)
         try:
             self._observer.start()
             self._emitter = self._observer.emitter()
@@ -256,27 +258,6 @@ class Tree:
         self._observer.join()
 
 
-class _Handler(events.FileSystemEventHandler):
-    """Hands watchdog's events to the ears as plain values."""
-
-    def __init__(self, ears: Ears) -> None:
-        self._ears = ears
-
-    def dispatch(self, event: events.FileSystemEvent) -> None:
-        if event.is_synthetic:  # made up by watchdog to list the content of a renamed folder: nothing happened there
-            return
-        path, kind = os.fsdecode(event.src_path), event.event_type
-        if kind == events.EVENT_TYPE_MOVED:
-            self._ears.renamed(path, os.fsdecode(event.dest_path), is_folder=event.is_directory)
-        else:
-            self._ears.changed(
-                path,
-                is_folder=event.is_directory,
-                came_or_went=kind in (events.EVENT_TYPE_CREATED, events.EVENT_TYPE_DELETED),
-                closed=kind == events.EVENT_TYPE_CLOSED,
-            )
-
-
 class _Reader(inotify_c.InotifyFD):
     """The inotify instance: not inherited by children, and calm about a folder that is watched already."""
 
@@ -316,9 +297,75 @@ class _Reader(inotify_c.InotifyFD):
 
 
 class _Pairing(InotifyMoveEventGrouper):
-    """Both halves of a rename lie side by side in the kernel's queue; waiting long for the other holds all else up."""
+    """Holds the first half of a rename until the second is there, and whatever comes after it.
+
+    While nothing is held, what comes passes by: it is for the thread that reads from the kernel, and no other need be
+    woken. Both halves lie side by side in the kernel's queue, so that the second is not waited for long; and not at all
+    once another name came into the folder of the first, or went: a rename locks its folders until both are told.
+    """
 
     delay = 0.05
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: set[int] = set()  # cookies of first halves that are held
+        self._first: PathedInotifyEvent | None = None  # the last one before which nothing was held
+        self._passing: list[GroupedInotifyEvent] = []
+        self._held = 0  # how many were put into the queue; counted by the thread that does so
+        self._told = 0  # how many of these were told; counted by the thread that does that
+
+    def put_event(self, event: PathedInotifyEvent) -> None:
+        if self._first is not None and _rules_out(event.ev, self._first.ev):
+            self._let_pass(self._first)
+        is_first = self._held == self._told
+        if is_first and not event.ev.is_moved_from:
+            self._passing.append(event)
+            return
+        if event.ev.is_moved_from:
+            self._first = event if is_first else None
+            self._open.add(event.ev.cookie)
+        self._held += 1
+        super().put_event(event)
+
+    def _let_pass(self, first: PathedInotifyEvent) -> None:
+        """Nothing but this is held; it goes its way, unless it has done so already."""
+        if self._held == self._told + 1 and self._queue.remove(lambda held: held is first) is not None:
+            self._held -= 1
+            self._open.discard(first.ev.cookie)
+            self._passing.append(first)
+        self._first = None
+
+    def take_passing(self) -> list[GroupedInotifyEvent]:
+        passing, self._passing = self._passing, []
+        return passing
+
+    def read_event(self) -> GroupedInotifyEvent | None:
+        event = super().read_event()
+        if isinstance(event, PathedInotifyEvent) and event.ev.is_moved_from:
+            self._open.discard(event.ev.cookie)
+        return event
+
+    def told(self) -> None:
+        """What was read last."""
+        self._told += 1
+
+    def get_queued_moved_from_event(self, cookie: int) -> PathedInotifyEvent | None:
+        # Nearly always it came from elsewhere; the queue of a thousand renames is not gone through for each of them.
+        return super().get_queued_moved_from_event(cookie) if cookie in self._open else None
+
+    def _group_moved_to_event(self, to_event: PathedInotifyEvent) -> GroupedInotifyEvent:
+        if to_event.ev.cookie not in self._open:
+            return to_event
+        self._open.discard(to_event.ev.cookie)
+        grouped = super()._group_moved_to_event(to_event)
+        if grouped is not to_event:
+            self._held -= 1  # the first half goes on as part of the pair
+        return grouped
+
+
+def _rules_out(event: inotify_c.InotifyEvent, first: inotify_c.InotifyEvent) -> bool:
+    """Does `event` show that there is no second half to `first`, as it would have come before?"""
+    return event.wd == first.wd and event.cookie != first.cookie and event.mask & NAMES_CHANGE > 0
 
 
 @dataclass(repr=False, eq=False)
@@ -326,11 +373,12 @@ class _Group(inotify.InotifyWatchGroup):
     """The watches of one tree: skips ignored folders, and knows which ones it could not watch."""
 
     sorter: Sorter = field(kw_only=True)
+    tell: Callable[[GroupedInotifyEvent], None] = field(kw_only=True)
     on_overflow: Callable[[], None] = field(kw_only=True)
     walk: bool = field(kw_only=True)  # False: what is in the root is entered by somebody else
     unwatched: dict[bytes, int] = field(default_factory=dict, init=False)  # folder → error number
     overflowed: bool = field(default=False, init=False)
-    _move_event_grouper: InotifyMoveEventGrouper = field(default_factory=_Pairing, init=False)
+    _move_event_grouper: _Pairing = field(default_factory=_Pairing, init=False)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path!r}>"
@@ -345,6 +393,14 @@ class _Group(inotify.InotifyWatchGroup):
     def unwatched_folders(self) -> dict[str, int]:
         with self._lock:
             return {os.fsdecode(path): code for path, code in self.unwatched.items()}
+
+    def on_event(self, event: inotify_c.InotifyEvent) -> None:
+        super().on_event(event)  # new folders are watched when this returns
+        for each in self._move_event_grouper.take_passing():
+            self.tell(each)
+
+    def told(self) -> None:
+        self._move_event_grouper.told()
 
     def on_queue_overflow(self) -> None:
         # Rebuilding here can overflow the queue again, without end. All further events go unheard instead; what they
@@ -434,7 +490,11 @@ class _Group(inotify.InotifyWatchGroup):
 
 
 class _Emitter(inotify.InotifyFullEmitter):
-    """Makes its watches as a _Group. "Full": a rename from or to elsewhere is told as a rename with one end empty."""
+    """Makes its watches as a _Group, and hands what they see to the ears as plain values.
+
+    watchdog would make events of its own of it, list the content of a renamed folder as if all of that had happened
+    there, and pass everything through a queue to one more thread.
+    """
 
     group: _Group
 
@@ -444,6 +504,7 @@ class _Emitter(inotify.InotifyFullEmitter):
         watch: ObservedWatch,
         *,
         sorter: Sorter,
+        ears: Ears,
         on_overflow: Callable[[], None],
         walk: bool,
         **more: Any,
@@ -451,7 +512,9 @@ class _Emitter(inotify.InotifyFullEmitter):
         super().__init__(event_queue, watch, **more)
         self._walk = walk
         self._sorter = sorter
+        self._ears = ears
         self._on_overflow = on_overflow
+        self._last: tuple[str, int] | None = None  # path and kind of the change before
 
     def on_thread_start(self) -> None:
         self._inotify = self.group = _Group(
@@ -460,20 +523,53 @@ class _Emitter(inotify.InotifyFullEmitter):
             event_mask=self.get_event_mask_from_filter(),
             is_recursive=True,
             sorter=self._sorter,
+            tell=self._tell,
             on_overflow=self._on_overflow,
             walk=self._walk,
         )
 
+    def build_and_queue_event(self, event: GroupedInotifyEvent, *, full_events: bool = True) -> None:
+        """watchdog calls this for what was held, and for both halves of a rename at once."""
+        self._tell(event)
+        self.group.told()
+
+    def _tell(self, event: GroupedInotifyEvent) -> None:
+        if not isinstance(event, PathedInotifyEvent):
+            source, target = event
+            is_folder = source.ev.is_directory
+            self._ears.renamed(os.fsdecode(source.path), os.fsdecode(target.path), is_folder=is_folder)
+        elif event.ev.is_moved_to:
+            self._ears.renamed("", os.fsdecode(event.path), is_folder=event.ev.is_directory)
+        elif event.ev.is_moved_from:
+            self._ears.renamed(os.fsdecode(event.path), "", is_folder=event.ev.is_directory)
+        else:
+            self._tell_change(event.ev, os.fsdecode(event.path))
+
+    def _tell_change(self, seen: inotify_c.InotifyEvent, path: str) -> None:
+        before, self._last = self._last, (path, seen.mask)
+        if not seen.name and before == self._last:  # of a folder itself, after the one around it told the same
+            return
+        if seen.is_delete_self:
+            if path != self.watch.path:
+                return
+            self.stop()
+        self._ears.changed(
+            path,
+            is_folder=seen.is_directory,
+            came_or_went=seen.is_create or seen.is_delete,
+            closed=seen.is_close_write,
+        )
+
 
 class _Observer(inotify.InotifyObserver):
-    """One reader, one emitter, one thread that hands the events to the ears."""
+    """One reader and one emitter; the thread that would hand watchdog's own events on has nothing to do."""
 
-    def __init__(self, *, sorter: Sorter, on_overflow: Callable[[], None], walk: bool) -> None:
+    def __init__(self, *, sorter: Sorter, ears: Ears, on_overflow: Callable[[], None], walk: bool) -> None:
         self.reader = self._inotify_fd = _Reader()
         self.reader.start()
         # Past the parent's own constructor, which would make a plain reader.
         super(inotify.InotifyObserver, self).__init__(
-            _Emitter, inotify_fd=self.reader, sorter=sorter, on_overflow=on_overflow, walk=walk
+            _Emitter, inotify_fd=self.reader, sorter=sorter, ears=ears, on_overflow=on_overflow, walk=walk
         )
 
     def emitter(self) -> _Emitter:

@@ -440,6 +440,33 @@ def test_everything_is_flushed_before_it_gets_its_name(
         assert len(done[:-2]) == files + 2
 
 
+def test_few_files_in_many_folders_are_all_flushed(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many folders there are, each is flushed, and none is left open."""
+    flushed: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(os.readlink(f"/proc/self/fd/{fd}")) or fsync(fd))
+    drop = ground.drop({f"d{number}/f": "x" for number in range(3)})
+    for number in range(durable.FEW_FILES):
+        (drop / f"e{number}").mkdir()
+    opened = len(os.listdir("/proc/self/fd"))
+    ground.snapshot(drop)
+    assert len({path.rpartition("/")[2] for path in flushed if "/e" in path}) == durable.FEW_FILES
+    assert len(set(flushed)) == 3 + 3 + durable.FEW_FILES + 2
+    assert len(os.listdir("/proc/self/fd")) == opened
+
+
+@pytest.mark.parametrize("files", [3, 2 * durable.FEW_FILES])
+def test_a_copy_that_is_given_up_leaves_nothing_open(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    """What is kept open until it is flushed is closed when it never will be."""
+    drop = ground.drop({f"d/f{number}": "x" for number in range(files)})
+    _between(monkeypatch, Store, "_check_unchanged", (drop / "one more").touch)
+    opened = len(os.listdir("/proc/self/fd"))
+    assert ground.unsettled(drop) == "tree.changed"
+    assert len(os.listdir("/proc/self/fd")) == opened
+
+
 def test_without_syncfs_every_file_is_flushed(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the C library or kernel does not have is done the slow way."""
     flushed: list[int] = []

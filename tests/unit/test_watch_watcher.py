@@ -175,6 +175,31 @@ def test_a_whole_arrival_is_one_hint(live: Scene) -> None:
     assert live.shell("mv $OUT/pack p") == [("p", True)]
 
 
+def test_in_a_crowd_of_renames_each_is_what_it_is(live: Scene) -> None:
+    """What comes from elsewhere is whole, and what is renamed within the packs directory is not, however many come."""
+    packs = [make_pack(live.outside / f"p{number}") for number in range(100)]
+    live.after(lambda: [make_pack(live.root / f"old{number}") for number in range(20)])
+
+    def all_at_once() -> None:
+        for number, pack in enumerate(packs):
+            pack.rename(live.root / pack.name)
+            if number % 5 == 0:
+                (live.root / f"old{number // 5}").rename(live.root / f"new{number // 5}")
+
+    hints = live.after(all_at_once)
+    assert {name for name, whole in hints if whole} == {pack.name for pack in packs}
+    assert {name for name, whole in hints if not whole} == {f"{age}{n}" for n in range(20) for age in ("old", "new")}
+
+
+def test_a_second_half_that_can_not_come_is_not_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes the place of a drop that was moved away is told at once, and after it."""
+    monkeypatch.setattr(door._Pairing, "delay", 2 * DEADLINE_S)
+    scene.watcher.start()
+    make_pack(scene.outside / "pack")
+    scene.after(lambda: make_pack(scene.root / "p"))
+    assert scene.shell("mv p $OUT/gone; mv $OUT/pack p") == [("p", False), ("p", True)]
+
+
 def test_an_archive_written_slowly_is_whole_only_at_its_end(live: Scene) -> None:
     """While it is open for writing it is only a change."""
 
