@@ -15,7 +15,7 @@ import structlog
 
 from packd import __version__
 from packd.domain.health import Pulse
-from packd.domain.ignore import Ignore
+from packd.extent import extent_of
 from packd.flow.announce import announce
 from packd.flow.availability import Availability
 from packd.flow.carrying import Carrying
@@ -39,7 +39,6 @@ from packd.flow.links import Links
 from packd.flow.markers import Markers
 from packd.flow.metrics import Metrics
 from packd.flow.once import Once
-from packd.flow.packs_folder import PacksFolder
 from packd.flow.pipeline import Pipeline
 from packd.flow.probation import Probation
 from packd.flow.projections import Projections
@@ -63,11 +62,11 @@ from packd.flow.webhooks import Webhooks
 from packd.flow.workers import Lanes
 from packd.notify.envelope import webhook_body
 from packd.registry import queries
+from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
 from packd.registry.rows import StoredEvent
-from packd.registry.tables import SCHEMA_VERSION
 from packd.snapshot.store import Store
 from packd.terms import (
     delivery_rules,
@@ -77,7 +76,6 @@ from packd.terms import (
     policy_of,
     retention_ages,
     retention_terms,
-    tree_limits,
 )
 from packd.testrun.environments.cache import Environments
 from packd.testrun.environments.origins import Origins
@@ -100,7 +98,7 @@ Committed = Callable[[tuple[StoredEvent, ...]], None]
 _LANE_THREADS: Final = 32  # most of them wait for a run: `tests.workers` says how many of those there are at once
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)  # there is one, and making these takes long
 class Parts:
     """Everything that a daemon starts, asks and stops."""
 
@@ -150,15 +148,15 @@ class Parts:
     clock: Clock
 
 
-def build(settings: Settings) -> Parts:
-    """Make every part and join them; nothing is started and nothing runs yet.
+def build(settings: Settings, *, queue: int | None = None) -> Parts:
+    """Make every part and join them; nothing is started and nothing runs yet. `queue`: see Watcher.
 
     Raises SchemaMismatch when the database is newer than this packd, NoRung when the isolation that is wanted can't
     be had.
     """
     clock = Clock()
-    ignore = Ignore(settings.watch.ignore)
-    folder = PacksFolder(path=settings.packs_dir, ignore=ignore, limits=tree_limits(settings))
+    folder = extent_of(settings).folder()
+    ignore = folder.ignore
     database, registry = _registry(settings, clock)
     metrics = Metrics(clock=clock)
     stopwatch = Stopwatch(metrics.staged)
@@ -217,6 +215,7 @@ def build(settings: Settings) -> Parts:
         on_hint=keeper.on_hint,
         on_trouble=keeper.on_trouble,
         on_recovered=keeper.on_recovered,
+        queue=queue,
     )
     reconciler = Reconciler(
         folder=folder,

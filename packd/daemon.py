@@ -15,31 +15,34 @@ from packd import __version__
 from packd.api.front import Front
 from packd.api.server import Server
 from packd.api.tail import Tail
-from packd.attending import Attendant, Signals
+from packd.attending import Attendant
 from packd.bootstrap import build
+from packd.config import Source
 from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.flow.diagnosis.machine import open_files
 from packd.flow.endpoints import follow_configuration
-from packd.flow.exclusive import exclusively
 from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
 from packd.flow.sweep import LANE as SWEEP_LANE
 from packd.registry import queries
-from packd.reloading import Reloader, Source
+from packd.reloading import Reloader
 from packd.service.notify import Notifier
+from packd.service.signals import Signals
 from packd.service.sockets import inherited
 from packd.terms import configured_endpoints, revalidation_moment
 from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
     from packd.bootstrap import Parts
     from packd.config import Settings
+    from packd.scout import Scout
 
 log = structlog.get_logger("packd")
 
@@ -58,37 +61,37 @@ _SHORT_TURN_S: Final = 0.0005  # of a thread that wants the interpreter for itse
 _SPACE_EVERY_S: Final = 10.0  # one system call
 
 
-def run(settings: Settings, *, once: bool = False, source: Source | None = None) -> int:
+def run(settings: Settings, *, once: bool = False, source: Source | None = None, scout: Scout | None = None) -> int:
     """The daemon, until SIGTERM or SIGINT; with `once`, until everything is reconciled.
 
-    `source` says how to read the settings again, for SIGHUP.
-    Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
-    Raises AlreadyRunning; SchemaMismatch for the database of a newer packd; OSError when a folder can't be made.
+    To be called with the state directory locked. `source` says how to read the settings again, for SIGHUP; `scout` is
+    who went ahead. Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
+    Raises SchemaMismatch for the database of a newer packd; OSError when a folder can't be made.
     """
-    _make_folders(settings)
-    with exclusively(settings.state_dir):
-        parts = build(settings)
-        try:
-            return _run_once(parts) if once else _run_until_signal(parts, source or _fixed(settings))
-        finally:
-            parts.database.close()
+    parts = build(settings, queue=scout.queue if scout is not None else None)
+    try:
+        return _run_once(parts) if once else _run_until_signal(parts, source or _fixed(settings), scout)
+    finally:
+        parts.database.close()
 
 
-def _run_until_signal(parts: Parts, source: Source) -> int:
-    signals, notifier = Signals(), Notifier(os.environ)
+def _run_until_signal(parts: Parts, source: Source, scout: Scout | None) -> int:
+    signals = (None if scout is None else scout.signals) or Signals()
+    notifier = Notifier(os.environ)
     reloader = Reloader(parts, source)
     begun = threading.Event()
-    server, front = serving(parts)
+    server, front = serving(parts, bound=None if scout is None else scout.door)
 
     def first_reconcile() -> None:
         try:
-            _first_reconcile(parts, begun)
+            _first_reconcile(parts, begun, scout)
         finally:
             threading.Thread(target=_complete, args=(parts, front), name="complete", daemon=True).start()
 
     _begin(parts)
-    server.start()  # early: `packd status` answers while a large folder is still being compared
     parts.watcher.start(walk=False)  # before comparing, which watches each folder before it looks at what is in it
+    # Early: `packd status` answers while a large folder is still being compared.
+    server.start([] if scout is None else _take_over(parts, scout))
     parts.lanes.submit(LANE, first_reconcile)
     _keep_time(parts)
     parts.clock_watch.ask()
@@ -102,6 +105,14 @@ def _run_until_signal(parts: Parts, source: Source) -> int:
     return 0
 
 
+def _take_over(parts: Parts, scout: Scout) -> list[socket.socket]:
+    """Those who wait at the door. Who was told that packd is ready is not told otherwise now."""
+    waiting = scout.relieve()
+    if scout.is_back and scout.survey().at_rest:
+        parts.health.working()
+    return waiting
+
+
 def _fixed(settings: Settings) -> Source:
     """Settings that come from nowhere that could change."""
     return Source(load=lambda: settings, file=None)
@@ -110,7 +121,7 @@ def _fixed(settings: Settings) -> Source:
 def _run_once(parts: Parts) -> int:
     """No watching and no door: compare, carry everything to its end, tell, and say whether all is in use."""
     _begin(parts)
-    _first_reconcile(parts, threading.Event())
+    _first_reconcile(parts, threading.Event(), None)
     _collect_garbage()
     while parts.settling.waiting() or parts.lanes.depth():
         parts.lanes.wait_idle(0.05)
@@ -192,11 +203,11 @@ def _sweep_environments(parts: Parts) -> None:
     parts.lanes.submit("environments", sweep)
 
 
-def _first_reconcile(parts: Parts, begun: threading.Event) -> None:
+def _first_reconcile(parts: Parts, begun: threading.Event, scout: Scout | None) -> None:
     begun.set()
     with parts.registry.read() as connection:
         before = queries.fact(connection, _STOP)
-    reconciled = parts.reconciler.run()
+    reconciled = parts.reconciler.run() if scout is None else _reconcile_behind(scout, parts)
     with parts.registry.write() as tx:
         tx.set_fact(_STOP, "crash")  # until a clean stop says otherwise
         tx.emit(
@@ -213,6 +224,17 @@ def _first_reconcile(parts: Parts, begun: threading.Event) -> None:
             parts.courier.warm_up()
 
 
+def _reconcile_behind(scout: Scout, parts: Parts) -> dict[str, int]:
+    """What the scout found need not be looked at once more."""
+    survey = scout.survey()
+    if survey.at_rest:
+        parts.health.working()
+    try:
+        return parts.reconciler.run(survey)
+    finally:
+        scout.end()
+
+
 def _close_open_runs(parts: Parts) -> None:
     """Runs that were under way when the daemon was killed came to nothing; their revisions are tested again."""
     with parts.registry.write() as tx:
@@ -222,8 +244,8 @@ def _close_open_runs(parts: Parts) -> None:
             )
 
 
-def serving(parts: Parts) -> tuple[Server, Front]:
-    """What answers, and what it answers with."""
+def serving(parts: Parts, *, bound: socket.socket | None = None) -> tuple[Server, Front]:
+    """What answers, and what it answers with. `bound`: the socket, where it is made already."""
     tail, api = Tail(parts.feed), parts.settings.api
 
     def make() -> ASGIApp:
@@ -233,7 +255,12 @@ def serving(parts: Parts) -> tuple[Server, Front]:
 
     front = Front(make, parts.health.ailments)
     return Server(
-        front, parts.settings.socket_path, tail=tail, listen=api.listen, inherited=inherited(os.environ)
+        front,
+        parts.settings.socket_path,
+        tail=tail,
+        listen=api.listen,
+        inherited=inherited(os.environ),
+        bound=bound,
     ), front
 
 
@@ -281,9 +308,3 @@ def _not_in_use(parts: Parts) -> list[str]:
     return [
         drop.name for drop in drops if drop.problems or drop.ref not in latest or latest[drop.ref].phase != Phase.ACTIVE
     ]
-
-
-def _make_folders(settings: Settings) -> None:
-    settings.packs_dir.mkdir(parents=True, exist_ok=True)
-    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings.state_dir.chmod(0o700)

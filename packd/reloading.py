@@ -6,12 +6,11 @@ Nothing that is under way is touched: a run keeps the limits it began with, a de
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.config import BadConfig, Settings, changed_keys
+from packd.config import BadConfig, Settings, Source, changed_keys
 from packd.flow.endpoints import follow_configuration
 from packd.logs import configure
 from packd.terms import (
@@ -36,14 +35,6 @@ log = structlog.get_logger("packd")
 _MOST_SAID: Final = 10  # problems in one log line
 
 Signature = tuple[tuple[int, ...] | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where the settings came from, and how to read them again."""
-
-    load: Callable[[], Settings]  # raises BadConfig
-    file: Path | None  # None: only variables and flags, which don't change
 
 
 class Reloader:

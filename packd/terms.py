@@ -13,7 +13,6 @@ from packd.flow.fetching import FetchTerms
 from packd.flow.policy import Policy
 from packd.flow.sweep import Ages
 from packd.registry.rows import Endpoint
-from packd.snapshot.tree import Limits as TreeLimits
 from packd.sources.catalogue import Indexes, IndexSite
 from packd.testrun.interpreters import Interpreters, node_version, python_path
 from packd.testrun.ladder import Footing, suite_user
@@ -64,11 +63,6 @@ def pack_indexes(settings: Settings) -> Indexes:
 def readable_roots(settings: Settings) -> tuple[Path, ...]:
     """The folders of which everybody who may register may have content read."""
     return tuple(Path(one) for one in settings.sources.allow if "://" not in one)
-
-
-def tree_limits(settings: Settings) -> TreeLimits:
-    """The largest pack that is taken."""
-    return TreeLimits(files=settings.limits.files, bytes=settings.limits.bytes_mb * _MIB, depth=settings.limits.depth)
 
 
 def footing(settings: Settings) -> Footing:

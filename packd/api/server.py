@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
+import contextlib
 import socket
-import stat
 import struct
 import threading
 import time
@@ -16,6 +14,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from packd.api import socket_file
 from packd.domain.failures import Code, Failure
 from packd.domain.health import Pulse
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_PATH: Final = 107  # bytes: sun_path of unix(7) without its closing zero
-_MODE: Final = 0o660
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred, unix(7)
 _START_S: Final = 30.0
 
@@ -47,28 +44,32 @@ class Server:
         listen: str | None = None,
         grace_s: float = 2.0,
         inherited: Sequence[socket.socket] = (),
+        bound: socket.socket | None = None,
     ) -> None:
         """`tail` is the one that `app` follows. `listen` is HOST:PORT for TCP as well; port 0 takes a free one, see `address`.
 
         `inherited`: sockets that listen already, as systemd hands them over; then none is made at `socket_path`.
+        `bound`: the one at `socket_path`, where it is made already.
         """
         self._path = socket_path
         self._listen = listen
         self.address: tuple[str, int] | None = None  # on TCP, once it has started
         self._inherited = list(inherited)
+        self._bound = bound
         self._tail = tail
         self._serving = _Serving(app, tail, grace_s)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._identity: tuple[int, int] | None = None  # of the socket file that is ours
 
-    def start(self) -> None:
-        """Returns when requests are answered.
+    def start(self, waiting: Sequence[socket.socket] = ()) -> None:
+        """Returns when requests are answered. `waiting`: connections that were made before, and not answered yet.
 
         Raises Failure when the socket can't be made; the message says why and what to do.
         """
-        doors = self._inherited or [_bind(self._path)]
-        self._identity = None if self._inherited else _identity(self._path)
+        doors = self._inherited or [self._bound or socket_file.bind(self._path)]
+        self._identity = None if self._inherited else socket_file.identity(self._path)
+        self._serving.waiting = waiting
         try:
             doors = [*doors, *self._tcp()]
         except Failure:
@@ -117,7 +118,7 @@ class Server:
             self._serving.accepting.set()
 
     def _remove_file(self) -> None:
-        if self._identity is not None and _identity(self._path) == self._identity:
+        if self._identity is not None and socket_file.identity(self._path) == self._identity:
             self._path.unlink()
 
 
@@ -140,12 +141,26 @@ class _Serving(uvicorn.Server):
         )
         self._tail = tail
         self.accepting = threading.Event()
+        self.waiting: Sequence[socket.socket] = ()
         self.ticked_at = time.monotonic()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._tail.open(asyncio.get_running_loop())
         await super().startup(sockets)
+        await self._take_in()
         self.accepting.set()
+
+    async def _take_in(self) -> None:
+        """As `startup` does with those that come later."""
+        loop = asyncio.get_running_loop()
+        waiting, self.waiting = self.waiting, ()
+        for connection in waiting:
+            connection.setblocking(False)
+            with contextlib.suppress(OSError):  # gone meanwhile
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return _NamedPeer(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def main_loop(self) -> None:
         """Wakes once a second, for the Date header, instead of ten times; and at once when it is to stop."""
@@ -168,26 +183,6 @@ class _NamedPeer(H11Protocol):
         self.app_state = {**self.app_state, "abort": transport.abort}
 
 
-def _bind(path: Path) -> socket.socket:
-    """A socket that nobody can connect to yet, with its mode set before anybody can."""
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        sentence = (
-            f"the socket's path is too long, a Unix socket takes {_LONGEST_PATH} bytes: {path}; give a shorter --socket"
-        )
-        raise Failure(Code.BAD_REQUEST, sentence)
-    _clear(path)
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        bound.bind(os.fspath(path))
-        path.chmod(_MODE)
-    except OSError as failure:
-        bound.close()
-        raise Failure(
-            Code.BAD_REQUEST, f"can't make the socket {path}: {failure.strerror}; choose another with --socket"
-        ) from failure
-    return bound
-
-
 def bind_tcp(listen: str) -> socket.socket:
     """A socket at HOST:PORT that nobody can connect to yet. Raises Failure; the message says why and what to do."""
     host, _, port = listen.rpartition(":")
@@ -201,36 +196,3 @@ def bind_tcp(listen: str) -> socket.socket:
         sentence = f"can't listen on {listen}: {failure.strerror or failure}; choose another address with --listen"
         raise Failure(Code.BAD_REQUEST, sentence) from failure
     return bound
-
-
-def _clear(path: Path) -> None:
-    """Remove what a dead daemon left.
-
-    Raises Failure when it is something else, or when somebody answers.
-    """
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as failure:
-        raise Failure(Code.BAD_REQUEST, f"can't look at the socket {path}: {failure.strerror}") from failure
-    if not stat.S_ISSOCK(found.st_mode):
-        raise Failure(Code.BAD_REQUEST, f"{path} is there and is no socket: remove it, or choose another with --socket")
-    if _answers(path):
-        raise Failure(Code.CONFLICT, f"another daemon answers at {path}: stop it, or choose another with --socket")
-    path.unlink(missing_ok=True)
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
-        caller.settimeout(1.0)
-        code = caller.connect_ex(os.fspath(path))
-    return code not in (errno.ECONNREFUSED, errno.ENOENT)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -62,7 +62,7 @@ def upgrade(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
 
     Exit status: 0 done, 1 a daemon uses it, 2 it can't be upgraded.
     """
-    from packd.registry.tables import SCHEMA_VERSION
+    from packd.registry.conditions import SCHEMA_VERSION
 
     settings = _settings(config, state_dir)
     with _refusals(), _exclusively(settings):
@@ -133,7 +133,7 @@ def restore(file: Path, config: Path | None, state_dir: Path | None, as_json: bo
     Exit status: 0 done, 1 a daemon uses the database, 2 FILE can't be restored.
     """
     from packd.registry import backup as copies
-    from packd.registry.tables import SCHEMA_VERSION
+    from packd.registry.conditions import SCHEMA_VERSION
 
     settings = _settings(config, state_dir)
     database = _file(settings)
@@ -211,7 +211,7 @@ def _damage(settings: Settings) -> list[Finding]:
         return []
     from packd.flow.consistency import Finding
     from packd.registry.backup import schema_of, troubles_of
-    from packd.registry.tables import SCHEMA_VERSION
+    from packd.registry.conditions import SCHEMA_VERSION
 
     schema = schema_of(_file(settings))
     if schema != SCHEMA_VERSION:

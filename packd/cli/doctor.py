@@ -120,7 +120,7 @@ def _of_machine(settings: Settings, status: dict[str, Any] | None) -> Iterator[A
 def _of_daemon(settings: Settings, status: dict[str, Any] | None) -> Iterator[Answer]:
     from packd.flow.diagnosis import parts, places
     from packd.flow.exclusive import holder
-    from packd.registry.tables import SCHEMA_VERSION
+    from packd.registry.conditions import SCHEMA_VERSION
 
     yield parts.interpreter(settings.tests.python)
     yield _isolation(settings) if status is None else _isolation_of_daemon(status)

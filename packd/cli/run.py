@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,12 @@ from packd.cli.options import A_PATH, said_before
 from packd.cli.screen import note
 from packd.cli.text import clean
 from packd.domain.failures import Code, Failure
+from packd.extent import extent_of, usual_extent
 
 if TYPE_CHECKING:
-    from packd.config import Settings
-    from packd.reloading import Source
+    from packd.config import Settings, Source
+    from packd.extent import Extent
+    from packd.scout import Scout
 
 
 @click.command("run")
@@ -74,25 +77,40 @@ def _start(
     *,
     once: bool,
 ) -> int:
-    from packd.config import load
-    from packd.logs import configure
-    from packd.reloading import Source
+    with ExitStack() as stack:
+        scout = None if once or packs_dir is None else _sent_ahead(usual_extent(packs_dir), stack)
+        from packd.config import Source, load
 
-    socket_before, state_before = said_before()
-    flags = {
-        "packs_dir": packs_dir,
-        "state_dir": state_dir or state_before,
-        "api.socket": socket or socket_before,
-        "api.listen": listen,
-    }
-    settings = load(config, os.environ, flags)
-    for warning in settings.warnings:
-        note(f"warning: {clean(str(warning))}")
-    if sys.stderr.isatty() and not once:
-        _welcome(settings)
-    source = Source(load=partial(load, config, os.environ, flags), file=_file(config))
-    configure(settings.log.format, settings.log.level)
-    return _run(settings, once=once, source=source)
+        socket_before, state_before = said_before()
+        flags = {
+            "packs_dir": packs_dir,
+            "state_dir": state_dir or state_before,
+            "api.socket": socket or socket_before,
+            "api.listen": listen,
+        }
+        settings = load(config, os.environ, flags)
+        for warning in settings.warnings:
+            note(f"warning: {clean(str(warning))}")
+        if sys.stderr.isatty() and not once:
+            _welcome(settings)
+        source = Source(load=partial(load, config, os.environ, flags), file=_file(config))
+        if scout is None and not once:
+            scout = _sent_ahead(extent_of(settings), stack)
+        return _run(settings, once=once, source=source, scout=scout)
+
+
+def _sent_ahead(supposed: Extent, stack: ExitStack) -> Scout | None:
+    """Somebody looks at the packs directory while all else is loaded: where that is said on the command line, already
+    while the settings are read."""
+    if not supposed.path.is_dir() or "LISTEN_FDS" in os.environ:
+        return None
+    from packd.scout import Scout
+
+    try:
+        scout = Scout(supposed)
+    except OSError:  # the daemon finds out for itself, and says what to do
+        return None
+    return stack.enter_context(scout)
 
 
 def _file(config: Path | None) -> Path | None:
@@ -103,21 +121,40 @@ def _file(config: Path | None) -> Path | None:
     return Path(named).absolute() if named else None
 
 
-def _run(settings: Settings, *, once: bool, source: Source) -> int:
+def _run(settings: Settings, *, once: bool, source: Source, scout: Scout | None) -> int:
     """What keeps a daemon from starting is a sentence, not a traceback."""
-    from packd.daemon import run
-    from packd.flow.exclusive import AlreadyRunning
-    from packd.registry.database import SchemaMismatch
+    from packd.flow.exclusive import AlreadyRunning, exclusively
 
     try:
-        return run(settings, once=once, source=source)
+        _make_folders(settings)
+        with exclusively(settings.state_dir):
+            if scout is not None:
+                scout.instruct(settings)
+            return _load_and_run(settings, once=once, source=source, scout=scout)
     except AlreadyRunning as refusal:
         raise Failure(Code.CONFLICT, str(refusal)) from refusal
-    except (SchemaMismatch, LookupError) as refusal:
-        raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
     except OSError as refusal:
         where = f"{refusal.filename}: " if refusal.filename else ""
         raise Failure(Code.BAD_REQUEST, f"can't start: {where}{refusal.strerror or refusal}") from refusal
+
+
+def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scout | None) -> int:
+    from packd.logs import configure
+
+    configure(settings.log.format, settings.log.level)
+    from packd.daemon import run
+    from packd.registry.database import SchemaMismatch
+
+    try:
+        return run(settings, once=once, source=source, scout=scout)
+    except (SchemaMismatch, LookupError) as refusal:
+        raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
+
+
+def _make_folders(settings: Settings) -> None:
+    settings.packs_dir.mkdir(parents=True, exist_ok=True)
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.state_dir.chmod(0o700)
 
 
 def _welcome(settings: Settings) -> None:

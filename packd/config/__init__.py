@@ -20,6 +20,7 @@ from packd.config.settings import (
     Watch,
     Webhook,
 )
+from packd.config.source import Source
 
 __all__ = [
     "FILE_VARIABLE",
@@ -32,6 +33,7 @@ __all__ = [
     "RunLimits",
     "Setting",
     "Settings",
+    "Source",
     "Sources",
     "Suites",
     "Watch",

@@ -47,6 +47,7 @@ from packd.config.values import (
 from packd.domain.breaker import DISABLE_AFTER_S
 from packd.domain.deliveries import JITTER, SCHEDULE
 from packd.domain.problems import Problem
+from packd.domain.sizes import MOST_DEPTH, MOST_FILES, MOST_MB
 
 # More than anybody means, and what the clocks and counters below still take.
 _MANY = 1_000_000_000
@@ -94,9 +95,11 @@ class Watch(Section):
 class Limits(Section):
     """The largest pack that is taken."""
 
-    files: Positive = Field(default=20_000, description="Files, folders and links in a pack.")
-    bytes_mb: Positive = Field(default=512, description="Size of all files of a pack, in MiB, unpacked.")
-    depth: Annotated[Positive, Field(le=200)] = Field(default=32, description="Folders inside folders, at most 200.")
+    files: Positive = Field(default=MOST_FILES, description="Files, folders and links in a pack.")
+    bytes_mb: Positive = Field(default=MOST_MB, description="Size of all files of a pack, in MiB, unpacked.")
+    depth: Annotated[Positive, Field(le=200)] = Field(
+        default=MOST_DEPTH, description="Folders inside folders, at most 200."
+    )
 
 
 class RunLimits(Section):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
@@ -136,6 +135,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
+    from email.utils import parsedate_to_datetime  # few receivers send one
+
     text = value.strip()
     if _DELAY.fullmatch(text):
         return min(float(text), RETRY_AFTER_CAP_S)

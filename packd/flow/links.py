@@ -46,6 +46,12 @@ class Links:
                 wrong += 1
         return wrong
 
+    def are_right(self, trees: Mapping[str, Path]) -> bool:
+        """Does the folder say exactly this?"""
+        return trees.keys() == set(os.listdir(self._folder)) and all(
+            self._target(ref) == self._relative(tree) for ref, tree in trees.items()
+        )
+
     def _relative(self, tree: Path) -> str:
         """So that the state directory can be moved as a whole."""
         return f"{self._way_to(tree.parent)}/{tree.name}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Pipeline
     from packd.flow.projections import Projections
+    from packd.flow.scouting import Survey
     from packd.flow.settling import Settling
     from packd.flow.watchkeeping import Watchkeeper
     from packd.flow.workers import Lanes
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from packd.registry.rows import Drop
     from packd.snapshot.tree import Tree
     from packd.watch.watcher import FirstScan, Watcher
+
+    Enter = Callable[[str], None] | None
+    Glance = Callable[[str, Enter], str | None]
 
 LANE: Final = "reconcile"  # so that two never overlap
 
@@ -98,13 +102,17 @@ class Reconciler:
     def _run_in_lane(self) -> None:
         self.run()
 
-    def run(self) -> dict[str, int]:
-        """Compare everything and start what follows; returns how much there was of each kind."""
+    def run(self, survey: Survey | None = None) -> dict[str, int]:
+        """Compare everything and start what follows; returns how much there was of each kind.
+
+        `survey`: what a look at everything found that went ahead of the first scan.
+        """
         with self._watcher.first_scan() as scan:
             if not self._root_is_there():
                 return {}
             self._watcher.recount()  # is every folder watched? a limit that is reached says nothing by itself
-            plan = self._plan(scan)
+            glance = survey.glance if survey is not None and scan.queued else self._folder.glance
+            plan = self._plan(scan, glance)
         self._act(plan)
         wrong = self._projections.rebuild()
         counts = plan.counts() | ({"links": wrong} if wrong else {})
@@ -141,7 +149,7 @@ class Reconciler:
         self._settling.hold_removals()
         self._keeper.lost_root(why)
 
-    def _plan(self, scan: FirstScan) -> Plan:
+    def _plan(self, scan: FirstScan, glance: Glance) -> Plan:
         with self._registry.read() as connection:
             known = {drop.name: drop for drop in queries.all_drops(connection)}
             unfinished = tuple(revision.ref for revision in queries.candidates(connection))
@@ -151,7 +159,7 @@ class Reconciler:
             before = known.get(one.name)
             if before is not None and before.kind != one.kind:
                 before = None
-            if before is not None and self._same_at_a_glance(before, scan):
+            if before is not None and self._same_at_a_glance(before, glance, scan.enter):
                 unchanged.append(one.name)
                 continue
             tree = self._folder.look(one.name, scan.enter)
@@ -166,10 +174,11 @@ class Reconciler:
         gone = tuple(known.keys() - {one.name for one in seen})
         return Plan(unchanged=tuple(unchanged), changed=tuple(changed), gone=gone, unfinished=unfinished, ages_s=ages)
 
-    def _same_at_a_glance(self, before: Drop, scan: FirstScan) -> bool:
+    @staticmethod
+    def _same_at_a_glance(before: Drop, glance: Glance, enter: Enter) -> bool:
         if before.kind != "folder" or before.fingerprint is None or before.gone_at_s is not None:
             return False
-        return self._folder.glance(before.name, scan.enter) == before.fingerprint
+        return glance(before.name, enter) == before.fingerprint
 
     def _same(self, tree: Tree, before: Drop) -> bool:
         if before.fingerprint is None or before.gone_at_s is not None:

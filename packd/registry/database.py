@@ -13,8 +13,9 @@ from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from packd.registry.backup import NotPackds, back_up
+from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.prepared import Transaction, connect, from_json, to_json
-from packd.registry.tables import SCHEMA_VERSION, metadata, use_on_postgresql
+from packd.registry.tables import metadata, use_on_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import case, delete, func, select, text, update
 
-from packd.registry.tables import IS_PENDING, audit, deliveries, endpoints, events, runs
+from packd.registry.conditions import IS_PENDING
+from packd.registry.tables import audit, deliveries, endpoints, events, runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

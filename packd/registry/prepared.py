@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import JSON
 from sqlalchemy.exc import DBAPIError
 
-from packd.registry.anytext import AnyText, as_given, as_stored, is_plain
+from packd.registry.anytext import AnyText
+from packd.registry.stored_text import as_given, as_stored, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

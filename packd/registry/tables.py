@@ -1,12 +1,10 @@
 """The schema. The rules that must never break are in here, as constraints, so that no code path can forget them.
 
 Times are RFC 3339 text in UTC with milliseconds, except where arithmetic is done on them (`*_at_s`: Unix seconds).
-A change here needs a new file in `migrations/versions` that makes it, and its number in SCHEMA_VERSION.
+A change here needs a new file in `migrations/versions` that makes it, and its number in `conditions.SCHEMA_VERSION`.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from sqlalchemy import (
     JSON,
@@ -26,11 +24,18 @@ from sqlalchemy import (
     text,
 )
 
-from packd.domain.lifecycle import UNFINISHED, Phase
+from packd.domain.lifecycle import Phase
 from packd.registry.anytext import AnyText
-
-SCHEMA_VERSION: Final = "0001"
-
+from packd.registry.conditions import (
+    IS_ACTIVE,
+    IS_ACTIVE_WITH_NEEDS,
+    IS_CANDIDATE,
+    IS_PENDING,
+    IS_PENDING_LATER,
+    IS_PRESENT,
+    IS_REFUSED,
+    one_of,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -42,20 +47,6 @@ metadata = MetaData(
     }
 )
 
-
-def _one_of(column: str, words: object) -> str:
-    listed = ", ".join(f"'{word}'" for word in sorted(words))  # type: ignore[call-overload]
-    return f"{column} IN ({listed})"
-
-
-# The conditions of partial indexes. A query is served by such an index only if it asks in the same words.
-IS_ACTIVE: Final = "phase = 'active'"
-IS_ACTIVE_WITH_NEEDS: Final = "phase = 'active' AND json_array_length(needs) > 0"
-IS_CANDIDATE: Final = _one_of("phase", UNFINISHED)
-IS_REFUSED: Final = "json_array_length(problems) > 0 AND gone_at_s IS NULL"
-IS_PRESENT: Final = "unregistered_at IS NULL"
-IS_PENDING: Final = "state = 'pending'"
-IS_PENDING_LATER: Final = "state = 'pending' AND next_attempt_at_s IS NOT NULL"
 
 # One value a name: the event counter, how the daemon last stopped.
 facts = Table(
@@ -91,7 +82,7 @@ packs = Table(
     Column("unregistered_at", AnyText),  # NULL while it is in the packs directory or registered
     Column("origin", AnyText, nullable=False),  # where its content comes from: a drop, or elsewhere
     Column("disabled_at", AnyText),  # NULL while it is enabled
-    CheckConstraint(_one_of("origin", ("dropped", "registered")), name="origin"),
+    CheckConstraint(one_of("origin", ("dropped", "registered")), name="origin"),
     Index("ix_packs_path", "path"),
     Index("ix_packs_present", "ref", sqlite_where=text(IS_PRESENT)),
 )
@@ -124,7 +115,7 @@ revisions = Table(
     Column("created_at", AnyText, nullable=False),
     Column("phase_at", AnyText, nullable=False),
     CheckConstraint("number > 0", name="number"),
-    CheckConstraint(_one_of("phase", Phase), name="phase"),
+    CheckConstraint(one_of("phase", Phase), name="phase"),
     # One active revision a pack, and one candidate a pack: newer content supersedes an older candidate.
     Index("one_active_revision", "ref", unique=True, sqlite_where=text(IS_ACTIVE)),
     Index("one_candidate", "ref", unique=True, sqlite_where=text(IS_CANDIDATE)),
@@ -159,7 +150,7 @@ activations = Table(
     Column("actor", AnyText, nullable=False),  # who caused it, e.g. "watch" or "uid=1000 pid=4242"
     Column("at", AnyText, nullable=False),
     ForeignKeyConstraint(["ref", "number"], ["revisions.ref", "revisions.number"]),
-    CheckConstraint(_one_of("reason", ("registered", "updated", "rolled_back")), name="reason"),
+    CheckConstraint(one_of("reason", ("registered", "updated", "rolled_back")), name="reason"),
 )
 
 runs = Table(
@@ -219,9 +210,9 @@ endpoints = Table(
     Column("failing_since_s", Float),  # the first of these
     Column("rest_s", Float, nullable=False),  # how long it was left alone last; 0: the breaker is closed
     Column("resting_until_s", Float),
-    CheckConstraint(_one_of("format", ("standard", "cloudevents")), name="format"),
-    CheckConstraint(_one_of("ordering", ("pack", "strict", "none")), name="ordering"),
-    CheckConstraint(_one_of("state", ("enabled", "disabled", "removed")), name="state"),
+    CheckConstraint(one_of("format", ("standard", "cloudevents")), name="format"),
+    CheckConstraint(one_of("ordering", ("pack", "strict", "none")), name="ordering"),
+    CheckConstraint(one_of("state", ("enabled", "disabled", "removed")), name="state"),
 )
 
 deliveries = Table(
@@ -245,7 +236,7 @@ deliveries = Table(
     Column("finished_at", AnyText),
     UniqueConstraint("endpoint", "endpoint_seq"),
     UniqueConstraint("endpoint", "event_seq"),
-    CheckConstraint(_one_of("state", ("pending", "delivered", "exhausted", "aborted")), name="state"),
+    CheckConstraint(one_of("state", ("pending", "delivered", "exhausted", "aborted")), name="state"),
     Index("ix_deliveries_pending", "endpoint", "lane", "endpoint_seq", sqlite_where=text(IS_PENDING)),
     # Where every delivery has a lane of its own, the first few must be found without reading all of them.
     Index("ix_deliveries_waiting", "endpoint", "endpoint_seq", sqlite_where=text(IS_PENDING)),
@@ -268,7 +259,7 @@ jobs = Table(
     Column("finished_at", AnyText),  # NULL while it is running
     Column("status", Integer),  # the HTTP status that waiting for it would have given; NULL while it is running
     Column("answer", JSON(none_as_null=True)),  # and the body
-    CheckConstraint(_one_of("state", ("running", "succeeded", "failed", "cancelled")), name="state"),
+    CheckConstraint(one_of("state", ("running", "succeeded", "failed", "cancelled")), name="state"),
     Index("ix_jobs_created", "created_at"),
 )
 

@@ -62,7 +62,7 @@ class Listing:
 class _Source(BaseModel):
     """Where one version can be fetched from."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     type: Literal["git", "archive"]
     url: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -95,7 +95,7 @@ def _known_sources(value: Any) -> Any:
 class _Entry(BaseModel):
     """One version of one pack; what is not known is ignored, so that newer indexes can be read."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     ref: Annotated[str, Field(pattern=f"^{REF_PATTERN}$")]
     version: Annotated[str, Field(max_length=128)]
@@ -125,7 +125,7 @@ class _Entry(BaseModel):
 class _File(BaseModel):
     """The whole file; its entries are judged one by one."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     registry_name: str | None = None
     packs: list[Any]

@@ -8,11 +8,11 @@ folders met twice grow with the tree. Its last two steps are left out: what its 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import os
 import stat
+import threading
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGroupe
 from packd.watch import advice
 from packd.watch.ears import Ears
 from packd.watch.hints import Hint, Recovered, Sorter, Trouble, WatchState
+from packd.watch.queue import last_error, make_queue
 from packd.watch.scan import root_identity
 from packd.watch.supervisor import Loss, Supervisor
 from packd.watch.telling import Teller
@@ -56,8 +57,6 @@ MANY_RENAMED: Final = 20  # drops; from here on one look at the whole tree is ch
 NAMES_CHANGE: Final = inotify_c.InotifyConstants.IN_MOVE | inotify_c.InotifyConstants.IN_CREATE
 VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR})  # a folder that went as quickly as it came
 
-_inotify_init1 = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, use_errno=True)(("inotify_init1", inotify_c.libc))
-
 
 class Watcher:
     """Tells where in the packs directory something changed, and whether it can still see.
@@ -76,8 +75,14 @@ class Watcher:
         on_recovered: Callable[[Recovered], None],
         check_every_s: float = 1.0,
         poll_every_s: float = 2.0,
+        queue: int | None = None,
     ) -> None:
-        """`check_every_s`: how soon a loss of the root is noticed; `poll_every_s` grows with trees above 2,000 folders."""
+        """`check_every_s`: how soon a loss of the root is noticed; `poll_every_s` grows with trees above 2,000 folders.
+
+        `queue`: one into which the kernel puts already what changes in folders of this tree. It is read, by the first
+        observation, from the end of the first scan on: what is in it means nothing to whoever does not know the folders.
+        """
+        self._queue = queue
         self._walk = True  # the next observation looks for the folders itself
         self._unwalked: Tree | None = None  # it waits for the first scan to name them
         teller = Teller(on_hint=on_hint, on_trouble=on_trouble, on_recovered=on_recovered)
@@ -113,11 +118,13 @@ class Watcher:
             yield scan
         finally:
             if tree is not None:
+                tree.listen()
                 tree.doubt(scan.doubtful)
                 self._supervisor.recount()
 
     def _observe(self, root: Path, ignore: Ignore, hint: Callable[[Hint], None]) -> Tree:
-        tree = Tree(root, ignore=ignore, hint=hint, wake=self._supervisor.wake, walk=self._walk)
+        queue, self._queue = None if self._walk else self._queue, None
+        tree = Tree(root, ignore=ignore, hint=hint, wake=self._supervisor.wake, walk=self._walk, queue=queue)
         self._unwalked = None if self._walk else tree
         return tree
 
@@ -151,6 +158,11 @@ class FirstScan:
         self._is_over = False
 
     @property
+    def queued(self) -> bool:
+        """Has everything that changed since the queue given to the watcher was made been kept in it?"""
+        return self._tree is not None and self._tree.queued
+
+    @property
     def enter(self) -> Callable[[str], None] | None:
         """To be called with each folder's path within the packs directory; None when they are watched already."""
         return None if self._tree is None else self._tree.enter
@@ -180,10 +192,11 @@ class Tree:
         hint: Callable[[Hint], None],
         wake: Callable[[], None],
         walk: bool = True,
+        queue: int | None = None,
     ) -> None:
         """Without `walk` only the root is watched, until `enter` names what is in it.
 
-        Raises OSError when the root itself can't be watched.
+        With a `queue`, see Watcher, nothing is heard until `listen`. Raises OSError when the root itself can't be watched.
         """
         self._root = root
         identity = root_identity(root)
@@ -194,13 +207,15 @@ class Tree:
         path = os.path.realpath(root)
         sorter = Sorter(path, ignore)
         self._ears = Ears(path, sorter=sorter, hint=hint, wake=wake)
-        self._observer = _Observer(sorter=sorter, ears=self._ears, on_overflow=wake, walk=walk)
+        self.queued = queue is not None
+        self._observer = _Observer(sorter=sorter, ears=self._ears, on_overflow=wake, walk=walk, queue=queue)
         self._observer.schedule(events.FileSystemEventHandler(), path, recursive=True, event_filter=EVENTS)
         try:
             self._observer.start()
             self._emitter = self._observer.emitter()
             self._group = self._emitter.group
         except BaseException:
+            self.listen()  # only a reader that runs lets go of the queue
             self._observer.stop()
             raise
 
@@ -219,7 +234,7 @@ class Tree:
             return Loss(reason="root_missing", detail=advice.gone(self._root))
         if identity != self._identity or not self._group.watches_root():
             return Loss(reason="root_missing", detail=advice.replaced(self._root))
-        if not (self._observer.is_alive() and self._observer.reader.is_alive() and self._emitter.is_alive()):
+        if not (self._observer.is_alive() and self._observer.reader.is_well() and self._emitter.is_alive()):
             return Loss(reason="overflow", detail="a watching thread died; looking at everything again")
         return None
 
@@ -250,10 +265,15 @@ class Tree:
         else:
             self._ears.doubt(drops)
 
+    def listen(self) -> None:
+        """Hear what is in the queue, and what comes. Does nothing when it is heard already."""
+        self._observer.reader.begin()
+
     def retry(self) -> None:
         self._group.retry()
 
     def close(self) -> None:
+        self.listen()
         self._observer.stop()
         self._observer.join()
 
@@ -261,7 +281,10 @@ class Tree:
 class _Reader(inotify_c.InotifyFD):
     """The inotify instance: not inherited by children, and calm about a folder that is watched already."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: int | None = None) -> None:
+        """`queue`: one that is there already, and from now on ours."""
+        self._given = queue
+        self._beginning = threading.Lock()
         try:
             super().__init__()
         except OSError:
@@ -269,12 +292,18 @@ class _Reader(inotify_c.InotifyFD):
                 os.close(self._inotify_fd)
             raise
 
-    @classmethod
-    def _create_inotify_fd(cls) -> int:
-        descriptor = int(_inotify_init1(os.O_CLOEXEC))  # IN_CLOEXEC is the same number, but not in watchdog's table
-        if descriptor == -1:
-            raise _last_error(None)
-        return descriptor
+    def _create_inotify_fd(self) -> int:  # type: ignore[override]
+        return make_queue() if self._given is None else self._given
+
+    def begin(self) -> None:
+        """Start reading, if that has not been done."""
+        with self._beginning:
+            if self.ident is None:
+                self.start()
+
+    def is_well(self) -> bool:
+        """It reads, or has not been asked to yet."""
+        return self.ident is None or self.is_alive()
 
     def _add_callback(
         self,
@@ -288,7 +317,7 @@ class _Reader(inotify_c.InotifyFD):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         wd = inotify_c.inotify_add_watch(self._inotify_fd, path, mask)
         if wd == -1:
-            raise _last_error(path)
+            raise last_error(path)
         watch = self._watch_for_wd.get(wd)
         if watch is None:
             watch = self._watch_for_wd[wd] = inotify_c.Watch(wd, mask, path)
@@ -564,9 +593,12 @@ class _Emitter(inotify.InotifyFullEmitter):
 class _Observer(inotify.InotifyObserver):
     """One reader and one emitter; the thread that would hand watchdog's own events on has nothing to do."""
 
-    def __init__(self, *, sorter: Sorter, ears: Ears, on_overflow: Callable[[], None], walk: bool) -> None:
-        self.reader = self._inotify_fd = _Reader()
-        self.reader.start()
+    def __init__(
+        self, *, sorter: Sorter, ears: Ears, on_overflow: Callable[[], None], walk: bool, queue: int | None
+    ) -> None:
+        self.reader = self._inotify_fd = _Reader(queue)
+        if queue is None:
+            self.reader.begin()
         # Past the parent's own constructor, which would make a plain reader.
         super(inotify.InotifyObserver, self).__init__(
             _Emitter, inotify_fd=self.reader, sorter=sorter, ears=ears, on_overflow=on_overflow, walk=walk
@@ -579,11 +611,6 @@ class _Observer(inotify.InotifyObserver):
 
 def _is_below(path: bytes, top: bytes) -> bool:
     return path == top or path.startswith(top + b"/")
-
-
-def _last_error(path: bytes | None) -> OSError:
-    code = ctypes.get_errno()
-    return OSError(code, os.strerror(code), None if path is None else os.fsdecode(path))
 
 
 def _quieten_watchdog() -> None:

@@ -292,5 +292,5 @@ def next_packd(folder: Path, monkeypatch: pytest.MonkeyPatch, *, last: str = "pa
     shutil.copytree(origin, scripts, ignore=shutil.ignore_patterns("__*"))
     (scripts / "versions" / "0002_later.py").write_text(textwrap.dedent(MIGRATION).format(last=last, recreate=recreate))
     monkeypatch.setattr(migrations, "SCRIPTS", str(scripts))
-    for known in ("packd.registry.tables", "packd.registry.database"):
+    for known in ("packd.registry.conditions", "packd.registry.database"):
         monkeypatch.setattr(f"{known}.SCHEMA_VERSION", "0002")

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from packd.cli.app import cli
 from packd.flow.exclusive import exclusively, holder
 from packd.registry.backup import NotPackds, back_up, schema_of, troubles_of
-from packd.registry.tables import SCHEMA_VERSION
+from packd.registry.conditions import SCHEMA_VERSION
 from tests.unit.registry_ground import next_packd
 
 Packd = Callable[..., Result]

@@ -28,11 +28,11 @@ def ready(parts, front):
     os.kill(os.getpid(), signal.SIGTERM)
 
 def observed(*arguments, **more):
-    from packd import daemon
+    from packd import logs, daemon
     daemon._complete = ready
     return as_it_is(*arguments, **more)
 
-as_it_is, run._run = run._run, observed
+as_it_is, run._load_and_run = run._load_and_run, observed
 cli(["run", *sys.argv[1:]])
 """
 

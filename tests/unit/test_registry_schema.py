@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Component
-from packd.registry import migrations, outbox, queries, tables
+from packd.registry import conditions, migrations, outbox, queries
 from packd.registry.backup import schema_of, troubles_of
 from packd.registry.database import Database, DatabaseUnusable, SchemaMismatch, sqlite_url
 from packd.registry.queries import outgoing
@@ -89,9 +89,9 @@ def test_migrations_make_the_same_schema(kind: str, tmp_path: Path) -> None:
     with made_ground(kind, tmp_path, fresh=True) as at_once, made_url(kind, tmp_path / "other") as url:
         in_turn = Database(url)
         with in_turn.write() as connection:
-            migrations.upgrade(connection, to=tables.SCHEMA_VERSION)
+            migrations.upgrade(connection, to=conditions.SCHEMA_VERSION)
         assert schema(in_turn) == schema(at_once.database)
-        assert version(in_turn) == version(at_once.database) == tables.SCHEMA_VERSION
+        assert version(in_turn) == version(at_once.database) == conditions.SCHEMA_VERSION
         in_turn.close()
 
 
@@ -130,7 +130,7 @@ def test_two_that_prepare_at_once_make_one_schema(url: str, request: pytest.Fixt
     for thread in threads:
         thread.join()
     assert not failures
-    assert version(databases[0]) == tables.SCHEMA_VERSION
+    assert version(databases[0]) == conditions.SCHEMA_VERSION
 
 
 # --- upgrading -------------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_a_newer_schema_is_refused(ground: Ground) -> None:
     """An older packd must not write into what it does not understand; it says by which one and what to do."""
     with ground.database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
-    with pytest.raises(SchemaMismatch, match=rf"schema 0999.*up to {tables.SCHEMA_VERSION}.*newer one"):
+    with pytest.raises(SchemaMismatch, match=rf"schema 0999.*up to {conditions.SCHEMA_VERSION}.*newer one"):
         ground.database.prepare()
     assert version(ground.database) == "0999"
 
@@ -326,11 +326,11 @@ def plan(connection: Connection, condition: str) -> Any:
 
 
 _ASKED = {
-    "one_active_revision": f"revisions WHERE ref = 'a' AND {tables.IS_ACTIVE}",
-    "one_candidate": f"revisions WHERE {tables.IS_CANDIDATE}",
-    "ix_revisions_needy": f"revisions WHERE {tables.IS_ACTIVE_WITH_NEEDS}",
+    "one_active_revision": f"revisions WHERE ref = 'a' AND {conditions.IS_ACTIVE}",
+    "one_candidate": f"revisions WHERE {conditions.IS_CANDIDATE}",
+    "ix_revisions_needy": f"revisions WHERE {conditions.IS_ACTIVE_WITH_NEEDS}",
     "ix_packs_path": "packs WHERE path = 'a' AND ref <> 'b'",
-    "ix_deliveries_pending": f"deliveries WHERE deliveries.{tables.IS_PENDING}",
+    "ix_deliveries_pending": f"deliveries WHERE deliveries.{conditions.IS_PENDING}",
 }
 
 

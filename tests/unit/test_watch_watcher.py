@@ -17,6 +17,7 @@ import pytest
 from watchdog.observers import inotify_c
 
 from packd.domain.ignore import Ignore
+from packd.watch import queue
 from packd.watch import watcher as door
 from packd.watch.hints import Hint, Recovered, Trouble
 from packd.watch.settle import Settler
@@ -39,7 +40,7 @@ class Scene:
         self._fences = count()
         self.watcher = self.new_watcher()
 
-    def new_watcher(self, on_hint: Callable[[Hint], None] | None = None) -> Watcher:
+    def new_watcher(self, on_hint: Callable[[Hint], None] | None = None, queue: int | None = None) -> Watcher:
         return Watcher(
             self.root,
             ignore=Ignore(),
@@ -48,6 +49,7 @@ class Scene:
             on_recovered=self._tell,
             check_every_s=0.05,
             poll_every_s=0.1,
+            queue=queue,
         )
 
     def _tell(self, value: Hint | Trouble | Recovered) -> None:
@@ -544,15 +546,49 @@ def test_a_root_that_can_not_be_watched_is_polled(scene: Scene, kernel: Kernel) 
     assert {name for name, _ in scene.shell("mkdir p")} == {"p"}
 
 
+def test_what_was_queued_before_it_began_is_told(scene: Scene) -> None:
+    """A queue that somebody watched into is heard once the first scan has named the folders; what follows, too."""
+    make_pack(scene.root / "p")
+    made = queue.make_queue()
+    for folder in (scene.root, *(path for path in scene.root.rglob("*") if path.is_dir())):
+        queue.watch(made, os.fsencode(folder))
+    (scene.root / "p" / "tests" / "late").touch()
+    (scene.root / "q").mkdir()
+    scene.watcher = scene.new_watcher(queue=made)
+    scene.watcher.start(walk=False)
+    time.sleep(0.2)
+    assert scene.told == []
+    with scene.watcher.first_scan() as scan:
+        assert scan.queued
+        assert scan.enter is not None
+        for folder in (path for path in (scene.root / "p", *(scene.root / "p").rglob("*")) if path.is_dir()):
+            scan.enter(str(folder.relative_to(scene.root)))
+        scan.over()
+    scene.wait(lambda: {"p", "q"} <= scene.drops_told())
+    assert scene.troubles() == []
+    assert {name for name, _ in scene.shell("touch p/tests/later")} == {"p"}
+    with scene.watcher.first_scan() as later:
+        assert not later.queued
+
+
+def test_a_queue_is_let_go_of_when_it_was_never_heard(scene: Scene) -> None:
+    """Stopping before the first scan ends as quietly as after it."""
+    made = queue.make_queue()
+    scene.watcher = scene.new_watcher(queue=made)
+    scene.watcher.start(walk=False)
+    scene.watcher.stop()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(made)
+
+
 def test_too_many_inotify_instances_are_polled_around(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the kernel refuses an instance, the setting is named and everything is looked at again and again."""
 
-    def refuse(_: int) -> int:
-        ctypes.set_errno(errno.EMFILE)
-        return -1
+    def refuse() -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
-        patch.setattr(door, "_inotify_init1", refuse)
+        patch.setattr(door, "make_queue", refuse)
         scene.watcher.start()
         scene.wait(lambda: scene.hints().count((None, False)) >= 2)
         assert "fs.inotify.max_user_instances" in scene.troubles()[0].detail

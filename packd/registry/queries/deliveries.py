@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select, text
 
+from packd.registry.conditions import IS_PENDING
 from packd.registry.queries.reading import many
 from packd.registry.rows import Delivery
-from packd.registry.tables import IS_PENDING, deliveries, endpoints
+from packd.registry.tables import deliveries, endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

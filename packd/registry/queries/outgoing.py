@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select, text
 
+from packd.registry.conditions import IS_PENDING
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
 from packd.registry.rows import Delivery, Endpoint, Head, StoredEvent
-from packd.registry.tables import IS_PENDING, attempts, deliveries, endpoints, events
+from packd.registry.tables import attempts, deliveries, endpoints, events
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

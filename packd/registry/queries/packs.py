@@ -7,22 +7,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, func, or_, select, text
 
 from packd.domain.lifecycle import Phase
+from packd.registry.conditions import IS_ACTIVE, IS_ACTIVE_WITH_NEEDS, IS_CANDIDATE, IS_PRESENT, IS_REFUSED
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
 from packd.registry.rows import Activation, Drop, Pack, Revision
-from packd.registry.tables import (
-    IS_ACTIVE,
-    IS_ACTIVE_WITH_NEEDS,
-    IS_CANDIDATE,
-    IS_PRESENT,
-    IS_REFUSED,
-    activations,
-    components,
-    drops,
-    facts,
-    packs,
-    revisions,
-)
+from packd.registry.tables import activations, components, drops, facts, packs, revisions
 
 if TYPE_CHECKING:
     from collections.abc import Collection

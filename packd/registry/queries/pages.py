@@ -11,20 +11,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, func, or_, select, text
 
 from packd.domain.lifecycle import UNFINISHED, Phase
+from packd.registry.conditions import IS_ACTIVE, IS_CANDIDATE, IS_PRESENT, IS_REFUSED
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many
 from packd.registry.rows import Drop, Pack, Revision, Run
-from packd.registry.tables import (
-    IS_ACTIVE,
-    IS_CANDIDATE,
-    IS_PRESENT,
-    IS_REFUSED,
-    components,
-    drops,
-    packs,
-    revisions,
-    runs,
-)
+from packd.registry.tables import components, drops, packs, revisions, runs
 
 if TYPE_CHECKING:
     from sqlalchemy import BindParameter, Connection
