@@ -146,7 +146,7 @@ class Intake:
         validate_ms = (self._clock.monotonic() - began) * 1000
         ref = findings.ref or str(seen.ref)
         seen = replace(seen, ref=ref, fingerprint=snapshot.fingerprint, digest=snapshot.digest, problems=())
-        with self._registry.write() as tx:
+        with self._runs.ahead() as ahead, self._registry.write() as tx:
             pack, known = tx.pack(ref), queries.drop(tx.reader, seen.name)
             if _is_left_alone(pack, known, seen):
                 tx.save_drop(replace(seen, held=known is not None and known.held))
@@ -172,13 +172,13 @@ class Intake:
                 correlation_id=self._clock.new_id("chg"),
             )
             revision = self._pipeline.judge(tx, revision, findings)
-            begun = self._pipeline.begin_at_once(tx, revision, findings)
+            ahead.running = self._pipeline.run_ahead(tx, revision, findings)
         for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):
             self._stopwatch.add(revision.ref, revision.number, stage, ms)
         if revision.phase in REFUSED:
             self._pipeline.say_carried(revision)
         self._runs.cancel(ref, older_than=revision.number)
-        self._pipeline.start(ref, begun)
+        self._pipeline.start(ref, ahead.running)
 
     def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
         tx.save_drop(seen)

@@ -21,7 +21,7 @@ from packd.domain.lifecycle import Phase, Trigger
 from packd.domain.problems import Problem, errors
 from packd.flow import outcomes, standing
 from packd.flow.requirements import untested
-from packd.flow.runs import Begun
+from packd.flow.runs import Begun, Running
 from packd.registry import queries
 from packd.validate.load import check
 
@@ -79,36 +79,37 @@ class Pipeline:
         """Decide by this from the next step on."""
         self._policy = policy
 
-    def start(self, ref: str, begun: Begun | None = None) -> None:
-        """Carry the pack's candidate, soon, in its lane; at once where its run has begun."""
-        if begun is None:
+    def start(self, ref: str, running: Running | None = None) -> None:
+        """Carry the pack's candidate, soon, in its lane; at once where it is being tested."""
+        if running is None:
             self._lanes.submit(lane(ref), self.carry, ref)
         else:
-            self._runs.expect(begun)
-            self._lanes.submit(lane(ref), self.carry, ref, begun, ahead=True)
+            self._lanes.submit(lane(ref), self.carry, ref, running, ahead=True)
 
-    def carry(self, ref: str, begun: Begun | None = None) -> None:
+    def carry(self, ref: str, running: Running | None = None) -> None:
         """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
-        first = revision = begun.revision if begun is not None else self._candidate(ref)
+        first = revision = running.begun.revision if running is not None else self._candidate(ref)
         goes_on = True
         while revision is not None and goes_on:
             before = revision
-            goes_on = self._carry_out(begun) if begun is not None else self._stages[before.phase](before)
-            begun = None
+            goes_on = self._wait_for(running) if running is not None else self._stages[before.phase](before)
+            running = None
             revision, ended = self._look_again(before)
             if ended is not None:
                 self._say_ended(ended)
         if revision != first:
             self.release(besides=ref)
 
-    def begin_at_once(self, tx: Writer, revision: Revision, findings: Findings) -> Begun | None:
-        """In the transaction that made it a candidate, where its run can start right behind that; None: `carry` begins it.
+    def run_ahead(self, tx: Writer, revision: Revision, findings: Findings) -> Running | None:
+        """In the transaction that made it a candidate, where its run can start by now; None: `carry` begins it.
 
-        What waits for others must not be told to have begun.
+        What waits for others must not be told to have begun. The suites run while the disk is waited for; see
+        `Runs.ahead`, which ends them when the transaction comes to nothing. Raises Failure(UNAVAILABLE) when packd stops.
         """
         if revision.phase != Phase.VALIDATED or not self._can_start(revision.ref):
             return None
-        return self._begin(tx, revision, findings.manifest)
+        begun = self._begin(tx, revision, findings.manifest)
+        return None if begun is None else self._runs.submit(begun)
 
     def _can_start(self, ref: str) -> bool:
         return self._runs.has_room(ref) and self._lanes.is_free(lane(ref))
@@ -213,7 +214,7 @@ class Pipeline:
             if begun is None:
                 tx.move(revision, Trigger.TESTS_PASSED, tests_skipped=True)
                 return True
-        return self._carry_out(begun)
+        return self._wait_for(self._runs.submit(begun))
 
     def _activate(self, revision: Revision) -> bool:
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
@@ -232,9 +233,10 @@ class Pipeline:
         run = self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.actor)
         return Begun(revision=revision, run=run, manifest=manifest, testing=testing)
 
-    def _carry_out(self, begun: Begun) -> bool:
-        with self._stopwatch.measure(begun.revision, "test"):
-            report = self._runs.execute(begun.revision, begun.run, begun.manifest, begun.testing)
+    def _wait_for(self, running: Running) -> bool:
+        begun = running.begun
+        report = self._runs.wait(running)
+        self._stopwatch.add(begun.revision.ref, begun.revision.number, "test", running.took_ms)
         return self._finish_run(begun.revision, begun.run, report, begun.testing)
 
     def _finish_run(self, revision: Revision, run: Run, report: Report, testing: Testing) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from packd.registry.rows import Run
 from packd.testrun.executor import CancelToken, RunRequest
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from packd.domain.manifest import Manifest, Testing
     from packd.domain.probation import HealthCheck
     from packd.domain.reports import Report, RunReason
@@ -40,16 +43,38 @@ class _UnderWay:
     run_id: str
     token: CancelToken = field(default_factory=CancelToken)
     told: Told = field(default_factory=Told)
+    since_s: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """A run that was written down and told, and is to be carried out at once."""
+    """A run that is written down and told."""
 
     revision: Revision
     run: Run
     manifest: Manifest
     testing: Testing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A run that is being carried out."""
+
+    begun: Begun
+    under_way: _UnderWay
+    report: Future[Report]
+
+    @property
+    def took_ms(self) -> float:
+        """So far."""
+        return (time.perf_counter() - self.under_way.since_s) * 1000
+
+
+@dataclass(kw_only=True)
+class Ahead:
+    """What was begun before the transaction that it belongs to has ended."""
+
+    running: Running | None = None
 
 
 class Runs:
@@ -118,17 +143,6 @@ class Runs:
         with self._lock:
             return ref not in self._under_way and len(self._under_way) < self._at_once
 
-    def expect(self, begun: Begun) -> None:
-        """It is about to be executed: from now on it can be stopped and followed."""
-        self._enter(begun.revision, begun.run)
-
-    def _enter(self, revision: Revision, run: Run) -> _UnderWay:
-        with self._lock:
-            known = self._under_way.get(revision.ref)
-            if known is None or known.run_id != run.id:
-                known = self._under_way[revision.ref] = _UnderWay(number=revision.number, run_id=run.id)
-            return known
-
     def begin(self, tx: Writer, revision: Revision, testing: Testing, *, reason: str, source: str, actor: str) -> Run:
         """Write down that a run starts, and tell."""
         run = Run(
@@ -151,30 +165,50 @@ class Runs:
         tx.change(revision, causation_id=outcomes.emit(tx, revision, started))
         return run
 
-    def execute(
-        self,
-        revision: Revision,
-        run: Run,
-        manifest: Manifest,
-        testing: Testing,
-        *,
-        rebuild: bool = False,
-        say: Say | None = None,
-    ) -> Report:
-        """Wait for the report; `cancel` ends it early. `say` gets what the run tells, from another thread."""
-        request = self._request(revision, run, manifest, testing, rebuild=rebuild)
-        under_way = self._enter(revision, run)
+    def submit(self, begun: Begun, *, rebuild: bool = False, say: Say | None = None) -> Running:
+        """Have it carried out: from now on it can be stopped and followed. To be waited for.
+
+        `say` gets what the run tells, from another thread. Raises Failure(UNAVAILABLE) when packd is stopping.
+        """
+        revision, run = begun.revision, begun.run
+        request = self._request(revision, run, begun.manifest, begun.testing, rebuild=rebuild)
+        under_way = _UnderWay(number=revision.number, run_id=run.id)
+        with self._lock:
+            self._under_way[revision.ref] = under_way
         try:
             tell_all = self._telling(revision, under_way.told, say)
-            running = self._executor.submit(
+            report = self._executor.submit(
                 request, cancel=under_way.token, on_case=on_case(tell_all), on_progress=on_progress(tell_all)
             )
-            return running.result()
+        except BaseException:
+            self._is_over(revision.ref, under_way)
+            raise
+        return Running(begun=begun, under_way=under_way, report=report)
+
+    def wait(self, running: Running) -> Report:
+        """Its report; `cancel` ends it early."""
+        try:
+            return running.report.result()
         finally:
-            with self._lock:
-                if self._under_way.get(revision.ref) is under_way:
-                    del self._under_way[revision.ref]
-            under_way.told.finish()
+            self._is_over(running.begun.revision.ref, running.under_way)
+
+    @contextmanager
+    def ahead(self) -> Iterator[Ahead]:
+        """Around a transaction: what was begun in it is ended with it, should it come to nothing."""
+        ahead = Ahead()
+        try:
+            yield ahead
+        except BaseException:
+            if ahead.running is not None:
+                ahead.running.under_way.token.cancel("it was not written down")
+                self._is_over(ahead.running.begun.revision.ref, ahead.running.under_way)
+            raise
+
+    def _is_over(self, ref: str, under_way: _UnderWay) -> None:
+        with self._lock:
+            if self._under_way.get(ref) is under_way:
+                del self._under_way[ref]
+        under_way.told.finish()
 
     def _telling(self, revision: Revision, told: Told, say: Say | None) -> Say:
         def tell_all(name: str, said: dict[str, Any]) -> None:
@@ -239,7 +273,8 @@ class Runs:
             run = self.begin(tx, revision, testing, reason=reason, source=source, actor=actor)
         if say is not None:
             say("started", {"run_id": run.id})
-        report = self.execute(revision, run, manifest, testing, rebuild=rebuild, say=say)
+        begun = Begun(revision=revision, run=run, manifest=manifest, testing=testing)
+        report = self.wait(self.submit(begun, rebuild=rebuild, say=say))
         with self._registry.write() as tx:
             self.finish(tx, run, report, testing)
             if report.reason != "cancelled":  # that says nothing about the pack

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Manifest, Testing
 from packd.flow.runs import Begun, Runs
@@ -70,27 +71,52 @@ def begun(ref: str) -> Begun:
     return Begun(revision=a_revision(ref, phase=Phase.VALIDATED), run=run, manifest=manifest, testing=testing)
 
 
-def execute(runs: Runs, one: Begun) -> None:
-    runs.execute(one.revision, one.run, one.manifest, one.testing)
-
-
 def test_there_is_room_for_as_many_as_are_carried_out_at_once(runs: Runs) -> None:
     """Another one would be told to have begun while it waits."""
     assert runs.has_room("a")
-    runs.expect(begun("a"))
+    first = runs.submit(begun("a"))
     assert (runs.has_room("a"), runs.has_room("b")) == (False, True)
-    runs.expect(begun("b"))
+    runs.submit(begun("b"))
     assert not runs.has_room("c")
-    execute(runs, begun("a"))
+    runs.wait(first)
     assert (runs.has_room("a"), runs.has_room("c")) == (True, True)
 
 
-def test_what_is_expected_can_be_followed_and_stopped(runs: Runs, executor: Executor) -> None:
-    """Newer content that comes between a run's beginning and its execution stops it all the same."""
-    runs.expect(begun("a"))
+def test_what_was_submitted_can_be_followed_and_stopped(runs: Runs, executor: Executor) -> None:
+    """Newer content that comes before anybody waits for the report stops it all the same."""
+    running = runs.submit(begun("a"))
     told = runs.told_of("run_a")
     assert told is not None
     runs.cancel("a", older_than=2)
-    execute(runs, begun("a"))
+    runs.wait(running)
     assert [token.reason for token in executor.tokens] == ["newer content arrived"]
     assert (told.over, runs.told_of("run_a"), runs.under_way()) == (True, None, [])
+
+
+def test_what_was_not_written_down_is_ended(runs: Runs, executor: Executor) -> None:
+    """Suites that began while their transaction was on its way to the disk end with it."""
+    with pytest.raises(OSError, match="disk full"), runs.ahead() as ahead:
+        ahead.running = runs.submit(begun("a"))
+        raise OSError("disk full")
+    assert [token.reason for token in executor.tokens] == ["it was not written down"]
+    assert runs.under_way() == []
+
+
+def test_what_was_written_down_goes_on(runs: Runs, executor: Executor) -> None:
+    """The end of the transaction is not that of the run."""
+    with runs.ahead() as ahead:
+        ahead.running = runs.submit(begun("a"))
+    assert [token.reason for token in executor.tokens] == [None]
+    assert runs.under_way() == ["a"]
+
+
+def test_what_can_not_be_submitted_is_not_under_way(runs: Runs, executor: Executor) -> None:
+    """An executor that was closed takes nothing, and nothing is left of the attempt."""
+    executor.submit = closed  # type: ignore[method-assign]
+    with pytest.raises(Failure):
+        runs.submit(begun("a"))
+    assert runs.under_way() == []
+
+
+def closed(*_: object, **__: object) -> Any:
+    raise Failure(Code.UNAVAILABLE, "packd is stopping")
