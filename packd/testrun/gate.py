@@ -56,6 +56,10 @@ class Gate(Protocol):
         """The program's process group, once it runs."""
         ...
 
+    def is_empty(self) -> bool:
+        """Is it known that nothing of the program is left?"""
+        ...
+
     def open(self) -> None:
         """Let it run. Raises OSError."""
         ...
@@ -181,18 +185,23 @@ class GatedCell:
 
     def clear(self) -> bool:
         """See Cell. The kernel ends all processes of the sandbox before its first one is gone (pid_namespaces(7))."""
+        gone = self.gate.is_empty()
         self.gate.close()
         if self._init is None:
             return False
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            signal.pidfd_send_signal(self._init, signal.SIGKILL)
-        poll = select.poll()
-        poll.register(self._init, select.POLLIN)
-        gone = poll.poll(_GONE_S * 1000)
+        gone = gone or self._end(self._init)
         self.is_overfull()
         if gone and self._private is not None and self.order.private is not None and self.order.returns:
             self._bring_back(self._private, self.order.private)
-        return bool(gone)
+        return gone
+
+    def _end(self, init: int) -> bool:
+        """False when it is not gone after a while."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(init, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(init, select.POLLIN)
+        return bool(poll.poll(_GONE_S * 1000))
 
     def _bring_back(self, inside: int, private: Path) -> None:
         try:

@@ -73,8 +73,12 @@ class Process(Protocol):
     def pid(self) -> int: ...
 
     @property
-    def handle(self) -> int:
-        """A pidfd, open for as long as its cell."""
+    def handles(self) -> tuple[int, ...]:
+        """Descriptors one of which can be read from when there may be an end to be seen."""
+        ...
+
+    def is_over(self) -> bool:
+        """Has it ended? To be asked when something can be read."""
         ...
 
     def kill(self) -> None:
@@ -222,7 +226,14 @@ class Child:
     def __init__(self, started: subprocess.Popen[bytes]) -> None:
         self._started = started
         self.pid = started.pid
-        self.handle = os.pidfd_open(started.pid)
+        self._handle = os.pidfd_open(started.pid)
+
+    @property
+    def handles(self) -> tuple[int, ...]:
+        return (self._handle,)
+
+    def is_over(self) -> bool:
+        return True
 
     def kill(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -233,9 +244,9 @@ class Child:
             code = self._started.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             return None
-        if self.handle >= 0:
-            os.close(self.handle)
-            self.handle = -1
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
         return code
 
 

@@ -200,7 +200,8 @@ class _Watch:
         self._selector.register(descriptor, selectors.EVENT_READ, on_ready)
 
     def _wait(self, process: Process, began: float) -> None:
-        self._watch(process.handle, self._end)
+        for handle in process.handles:
+            self._watch(handle, lambda: self._end(process))
         waits = itertools.chain(_LOOKS_S, itertools.repeat(_LOOKS_S[-1]))
         deadline, look_at = began + self._timeout_s, began + next(waits)
         if self._order.limits.cpu_s:
@@ -218,8 +219,9 @@ class _Watch:
                 look_at = now + next(waits)
                 self._look()
 
-    def _end(self) -> None:
-        self._ended_at = time.monotonic()
+    def _end(self, process: Process) -> None:
+        if process.is_over():
+            self._ended_at = time.monotonic()
 
     def _cancelled(self, button: int) -> None:
         self._selector.unregister(button)

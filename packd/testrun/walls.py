@@ -44,6 +44,8 @@ _MOST: Final = 3  # walls of one thread: as many views as packs commonly need si
 _MOST_KNOWN: Final = 64
 _TRIES: Final = 3  # to make walls that a warden lives in, on a machine that may forbid it
 _VACANT: Final = b"vacant"
+_ENDED: Final = b"ended "
+_NEXT_TAKES_S: Final = 0.05  # at most, to make a cell: waiting for it is quicker than a sandbox of its own
 _LARGEST: Final = 96 * 1024  # bytes of a command line and its environment
 _MAKING_TAKES_S: Final = 10.0
 _ENDING_TAKES_S: Final = 5.0
@@ -69,6 +71,7 @@ class Walls:
         self._warden = warden
         self._init: int | None = None  # a pidfd of the first process inside: without it nothing of them stands
         self._vacancy: Vacancy | None = None
+        self._endings: dict[int, int] = {}
         self.served = False  # there was a cell in them once
 
     def begun(self, deadline: float) -> None:
@@ -79,17 +82,29 @@ class Walls:
         """Does the warden live, and is what they show still what lies at its place?"""
         return self._warden.wait(0) is None and all(_identity(path) == seen for path, seen in self._sources)
 
-    def vacancy(self) -> Vacancy | None:
-        """The cell to be taken now, if there is one. Raises OSError."""
+    def vacancy(self, wait_s: float = 0.0) -> Vacancy | None:
+        """The cell to be taken now, if there is one, or will be within `wait_s`. Raises OSError."""
+        deadline = time.monotonic() + wait_s
         if self._vacancy is not None and _is_over(self._vacancy.handle):
             os.close(self._vacancy.handle)
             self._vacancy = None
-        while self._vacancy is None and _has_said(self.line, time.monotonic()):
-            word, pid = _heard(self.line)
-            if word == _VACANT:
-                self._vacancy = Vacancy(init=pid, handle=os.pidfd_open(pid))
-                self.served = True
+        while self._vacancy is None and _has_said(self.line, deadline):
+            self._listen()
         return self._vacancy
+
+    def ending(self, init: int) -> int | None:
+        """How the program of the cell with this first process ended; None as long as that was not said. Raises OSError."""
+        while init not in self._endings and _has_said(self.line, time.monotonic()):
+            self._listen()
+        return self._endings.get(init)
+
+    def _listen(self) -> None:
+        word, pid = _heard(self.line)
+        if word == _VACANT:
+            self._vacancy = Vacancy(init=pid, handle=os.pidfd_open(pid))
+            self.served = True
+        elif word.startswith(_ENDED):
+            self._endings = {pid: int(word.removeprefix(_ENDED))}  # of the only one that has a program
 
     def taken(self) -> None:
         """The vacancy is somebody's now, who closes its handle."""
@@ -112,25 +127,39 @@ class Walls:
 
 
 class Inmate:
-    """See Process: the first process of a cell, whose end is that of everything in there."""
+    """See Process: the first process of a cell, which says how the program ended when nothing of that is left."""
 
-    def __init__(self, vacancy: Vacancy, line: socket.socket) -> None:
+    def __init__(self, vacancy: Vacancy, walls: Walls) -> None:
         self.pid = vacancy.init
-        self.handle = vacancy.handle
-        self._line = line
+        self.handles = (walls.line.fileno(), vacancy.handle)
+        self._handle = vacancy.handle
+        self._walls = walls
 
     def kill(self) -> None:
-        _kill(self.handle)
+        _kill(self._handle)
+
+    def is_over(self) -> bool:
+        return self.has_told() or _is_over(self._handle)
+
+    def has_told(self) -> bool:
+        """Has it said how the program ended?"""
+        with contextlib.suppress(OSError):
+            return self._walls.ending(self.pid) is not None
+        return False
 
     def wait(self, timeout_s: float | None) -> int | None:
         poll = select.poll()
-        poll.register(self.handle, select.POLLIN)
-        if not poll.poll(None if timeout_s is None else timeout_s * 1000):
-            return None
-        if _has_said(self._line, time.monotonic()):
-            said = self._line.recv(64, socket.MSG_PEEK)  # behind it may be the next cell's
-            if said.startswith(b"ended "):
-                return int(self._line.recv(64).split()[1])
+        for handle in self.handles:
+            poll.register(handle, select.POLLIN)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self.is_over():
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000)
+        with contextlib.suppress(OSError):
+            ending = self._walls.ending(self.pid)
+            if ending is not None:
+                return ending
         return -signal.SIGKILL
 
 
@@ -140,12 +169,11 @@ class WardenGate:
     def __init__(self, walls: Walls, vacancy: Vacancy) -> None:
         self._walls = walls
         self._vacancy = vacancy
-        self._taken = False
+        self._inmate: Inmate | None = None
 
     def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Inmate:
         """See Gate."""
         self._walls.taken()
-        self._taken = True
         if order.private is not None:  # its room is there already
             Path(f"/proc/{self._vacancy.init}/root{order.private}").mkdir(mode=0o755)
         request = {
@@ -157,7 +185,8 @@ class WardenGate:
         descriptors = array.array("i", [stdout, stderr, *keep])
         with_it = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
         self._walls.line.sendmsg([json.dumps(request).encode()], with_it)
-        return Inmate(self._vacancy, self._walls.line)
+        self._inmate = Inmate(self._vacancy, self._walls)
+        return self._inmate
 
     def arrived(self, deadline: float) -> Inside:
         """See Gate. What will start the program has been waiting, and is held to what the program is held to."""
@@ -167,14 +196,18 @@ class WardenGate:
         """See Gate."""
         return next(iter(children(self._vacancy.init)), None)
 
+    def is_empty(self) -> bool:
+        """See Gate."""
+        return self._inmate is not None and self._inmate.has_told()
+
     def open(self) -> None:
         """See Gate."""
         self._walls.line.send(b"\n")
 
     def close(self) -> None:
         """See Gate."""
-        if self._taken:
-            self._taken = False
+        if self._inmate is not None:
+            self._inmate = None
             os.close(self._vacancy.handle)
 
 
@@ -240,7 +273,7 @@ class WalledSandbox:
         """Of the cell that waits, if there is one."""
         walls = self._found(view)
         try:
-            vacancy = walls.vacancy() if walls is not None else None
+            vacancy = walls.vacancy(_NEXT_TAKES_S if walls.served else 0.0) if walls is not None else None
         except OSError:
             self._drop(view)
             return None

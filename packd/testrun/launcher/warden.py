@@ -7,9 +7,10 @@ programs become, or by which numbers they know the user that they stay, and what
 behind for the next one, is made anew for each: its processes, its mounts, the folders that it may write to, and what it
 shares by System V's or POSIX's means.
 
-A cell is made before it is asked for. The first process in its namespace of processes, whose end is that of all that is in
-there, gives everything up and says a word on the line; then it takes a request from there, and another word when the
-program may run, starts it, and says how it ended. What it is held to by then, the program is held to.
+A cell is made before it is asked for, the next one as soon as one is taken; programs never run side by side. The first
+process in its namespace of processes, whose end is that of all that is in there, gives everything up and says a word on the
+line; then it takes a request from there, and another word when the program may run, starts it, sees to it that nothing of
+it is left, and says how it ended. What it is held to by then, the program is held to.
 """
 
 from __future__ import annotations
@@ -49,23 +50,28 @@ def main() -> None:
     kernel.drop_bounding_set()
     gc.freeze()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
     while True:
         kernel.unshare(kernel.CLONE_NEWPID)  # for what is forked now, not for this process
-        first = os.fork()
-        if first == 0:
+        hearing, saying = os.pipe2(os.O_CLOEXEC)
+        if os.fork() == 0:
             os.close(own)
-            _guarded(partial(_first, walls))
+            os.close(hearing)
+            _guarded(partial(_first, walls, saying))
         kernel.enter_namespace(own, kernel.CLONE_NEWPID)
-        if os.waitpid(first, 0)[1]:
+        os.close(saying)
+        if not os.read(hearing, 1):
             return  # it could not be made, or packd is gone
+        os.close(hearing)
 
 
 # --- the first process inside ----------------------------------------------------------------------------------------
 
 
-def _first(walls: dict[str, Any]) -> int:
+def _first(walls: dict[str, Any], taken: int) -> int:
     """Makes the cell, starts the program, and takes the exit status of every orphan in there."""
     kernel.die_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
     _make_own(walls)
@@ -85,7 +91,10 @@ def _first(walls: dict[str, Any]) -> int:
     request, descriptors = _received(line)
     if request is None or not line.recv(1):
         return 1
-    line.send(b"ended %d" % _status_of(request, descriptors))
+    os.write(taken, b"t")  # what is said on the line from now on is for the next one
+    status = _status_of(request, descriptors)
+    _end_all_others()
+    line.send(b"ended %d" % status)
     return 0
 
 
@@ -169,6 +178,16 @@ def _guarded(work: Any) -> None:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _end_all_others() -> None:
+    """When this returns, nothing that the program left is alive."""
+    try:
+        os.kill(-1, signal.SIGKILL)
+        while True:
+            os.wait()
+    except (ProcessLookupError, ChildProcessError):
+        return
 
 
 def _close(descriptor: int) -> None:
