@@ -242,13 +242,13 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
     )
     with registry.read() as connection:
         feed = Feed(queries.last_seq(connection))
-    # The order of telling: what is on disk first, then the log, then everybody else.
+    # The order of telling: what is on disk first; webhooks, which leave while the log is written; then everybody else.
     for listener in (
         projections.committed,
+        dispatcher.committed,
         announce,
         metrics.committed,
         restorer.committed,
-        dispatcher.committed,
         feed.committed,
     ):
         registry.on_commit(_guarded(listener))

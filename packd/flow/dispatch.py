@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_TOGETHER_S: Final = 0.01  # arrivals of so long are written down together, while others are on their way
+_TOGETHER_S: Final = 0.05  # arrivals of so long are written down together
 _CLOCK_ROUND_S: Final = 30.0  # between two looks for what waits for a moment that the clock moved away
 _AGAIN_S: Final = 1.0  # after a failure of our own
 
@@ -168,9 +168,9 @@ class Dispatcher:
                     self._wake.wait_for(lambda: self._stopping, _AGAIN_S)
 
     def _has_reason(self) -> bool:
-        if self._back and (self._is_urgent or not self._departures.under_way):
-            return True
-        return not self._departures.under_way if self._stopping else self._anew or bool(self._said)
+        if self._stopping:
+            return not self._departures.under_way or self._is_urgent
+        return self._is_urgent or self._anew or bool(self._said)
 
     def _left_s(self) -> float | None:
         """Until it is time to do something without any other reason; None: it never is."""
@@ -186,14 +186,19 @@ class Dispatcher:
         `is_due`: it is time for something that had to wait. Without any reason everything is looked at anew.
         """
         with self._wake:
-            back, self._back, self._is_urgent = self._back, [], False
+            back, self._back, urgent, self._is_urgent = self._back, [], self._is_urgent, False
             said, self._said = self._said, []
             anew = self._anew or not (back or said or is_due)
             self._anew, self._busy, self._moved_at = False, True, self._clock.monotonic()
         try:
-            troubled = self._settle(back)
+            now = self._clock.now()
+            # What leaves does not wait until plain arrivals are written down, unless it is looked for from the beginning.
+            first = urgent or anew or (self._next_due_s is not None and self._next_due_s <= now)
+            troubled = self._settle(back) if first else set()
             if not self._stopping:
-                self._look(anew, said, troubled)
+                self._look(anew, said, troubled, now)
+            if not first:
+                self._settle(back)
         except BaseException:
             self.wake()
             raise
@@ -255,9 +260,9 @@ class Dispatcher:
         for endpoint, delivery in leaving:
             self._courier.carry(endpoint, delivery, self._came_back)
 
-    def _look(self, anew: bool, said: list[StoredEvent], troubled: set[str]) -> None:
+    def _look(self, anew: bool, said: list[StoredEvent], troubled: set[str], now: float) -> None:
         """Read what may leave next, and let it leave."""
-        now, gates = self._clock.now(), self._departures.gates
+        gates = self._departures.gates
         for gate in gates.values():
             gate.has_more = gate.has_more or any(_is_for(gate.endpoint, event) for event in said)
         changed = {
