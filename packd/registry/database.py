@@ -170,11 +170,12 @@ class Database:
         return {"database": _size(file), "wal": _size(file.with_name(f"{file.name}-wal"))}
 
     def close(self) -> None:
-        """Nothing may be under way."""
-        for connection in (*self._idle, *([self._writer] if self._writer else [])):
-            connection.close()
-        self._idle, self._writer = [], None
-        self._engine.dispose()
+        """Nothing should be under way; a write that still is comes to its end first: closing it there is no error, but a crash."""
+        with self._one_writer:
+            for connection in (*self._idle, *([self._writer] if self._writer else [])):
+                connection.close()
+            self._idle, self._writer = [], None
+            self._engine.dispose()
 
     @property
     def _shown(self) -> str:

@@ -188,6 +188,7 @@ def test_a_cell_that_died_before_it_was_used_is_nobodys_failure(ground: Ground) 
     waiting = inside(warden)[2:]
     for pid in reversed(waiting):
         os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, waiting)))
     suites = [ground.shell("true") for _ in range(3)]
     assert {suite.reason for suite in suites} <= {None, "unavailable"}, suites
     assert suites[-1].status == "passed"
