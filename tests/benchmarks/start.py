@@ -56,6 +56,7 @@ def _figure(what: str, unit: str, packd: list[float], bare: list[float], goal: G
 
 def _daemon(folder: Path, size: int) -> tuple[float, float, float]:
     """Seconds from starting the process to `GET /readyz` answering 200 and to the line `daemon.started`; the peak in MB."""
+    (folder / "log.jsonl").unlink(missing_ok=True)  # of starts before this one
     began = time.monotonic()
     with running(folder, **NO_TESTS) as daemon:
         took = time.monotonic() - began
