@@ -13,7 +13,7 @@ from packd.testrun.seccomp import seccomp_program
 from packd.testrun.shell_gate import ShellGate
 from packd.testrun.system_files import Someone, prepare_system_files
 from packd.testrun.view import lasting_view, view
-from packd.testrun.walls import WalledSandbox
+from packd.testrun.walled import WalledSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ import select
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.sandbox import Unchanged
-from packd.testrun.walls import WalledSandbox, is_ordinary
+from packd.testrun.walled import WalledSandbox, is_ordinary
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from packd.domain.manifest import Suite
-from packd.testrun import walls
+from packd.testrun import walled
 from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.executor import CancelToken
 from packd.testrun.processes import children
-from packd.testrun.walls import WalledSandbox
+from packd.testrun.walled import WalledSandbox
 from tests.attacks.rungs import states
 from tests.unit.testrun_ground import Ground, is_alive, made_ground, shell, wait_until
 
@@ -249,7 +249,7 @@ def test_walls_are_let_go_of(tmp_path: Path) -> None:
 
 def test_many_views_do_not_pile_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """Walls that were not used for longest make room for others."""
-    monkeypatch.setattr(walls, "_MOST", 2)
+    monkeypatch.setattr(walled, "_MOST", 2)
     before = set(wardens())
     rung = STATES[STANDING]._rung  # type: ignore[attr-defined]
     sandbox = WalledSandbox(rung)
