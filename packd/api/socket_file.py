@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import time
 from typing import TYPE_CHECKING, Final
 
 from packd.domain.failures import Code, Failure
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _LONGEST_PATH: Final = 107  # bytes: sun_path of unix(7) without its closing zero
 _MODE: Final = 0o660
+_ENDING_TAKES_S: Final = 2.0  # the processes of a daemon that was killed, on a busy machine
+_AGAIN_S: Final = 0.01
 
 
 def bind(path: Path) -> socket.socket:
@@ -63,9 +66,19 @@ def _clear(path: Path) -> None:
         raise Failure(Code.BAD_REQUEST, f"can't look at the socket {path}: {failure.strerror}") from failure
     if not stat.S_ISSOCK(found.st_mode):
         raise Failure(Code.BAD_REQUEST, f"{path} is there and is no socket: remove it, or choose another with --socket")
-    if _answers(path):
+    if _goes_on_answering(path):
         raise Failure(Code.CONFLICT, f"another daemon answers at {path}: stop it, or choose another with --socket")
     path.unlink(missing_ok=True)
+
+
+def _goes_on_answering(path: Path) -> bool:
+    """The scout of a daemon that was killed a moment ago ends with it, but not in the same instant."""
+    deadline = time.monotonic() + _ENDING_TAKES_S
+    while _answers(path):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(_AGAIN_S)
+    return False
 
 
 def _answers(path: Path) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from packd.api.app import create_app
 from packd.api.server import Server
+from packd.api.socket_file import bind
 from packd.client import Client
 from packd.domain.failures import Code, Failure
 from tests.unit.doors_ground import Ground, a_context, made_ground, report
@@ -149,3 +150,16 @@ def test_who_may_not_is_told(ground: Ground) -> None:
         os.seteuid(0)
     assert caught.value.code == Code.UNREACHABLE
     assert "you may not talk" in caught.value.sentence
+
+
+def test_who_is_just_ending_is_waited_for(tmp_path: Path) -> None:
+    """A daemon that was killed may leave its socket answering for a moment; the next one starts all the same."""
+    path = tmp_path / "packd.sock"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.listen()
+    ending = threading.Timer(0.2, left.close)
+    ending.start()
+    with bind(path) as bound:
+        assert bound.getsockname() == str(path)
+    ending.join()
