@@ -79,10 +79,10 @@ class ShellGate:
         keep = (*self._keep, *keep)
         return self._started(dict(order.env), self._stdin.fileno(), stdout=stdout, stderr=stderr, keep=keep)
 
-    def start_with(self, stdin: int) -> Child:
+    def start_with(self, stdin: int, env: dict[str, str]) -> Child:
         """The same for a command that nothing is heard of but what it says on its `stdin`."""
         nowhere = subprocess.DEVNULL
-        return self._started({}, stdin, stdout=nowhere, stderr=nowhere, keep=self._keep)
+        return self._started(env, stdin, stdout=nowhere, stderr=nowhere, keep=self._keep)
 
     def _started(self, env: dict[str, str], stdin: int, *, stdout: int, stderr: int, keep: Sequence[int]) -> Child:
         started = spawn(self.command, env=env, cwd="/", stdin=stdin, stdout=stdout, stderr=stderr, keep=keep)

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packd.testrun.mark import WORK_VARIABLE
 from packd.testrun.sandbox import SandboxFailed
-from packd.testrun.view import room_in_common
+from packd.testrun.view import SHM, TMP, room_in_common
 from packd.testrun.walls import Walls, WardenGate
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _LAUNCHER: Final = Path(__file__).parent / "launcher"
 _SEEN_AS: Final = Path("/run/packd")  # where the launcher lies inside, until the warden runs
+_NAME: Final = "walls"  # as if they were a run's, which has an id that is longer
 _MOST: Final = 3  # walls of one thread: as many views as packs commonly need side by side
 _MOST_KNOWN: Final = 64
 _TRIES: Final = 3  # to make walls that a warden lives in, on a machine that may forbid it
@@ -174,7 +176,9 @@ class WalledSandbox:
             python = os.path.realpath(sys.executable)
             warden = (python, "-I", "-S", str(_SEEN_AS / "warden.py"), str(gate.hand(json.dumps(described).encode())))
             gate.command = self._rung.walls_command(view, only_for_warden, gate, warden)
-            started = gate.start_with(theirs.fileno())
+            room = next(mount.path for mount in own if mount.path not in (TMP, SHM))
+            # By this the next daemon finds what one that was killed in the middle of it may have left.
+            started = gate.start_with(theirs.fileno(), {WORK_VARIABLE: str(room / _NAME)})
             given_up.pop_all()
         walls = Walls(view.mounts, gate=gate, line=ours, warden=started)
         try:

@@ -13,7 +13,7 @@ import pytest
 from packd.domain.manifest import Suite
 from packd.testrun import walled
 from packd.testrun.bwrap import BwrapSandbox
-from packd.testrun.executor import CancelToken
+from packd.testrun.executor import CancelToken, kill_leftovers
 from packd.testrun.processes import children
 from packd.testrun.walled import WalledSandbox
 from tests.attacks.rungs import states
@@ -245,6 +245,15 @@ def test_walls_are_let_go_of(tmp_path: Path) -> None:
         ground.shell("true")
         assert set(wardens()) - before
     wait_until(lambda: set(wardens()) == before)
+
+
+def test_walls_that_a_killed_daemon_left_are_ended_by_the_next(ground: Ground) -> None:
+    """They name the folder of runs as theirs, as runs do."""
+    before = set(wardens())
+    ground.shell("true")
+    (left,) = set(wardens()) - before
+    assert kill_leftovers(ground.work_dir).processes >= 1
+    wait_until(lambda: not is_alive(left))
 
 
 def test_many_views_do_not_pile_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
