@@ -56,13 +56,13 @@ def check(daemon: Daemon, receiver: Receiver) -> None:
     assert not survivors(daemon)
 
 
-def survivors(daemon: Daemon) -> list[str]:
-    """Processes that carry a run of this daemon in their environment."""
-    mark, found = str(daemon.state / "work").encode(), []
+def survivors(daemon: Daemon) -> set[str]:
+    """Processes that carry a run of this daemon in their environment, or stand ready to begin one."""
+    mark, found = str(daemon.state / "work").encode(), set()
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark in environ.read_bytes():
-                found.append(environ.parent.name)
+                found.add(environ.parent.name)
         except OSError:
             continue
     return found
@@ -109,12 +109,13 @@ def test_a_killed_daemon_leaves_no_suite_running(daemon: Daemon, receiver: Recei
     pack = write_pack(tmp_path / "slow", "slow", test="setsid sleep 300.25 & sleep 300.5")
     pack.rename(daemon.packs / "slow")
     daemon.wait_until(lambda: is_running("sleep 300.25") and is_running("sleep 300.5"), "the suite to run")
-    assert survivors(daemon)
+    begun = survivors(daemon)
+    assert begun
     daemon.kill()
     script(daemon.packs / "slow" / "tests" / "run_tests.sh", "exit 0")
     daemon.start()
     receiver.wait_for("pack.registered", "slow")
-    daemon.wait_until(lambda: not survivors(daemon), "the survivors to be gone")
+    daemon.wait_until(lambda: not begun & survivors(daemon), "the survivors to be gone")
     assert not is_running("sleep 300.25")
 
 
@@ -125,12 +126,13 @@ def test_a_suite_runs_outside_of_the_daemon(daemon: Daemon, receiver: Receiver, 
     pack.rename(daemon.packs / "slow")
     daemon.wait_until(lambda: is_running("sleep 300.75"), "the suite to run")
     assert daemon.process is not None
+    begun = survivors(daemon)
     (maker,) = named("packd-crew", daemon.process.pid)
     (carrier,) = named("packd-testrun", maker)
     os.kill(carrier, signal.SIGKILL)
     failed = receiver.wait_for("pack.test_failed", "slow")
     assert failed.event["data"]["reason"] == "crash"
-    daemon.wait_until(lambda: not survivors(daemon), "the suite to be gone")
+    daemon.wait_until(lambda: not begun & survivors(daemon), "the suite to be gone")
     assert "ended from outside" in daemon.cli("why", "slow").stdout
     script(daemon.packs / "slow" / "tests" / "run_tests.sh", "exit 0")
     receiver.wait_for("pack.registered", "slow")
