@@ -186,7 +186,10 @@ class Dispatcher:
         `is_due`: it is time for something that had to wait. Without any reason everything is looked at anew.
         """
         with self._wake:
-            back, self._back, urgent, self._is_urgent = self._back, [], self._is_urgent, False
+            back: list[tuple[Delivery, Outcome]] = []
+            if not self._arrivals_can_wait(is_due):
+                back, self._back = self._back, []
+            urgent, self._is_urgent = self._is_urgent, False
             said, self._said = self._said, []
             anew = self._anew or not (back or said or is_due)
             self._anew, self._busy, self._moved_at = False, True, self._clock.monotonic()
@@ -206,6 +209,11 @@ class Dispatcher:
             with self._wake:
                 self._busy = False
                 self._wake.notify_all()
+
+    def _arrivals_can_wait(self, is_due: bool) -> bool:
+        """Only something new is to leave: it needs the processor first, and their time together is not over."""
+        is_only_new = bool(self._said) and not (self._is_urgent or self._anew or self._stopping or is_due)
+        return is_only_new and self._clock.monotonic() < self._back_since_s + _TOGETHER_S
 
     # --- coming back -------------------------------------------------------------------------------------------------
 

@@ -14,18 +14,17 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from packd.registry.backup import NotPackds, back_up
 from packd.registry.conditions import SCHEMA_VERSION
-from packd.registry.prepared import Transaction, connect, from_json, to_json
+from packd.registry.kept import BEGIN_WRITE, Kept
+from packd.registry.prepared import from_json, to_json
 from packd.registry.tables import metadata, use_on_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
-_BEGIN_WRITE: Final = "BEGIN IMMEDIATE"  # takes its lock at once: one that upgrades from reading loses updates silently
-_WAITS: Final = "packd_waits_for_the_disk"  # in what is noted of a connection
 _BUSY_TIMEOUT_S: Final = 15
 _OPTIMISE_WAITS_S: Final = 0.5  # for readers, while nobody can write
 _AGAIN_S: Final = 0.01
@@ -68,8 +67,7 @@ class Database:
         self._writing = self._engine.execution_options(**writing)
         # The database lets one writer in at a time; waiting for that here is fair and holds no connection meanwhile.
         self._one_writer = threading.Lock()
-        self._idle: list[Connection] = []  # of SQLite: ready for the next reader, the one used last in front
-        self._writer: Connection | None = None  # of SQLite: the one that writes
+        self._kept = Kept(reading=self._reading, writing=self._writing, one_writer=self._one_writer)  # of SQLite
 
     @property
     def _is_postgresql(self) -> bool:
@@ -77,7 +75,7 @@ class Database:
 
     def read(self) -> AbstractContextManager[Connection]:
         """One consistent moment."""
-        return self._reading_postgresql() if self._is_postgresql else _Reading(self._idle, self._reading)
+        return self._reading_postgresql() if self._is_postgresql else self._kept.read()
 
     @contextmanager
     def _reading_postgresql(self) -> Iterator[Connection]:
@@ -87,22 +85,16 @@ class Database:
     def write(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
         """Commits on leaving, rolls back on an exception. Keep it short: never across a process or a network.
 
-        Not `durable`, a power cut may undo it, though never a kill: for what is as good done once more. SQLite then does
+        Not `durable`, a power cut may undo it, though never a kill: for what is as good done once more. With SQLite it does
         not wait for the disk; the next durable one makes both durable. Not reentrant: a second one inside of it, in the
         same thread, waits for ever.
         """
-        return self._writing_postgresql() if self._is_postgresql else _Writing(self._one_writer, self._kept, durable)
+        return self._writing_postgresql() if self._is_postgresql else self._kept.write(durable=durable)
 
     @contextmanager
     def _writing_postgresql(self) -> Iterator[Connection]:
         with self._one_writer, self._writing.begin() as connection:
             yield connection
-
-    def _kept(self) -> Connection:
-        """The connection that writes to SQLite."""
-        if self._writer is None:
-            self._writer = connect(self._writing)
-        return self._writer
 
     def prepare(self) -> Path | None:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
@@ -172,9 +164,7 @@ class Database:
     def close(self) -> None:
         """Nothing should be under way; a write that still is comes to its end first: closing it there is no error, but a crash."""
         with self._one_writer:
-            for connection in (*self._idle, *([self._writer] if self._writer else [])):
-                connection.close()
-            self._idle, self._writer = [], None
+            self._kept.close()
             self._engine.dispose()
 
     @property
@@ -212,67 +202,6 @@ class Database:
                     _check_foreign_keys(connection)
             finally:
                 switch.execute("PRAGMA foreign_keys=ON")
-
-
-class _Reading:
-    """A transaction of SQLite that reads, on a connection that is kept for the next one.
-
-    A file can't be lost as a server can, and its pages are read already. Asked for dozens of times for every revision,
-    which is why it is no generator.
-    """
-
-    def __init__(self, idle: list[Connection], engine: Engine) -> None:
-        self._idle = idle
-        try:
-            self._connection = idle.pop()
-        except IndexError:
-            self._connection = connect(engine)
-        self._transaction = Transaction(self._connection, "BEGIN")
-
-    def __enter__(self) -> Connection:
-        self._transaction.__enter__()
-        return self._connection
-
-    def __exit__(self, *failure: Any) -> None:
-        try:
-            self._transaction.__exit__(*failure)
-        finally:
-            self._idle.append(self._connection)
-
-
-class _Writing:
-    """A transaction of SQLite that writes, on the connection that is kept for it. No generator for the same reason."""
-
-    def __init__(self, one_writer: threading.Lock, kept: Callable[[], Connection], durable: bool) -> None:
-        self._one_writer = one_writer
-        self._kept = kept
-        self._durable = durable
-
-    def __enter__(self) -> Connection:
-        self._one_writer.acquire()
-        try:
-            connection = self._kept()
-            self._transaction = Transaction(connection, _BEGIN_WRITE)
-            self._wait_for_the_disk(connection, self._durable)
-            self._transaction.__enter__()
-        except BaseException:
-            self._one_writer.release()
-            raise
-        return connection
-
-    def __exit__(self, *failure: Any) -> None:
-        try:
-            self._transaction.__exit__(*failure)
-        finally:
-            self._one_writer.release()
-
-    @staticmethod
-    def _wait_for_the_disk(connection: Connection, durable: bool) -> None:
-        """At the end. Said where it is another than the one before wanted; heard only between transactions."""
-        if connection.info.get(_WAITS, True) != durable:
-            switch: Any = connection.connection.driver_connection
-            switch.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            connection.info[_WAITS] = durable
 
 
 def _size(file: Path) -> int:
@@ -385,7 +314,7 @@ def _begin_sqlite(connection: Connection) -> None:
     """Nothing to do where `transaction` has begun already."""
     driver: Any = connection.connection.driver_connection
     if not driver.in_transaction:
-        connection.exec_driver_sql(_BEGIN_WRITE if _is_write(connection) else "BEGIN")
+        connection.exec_driver_sql(BEGIN_WRITE if _is_write(connection) else "BEGIN")
 
 
 def _begin_postgresql(connection: Connection) -> None:

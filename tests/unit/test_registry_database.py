@@ -219,20 +219,6 @@ def test_sqlite_is_set_up_to_be_durable(tmp_path: Path) -> None:
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
 
 
-def test_what_may_be_done_once_more_does_not_wait_for_the_disk(tmp_path: Path) -> None:
-    """Only that one: the next transaction is durable again, after a failure too."""
-
-    def patience(*, durable: bool) -> object:
-        with ground.database.write(durable=durable) as connection:
-            return connection.execute(text("PRAGMA synchronous")).scalar()
-
-    with made_ground("sqlite", tmp_path) as ground:
-        assert [patience(durable=durable) for durable in (True, False, True)] == [2, 1, 2]
-        with pytest.raises(ZeroDivisionError), ground.database.write(durable=False):
-            raise ZeroDivisionError
-        assert patience(durable=True) == 2
-
-
 def test_a_lost_connection_is_replaced(tmp_path: Path) -> None:
     """A PostgreSQL that was started anew is used again without a restart of packd."""
     with made_ground("postgresql", tmp_path) as ground:

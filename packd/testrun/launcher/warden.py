@@ -7,7 +7,8 @@ programs become, or by which numbers they know the user that they stay, and what
 behind for the next one, is made anew for each: its processes, its mounts, the folders that it may write to, and what it
 shares by System V's or POSIX's means.
 
-A cell is made before it is asked for, the next one as soon as one is taken; programs never run side by side. The first
+A cell is made before it is asked for: as soon as the program in the one before has ended, or takes its time, so that a
+short one has the processor for itself. Programs never run side by side. The first
 process in its namespace of processes, whose end is that of all that is in there, gives everything up and says a word on the
 line; then it takes a request from there, and another word when the program may run, starts it, sees to it that nothing of
 it is left, and says how it ended. What it is held to by then, the program is held to.
@@ -20,6 +21,7 @@ import fcntl
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -37,6 +39,7 @@ _MOST_DESCRIPTORS = 64
 _FREE = 512  # from here on numbers of descriptors are nobody's
 _CLOSED_PARTS = ("sys", "sysrq-trigger", "irq", "bus")  # of /proc, as bubblewrap closes them
 _TIMES = 8  # until code has adapted
+_SHORT_MS = 20  # several times what a small suite takes
 _CANT_BE_RUN = 127  # as a shell says it
 
 
@@ -93,15 +96,20 @@ def _first(walls: dict[str, Any], taken: int) -> int:
     request, descriptors = _received(line)
     if request is None or not line.recv(1):
         return 1
-    os.write(taken, b"t")  # what is said on the line from now on is for the next one
-    status = _status_of(request, descriptors)
+    program = _started(request, descriptors)
+    is_short = program is None or _ends_soon(program.pid)
+    if not is_short:
+        os.write(taken, b"t")  # what is said on the line from now on, but for how this one ended, is for the next one
+    status = _CANT_BE_RUN if program is None else _status_of(program.pid)
     _end_all_others()
     line.send(b"ended %d" % status)
+    if is_short:
+        os.write(taken, b"t")
     return 0
 
 
-def _status_of(request: dict[str, Any], descriptors: list[int]) -> int:
-    """How the program ended, as a shell says it."""
+def _started(request: dict[str, Any], descriptors: list[int]) -> subprocess.Popen[bytes] | None:
+    """The program; None when there is no such thing, which it says itself."""
     moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for descriptor in descriptors]
     out, err, *kept = moved
     places = request["keep"]
@@ -120,13 +128,28 @@ def _status_of(request: dict[str, Any], descriptors: list[int]) -> int:
         )
     except OSError as trouble:
         os.write(err, f"{request['argv'][0]}: {trouble.strerror}\n".encode())
-        return _CANT_BE_RUN
+        return None
     for descriptor in (*descriptors, *moved, *places):
         if descriptor > 2:
             _close(descriptor)
+    return program
+
+
+def _ends_soon(pid: int) -> bool:
+    """Waits a little for it."""
+    handle = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    ended = poll.poll(_SHORT_MS)
+    os.close(handle)
+    return bool(ended)
+
+
+def _status_of(pid: int) -> int:
+    """How the program ended, as a shell says it; orphans that end before it are nobody's."""
     while True:
-        pid, status = os.wait()
-        if pid == program.pid:
+        ended, status = os.wait()
+        if ended == pid:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
 
@@ -166,7 +189,9 @@ def _rehearse() -> None:
     request = json.dumps({"argv": ["/bin/true"], "cwd": "/", "env": {"PATH": "/bin"}, "keep": []})
     for _ in range(_TIMES):
         nothing = os.open("/dev/null", os.O_RDWR)
-        _status_of(json.loads(request), [nothing, nothing])
+        program = _started(json.loads(request), [nothing, nothing])
+        if program is not None and _ends_soon(program.pid):
+            _status_of(program.pid)
 
 
 def _forbid_nested_users_here() -> None:

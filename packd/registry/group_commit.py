@@ -1,0 +1,91 @@
+"""Group commit: one flush of SQLite's write-ahead log for all transactions that are waiting for the disk.
+
+A commit by itself only writes to the log. Whoever asked for a durable one then waits here, and no longer holds what the
+next writer waits for: while one flush is under way others commit, and the next flush is for all of them together. It
+reaches every commit that returned before it began, since each stands behind the others in the same file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class GroupCommit:
+    """Of one database. Commits come one at a time, waiting is for any number of threads."""
+
+    def __init__(self, database: Path) -> None:
+        """Its log is opened when the first transaction waits: by then there is one."""
+        self._log = database.with_name(f"{database.name}-wal")
+        self._opened: int | None = None
+        self._changed = threading.Condition()
+        self._begun = 0  # durable commits so far, with the one that is being made
+        self._ended = 0  # those that have returned, well or not
+        self._flushed = 0  # those that are on the disk
+        self._flushing = False
+        self._lost = range(0)  # those of which the disk said last that it could not keep them
+        self._trouble = ""
+
+    def begin(self) -> int:
+        """A commit that has to be durable follows: its number. Nobody else commits before `end`."""
+        self._begun += 1
+        return self._begun
+
+    def end(self) -> None:
+        """It returned, or failed."""
+        with self._changed:
+            self._ended = self._begun
+            self._changed.notify_all()
+
+    def wait(self, number: int) -> None:
+        """Until this commit is on the disk. Raises OSError when the disk fails."""
+        self._wait(number)
+        if number in self._lost:
+            raise OSError(errno.EIO, f"the registry could not be written to the disk: {self._trouble}", str(self._log))
+
+    def wait_for_all(self) -> None:
+        """Until everything that can be read is on the disk, as far as the disk takes it."""
+        self._wait(self._begun)
+
+    def _wait(self, number: int) -> None:
+        while self._flushed < number:
+            with self._changed:
+                self._changed.wait_for(lambda: self._flushed >= number or self._is_ready(number))
+                if self._flushed >= number:
+                    return
+                self._flushing, reached = True, self._ended
+            try:
+                self._flush()
+            except OSError as trouble:  # said once: a second flush would succeed, and keep nothing of these
+                self._trouble, self._lost = str(trouble), range(self._flushed + 1, reached + 1)
+            with self._changed:
+                self._flushed, self._flushing = reached, False
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._opened is not None:
+            os.close(self._opened)
+            self._opened = None
+
+    def _is_ready(self, number: int) -> bool:
+        return self._ended >= number and not self._flushing
+
+    def _flush(self) -> None:
+        if self._opened is None:
+            self._opened = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+            _flush_folder(self._log.parent)  # so that a log which is new is found again
+        os.fdatasync(self._opened)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

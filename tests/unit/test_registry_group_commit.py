@@ -1,0 +1,158 @@
+"""Durable commits of SQLite wait for the disk together, and nobody is shown what is not on it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from packd.registry import database as database_module
+from packd.registry import queries
+from tests.unit.registry_ground import Ground, made_ground
+
+
+class Disk:
+    """Counts flushes of the log; holds them up, or fails, when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.flushes = 0
+        self.fails = False
+        self.is_quick = threading.Event()
+        self.is_quick.set()
+        self.asked = threading.Semaphore(0)  # one more for each flush that began
+        self._flush = os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self)
+
+    def __call__(self, descriptor: int) -> None:
+        self.flushes += 1
+        self.asked.release()
+        assert self.is_quick.wait(30)
+        if self.fails:
+            raise OSError(errno.EIO, "the disk is broken")
+        self._flush(descriptor)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    with made_ground("sqlite", tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def disk(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def write(ground: Ground, name: str, *, durable: bool = True) -> None:
+    with ground.registry.write(durable=durable) as tx:
+        tx.set_fact(name, "1")
+
+
+def test_a_commit_is_flushed_before_it_returns(ground: Ground, disk: Disk) -> None:
+    """Once for each, when they come one at a time."""
+    for number in range(1, 4):
+        write(ground, f"f{number}")
+        assert disk.flushes == number
+
+
+def test_what_may_be_done_once_more_does_not_wait_for_the_disk(ground: Ground, disk: Disk) -> None:
+    """Only that one: the next transaction is durable again."""
+    write(ground, "soft", durable=False)
+    assert disk.flushes == 0
+    write(ground, "durable")
+    assert disk.flushes == 1
+
+
+def test_what_comes_to_nothing_is_not_flushed(ground: Ground, disk: Disk) -> None:
+    """Nor does anything wait for it."""
+    with pytest.raises(ZeroDivisionError), ground.registry.write() as tx:
+        tx.set_fact("name", "1")
+        raise ZeroDivisionError
+    assert disk.flushes == 0
+    with ground.registry.read() as connection:
+        assert queries.fact(connection, "name") is None
+    assert disk.flushes == 0
+
+
+def test_commits_that_wait_are_flushed_together(ground: Ground, disk: Disk) -> None:
+    """While the first is flushed, four more commit; one flush is enough for them."""
+    disk.is_quick.clear()
+    with ThreadPoolExecutor(5) as threads:
+        first = threads.submit(write, ground, "first")
+        assert disk.asked.acquire(timeout=30)
+        others = [threads.submit(write, ground, f"f{number}") for number in range(4)]
+        wait_until_written(ground, {f"f{number}" for number in range(4)})
+        disk.is_quick.set()
+        for one in (first, *others):
+            one.result(30)
+    assert disk.flushes == 2
+
+
+def test_a_commit_is_not_told_before_it_is_on_the_disk(ground: Ground, disk: Disk) -> None:
+    """Neither to those that listen nor to a reader, who could see it already."""
+    disk.is_quick.clear()
+    shown = []
+
+    def read() -> None:
+        with ground.registry.read() as connection:
+            found = queries.fact(connection, "name")
+        shown.append(found)
+
+    with ThreadPoolExecutor(2) as threads:
+        writing = threads.submit(write, ground, "name")
+        assert disk.asked.acquire(timeout=30)
+        wait_until_written(ground, {"name"})
+        reading = threads.submit(read)
+        with pytest.raises(TimeoutError):
+            reading.result(0.05)
+        assert not writing.done()
+        disk.is_quick.set()
+        writing.result(30)
+        reading.result(30)
+    assert shown == ["1"]
+
+
+def test_a_disk_that_fails_fails_every_commit_that_waited(ground: Ground, disk: Disk) -> None:
+    """A second flush would say that all is well, and keep nothing of what the first one lost (fsync(2), EIO)."""
+    disk.is_quick.clear()
+    disk.fails = True
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(write, ground, "first")
+        assert disk.asked.acquire(timeout=30)
+        others = [threads.submit(write, ground, name) for name in ("second", "third")]
+        wait_until_written(ground, {"second", "third"})
+        disk.is_quick.set()
+        for one in (first, *others):
+            with pytest.raises(OSError, match="the disk is broken"):
+                one.result(30)
+    assert disk.flushes == 2
+    disk.fails = False
+    write(ground, "fourth")
+    with ground.registry.read() as connection:
+        assert queries.fact(connection, "fourth") == "1"
+
+
+def test_without_a_log_each_commit_flushes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems can't have one."""
+    monkeypatch.setattr(database_module, "_write_ahead", lambda _: None)
+    with made_ground("sqlite", tmp_path) as ground, ground.database.write() as connection:
+        found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
+    assert found == ["delete", 2]
+
+
+def wait_until_written(ground: Ground, names: set[str]) -> None:
+    """Looks with a connection of its own, which waits for nobody."""
+    with sqlite3.connect(str(ground.database._engine.url.database)) as connection:
+        for _ in range(3000):
+            found = {name for (name,) in connection.execute("SELECT name FROM facts")}
+            if names <= found:
+                return
+            threading.Event().wait(0.01)
+    raise AssertionError(f"{names - found} are not written")
