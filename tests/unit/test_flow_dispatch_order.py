@@ -6,7 +6,9 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,49 @@ def test_nothing_leaves_behind_what_failed(ground: Ground) -> None:
     courier = Answering(ground, fails=1)
     told(ground, courier, ["a", "a", "b"])
     assert sorted(courier.carried) == [1, 3]
+
+
+def test_an_arrival_is_not_written_down_in_the_moment_in_which_something_new_leaves(ground: Ground) -> None:
+    """But a little later, once, together with what arrived meanwhile."""
+    courier = Answering(ground)
+    clock: Any = ManualClock(ground)
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint())
+    dispatcher = Dispatcher(registry=ground.registry, courier=courier, clock=clock)
+    dispatcher.turn()
+
+    def say(ref: str) -> None:
+        with ground.registry.write() as tx:
+            tx.emit(discovered(ref), correlation_id="chg_1")
+        with ground.registry.read() as connection:
+            dispatcher.committed(tuple(queries.events_after(connection, 0, limit=10)[-1:]))
+        dispatcher.turn()
+
+    for ref in ("a", "b", "a"):
+        say(ref)
+    assert courier.carried == [1, 2, 3]
+    assert attempts(ground) == []
+    clock.passed_s = 1.0
+    dispatcher.turn()
+    assert attempts(ground) == [1, 1, 1]
+
+
+@dataclass
+class ManualClock:
+    ground: Ground
+    passed_s: float = 0.0
+
+    def now(self) -> float:
+        return self.ground.now_s
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+
+def attempts(ground: Ground) -> list[int]:
+    """How many were written down for each delivery that was tried."""
+    with ground.registry.read() as connection:
+        return [one.attempts for one in queries.deliveries_to(connection, "ops", limit=100) if one.attempts]
 
 
 class Chaotic:
