@@ -7,8 +7,8 @@ programs become, or by which numbers they know the user that they stay, and what
 behind for the next one, is made anew for each: its processes, its mounts, the folders that it may write to, and what it
 shares by System V's or POSIX's means.
 
-A cell is made before it is asked for: as soon as the program in the one before has ended, or takes its time, so that a
-short one has the processor for itself. Programs never run side by side. The first
+A cell is made before it is asked for: a moment after the program in the one before has ended, when packd had the processor
+for what follows from that, or when the program takes its time. Programs never run side by side. The first
 process in its namespace of processes, whose end is that of all that is in there, gives everything up and says a word on the
 line; then it takes a request from there, and another word when the program may run, starts it, sees to it that nothing of
 it is left, and says how it ended. What it is held to by then, the program is held to.
@@ -40,6 +40,8 @@ _FREE = 512  # from here on numbers of descriptors are nobody's
 _CLOSED_PARTS = ("sys", "sysrq-trigger", "irq", "bus")  # of /proc, as bubblewrap closes them
 _TIMES = 8  # until code has adapted
 _SHORT_MS = 20  # several times what a small suite takes
+_REST_MS = 15  # several times what packd needs for what follows, unless it says that the next cell is needed
+_SOON = b"soon"  # how it says so
 _CANT_BE_RUN = 127  # as a shell says it
 
 
@@ -104,6 +106,7 @@ def _first(walls: dict[str, Any], taken: int) -> int:
     _end_all_others()
     line.send(b"ended %d" % status)
     if is_short:
+        _is_readable(_LINE, _REST_MS)
         os.write(taken, b"t")
     return 0
 
@@ -138,11 +141,15 @@ def _started(request: dict[str, Any], descriptors: list[int]) -> subprocess.Pope
 def _ends_soon(pid: int) -> bool:
     """Waits a little for it."""
     handle = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    ended = poll.poll(_SHORT_MS)
+    ended = _is_readable(handle, _SHORT_MS)
     os.close(handle)
-    return bool(ended)
+    return ended
+
+
+def _is_readable(descriptor: int, within_ms: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(within_ms))
 
 
 def _status_of(pid: int) -> int:
@@ -175,8 +182,9 @@ def _make_own(walls: dict[str, Any]) -> None:
 
 
 def _received(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    size = socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
-    message, ancillary, _, _ = line.recvmsg(_LARGEST, size, socket.MSG_CMSG_CLOEXEC)
+    size, message = socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), _SOON
+    while message == _SOON:  # which was for the one before
+        message, ancillary, _, _ = line.recvmsg(_LARGEST, size, socket.MSG_CMSG_CLOEXEC)
     numbers = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
