@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from packd.domain.manifest import Suite
-from packd.testrun import walled
+from packd.testrun import launcher, walled
 from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.executor import CancelToken, kill_leftovers
 from packd.testrun.processes import children
 from packd.testrun.walled import WalledSandbox
+from packd.testrun.walls import Walls
 from tests.attacks.rungs import states
 from tests.unit.testrun_ground import Ground, is_alive, made_ground, shell, wait_until
 
@@ -136,6 +139,59 @@ def test_a_program_can_not_lay_hands_on_who_started_it(ground: Ground) -> None:
 def test_no_program_makes_a_user_namespace(ground: Ground) -> None:
     """The kernel refuses it, whatever the filter of system calls may miss."""
     assert ground.shell("cat /proc/sys/user/max_user_namespaces").output_tail == "0\n"
+
+
+def test_the_next_cell_is_made_while_a_long_program_runs(ground: Ground) -> None:
+    """A short one has the processor for itself; a long one is not waited for."""
+    before = set(wardens())
+    ground.shell("true")
+    (warden,) = set(wardens()) - before
+    token = CancelToken()
+    running = ground.executor.submit(ground.request(shell("sleep 600.125")), cancel=token)
+    wait_until(lambda: any("sleep" in name_of(pid) for pid in inside(warden)))
+    wait_until(lambda: len(cells(warden)) == 2)
+    token.cancel("seen")
+    assert running.result(30).reason == "cancelled"
+    assert ground.shell("true").status == "passed"
+
+
+def test_packd_says_when_it_waits_for_a_cell() -> None:
+    """Not when one is there, nor when it does not wait: the warden, who rests until then, takes no word for a request."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        gate: Any = None
+        walls = Walls((), gate=gate, line=ours, warden=gate)
+        assert walls.vacancy() is None
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(10)
+        assert walls.vacancy(0.001) is None
+        ours.send(b'{"argv": []}')
+        assert warden_module()._received(theirs) == ({"argv": []}, [])
+
+
+def warden_module() -> Any:
+    """A program, which finds what it needs beside it."""
+    path = Path(launcher.__file__).with_name("warden.py")
+    spec = importlib.util.spec_from_file_location("warden", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def cells(bubblewrap: int) -> list[int]:
+    """The first processes of the cells that its warden has made."""
+    programs = [pid for pid in inside(bubblewrap) if name_of(pid).startswith("python")]
+    return [pid for one in programs for pid in children(one) if pid in programs]
 
 
 def test_a_killed_program_says_so(ground: Ground) -> None:
