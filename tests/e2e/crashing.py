@@ -21,14 +21,14 @@ def die_at(moment: str, number: int) -> None:
     counted = 0
 
     @contextmanager
-    def dying(registry: Registry) -> Iterator[Any]:
+    def dying(registry: Registry, **how: Any) -> Iterator[Any]:
         nonlocal counted
         counted += 1
         mine = counted
         listeners = registry._listeners
         if mine == number and moment == "after":
             registry._listeners = [lambda _: _die(), *listeners]
-        with write(registry) as tx:
+        with write(registry, **how) as tx:
             yield tx
             if mine == number and moment == "before":
                 _die()
