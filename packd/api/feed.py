@@ -90,7 +90,7 @@ def behind(registry: Registry, cursor: int, wanted: Choice, *, limit: int) -> Ba
     """At most `limit` wanted events behind `cursor`, in order."""
     found: list[StoredEvent] = []
     first = cursor
-    with registry.read() as connection:
+    with registry.read(durable=True) as connection:
         oldest, newest = queries.oldest_seq(connection), queries.last_seq(connection)
         while cursor < newest and len(found) < limit and cursor - first < _LOOKED_AT:
             for event in queries.events_after(connection, cursor, limit=_BATCH):

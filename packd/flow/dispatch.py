@@ -284,7 +284,8 @@ class Dispatcher:
         self._carry(leaving)
 
     def _read(self, anew: bool, changed: set[str], now: float) -> None:
-        with self._registry.read() as connection:
+        found: list[tuple[Gate, list[Delivery]]] = []
+        with self._registry.read(durable=True) as connection:
             if anew:
                 endpoints = queries.all_endpoints(connection)
                 with self._wake:
@@ -292,7 +293,10 @@ class Dispatcher:
             for name, gate in self._departures.gates.items():
                 if anew or name in changed:
                     self._open(connection, gate, now)
-                self._read_ahead(connection, gate, now)
+                found.append((gate, self._read_ahead(connection, gate, now)))
+        with self._wake:
+            for gate, deliveries in found:
+                self._departures.stand(gate, deliveries)
 
     def _room(self, gate: Gate) -> int:
         """How many should be read for it now."""
@@ -313,23 +317,19 @@ class Dispatcher:
             gate.is_calm = endpoint.is_well and endpoint.rate is None
         gate.due_s = queries.soonest_attempt(connection, endpoint.name, now=now)
 
-    def _read_ahead(self, connection: Connection, gate: Gate, now: float) -> None:
+    def _read_ahead(self, connection: Connection, gate: Gate, now: float) -> list[Delivery]:
         most = self._room(gate)
         if not most:
-            return
+            return []
         if state(gate.endpoint.health, now) == "half_open":
             if gate.lanes or gate.standing:
-                return
+                return []
             gate.has_more = False
-            found = _most_tried(connection, gate.endpoint, now)
-        else:
-            found = queries.waiting_deliveries(
-                connection, gate.endpoint.name, after=gate.read_up_to, now=now, most=most
-            )
-            gate.has_more = len(found) == most
-            gate.read_up_to = found[-1].endpoint_seq if found else gate.read_up_to
-        with self._wake:
-            self._departures.stand(gate, found)
+            return _most_tried(connection, gate.endpoint, now)
+        found = queries.waiting_deliveries(connection, gate.endpoint.name, after=gate.read_up_to, now=now, most=most)
+        gate.has_more = len(found) == most
+        gate.read_up_to = found[-1].endpoint_seq if found else gate.read_up_to
+        return found
 
     def _is_wanted(self, event: StoredEvent) -> bool:
         """May somebody be told of it? What is not about a pack can be about a new endpoint, or a changed one."""

@@ -73,9 +73,14 @@ class Database:
     def _is_postgresql(self) -> bool:
         return self._engine.dialect.name == "postgresql"
 
-    def read(self) -> AbstractContextManager[Connection]:
-        """One consistent moment."""
-        return self._reading_postgresql() if self._is_postgresql else self._kept.read()
+    def read(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
+        """One consistent moment.
+
+        With SQLite a commit can be read a little before it is on the disk. When the block has been left it is, so that
+        nobody is shown what a power cut could undo; but while a disk hangs only those wait who ask for `durable`, since
+        they tell others what they have read.
+        """
+        return self._reading_postgresql() if self._is_postgresql else self._kept.read(durable=durable)
 
     @contextmanager
     def _reading_postgresql(self) -> Iterator[Connection]:

@@ -48,9 +48,16 @@ class GroupCommit:
         if number in self._lost:
             raise OSError(errno.EIO, f"the registry could not be written to the disk: {self._trouble}", str(self._log))
 
-    def wait_for_all(self) -> None:
-        """Until everything that can be read is on the disk, as far as the disk takes it."""
-        self._wait(self._begun)
+    def wait_for_all(self, timeout_s: float | None) -> bool:
+        """Until everything that can be read now is on the disk, as far as the disk takes it; False on time-out.
+
+        Whoever has committed flushes; here it is only waited for.
+        """
+        number = self._begun
+        if self._flushed >= number:
+            return True
+        with self._changed:
+            return self._changed.wait_for(lambda: self._flushed >= number, timeout_s)
 
     def _wait(self, number: int) -> None:
         while self._flushed < number:

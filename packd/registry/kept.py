@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BEGIN_WRITE: Final = "BEGIN IMMEDIATE"  # takes its lock at once: one that upgrades from reading loses updates silently
 _BEGIN_READ: Final = "BEGIN"
+_A_MOMENT_S: Final = 0.25  # several times what a disk needs that is well
 
 
 class Kept:
@@ -32,9 +33,9 @@ class Kept:
         self._idle: list[Connection] = []  # ready for the next reader, the one used last in front
         self._writer: Connection | None = None
 
-    def read(self) -> Reading:
-        """One consistent moment."""
-        return Reading(self)
+    def read(self, *, durable: bool) -> Reading:
+        """One consistent moment; see `Database.read`."""
+        return Reading(self, durable=durable)
 
     def write(self, *, durable: bool) -> Writing:
         """One transaction; see `Database.write`."""
@@ -68,10 +69,11 @@ class Kept:
 
 
 class Reading:
-    """What it shows is on the disk by the time that anybody is told."""
+    """What it shows is on the disk by the time that anybody is told; see `Database.read`."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, *, durable: bool) -> None:
         self._kept = kept
+        self._durable = durable
         self._connection = kept.reader()
         self._transaction = Transaction(self._connection, _BEGIN_READ)
 
@@ -85,7 +87,7 @@ class Reading:
         finally:
             self._kept.give_back(self._connection)
         if self._kept.group is not None:
-            self._kept.group.wait_for_all()
+            self._kept.group.wait_for_all(None if self._durable else _A_MOMENT_S)
 
 
 class Writing:
@@ -115,8 +117,8 @@ class Writing:
             if group is not None:
                 group.end()
             self._kept.one_writer.release()
-        if group is not None:
-            group.wait(number)
+            if group is not None:  # also what failed: others may be waiting for its number
+                group.wait(number)
 
 
 def _group_for(writer: Connection) -> GroupCommit | None:

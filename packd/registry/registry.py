@@ -45,9 +45,9 @@ class Registry:
         """`listener` gets the events of every transaction after it is durable; it must be quick and must not raise."""
         self._listeners.append(listener)
 
-    def read(self) -> AbstractContextManager[Connection]:
-        """One consistent moment, for the functions in `queries`."""
-        return self._database.read()
+    def read(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
+        """One consistent moment, for the functions in `queries`. See `Database.read` for `durable`."""
+        return self._database.read(durable=durable)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Writer]:

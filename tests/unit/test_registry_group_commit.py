@@ -6,16 +6,20 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from packd.domain.deliveries import Outcome
+from packd.flow.clock import Clock
+from packd.flow.dispatch import Dispatcher
 from packd.registry import database as database_module
-from packd.registry import queries
-from tests.unit.registry_ground import Ground, made_ground
+from packd.registry import kept, outbox, queries
+from packd.registry.rows import Delivery, Endpoint
+from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
 
 
 class Disk:
@@ -101,7 +105,7 @@ def test_a_commit_is_not_told_before_it_is_on_the_disk(ground: Ground, disk: Dis
     shown = []
 
     def read() -> None:
-        with ground.registry.read() as connection:
+        with ground.registry.read(durable=True) as connection:
             found = queries.fact(connection, "name")
         shown.append(found)
 
@@ -117,6 +121,76 @@ def test_a_commit_is_not_told_before_it_is_on_the_disk(ground: Ground, disk: Dis
         writing.result(30)
         reading.result(30)
     assert shown == ["1"]
+
+
+def test_while_a_disk_hangs_packd_still_answers(ground: Ground, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who only wants to see how things stand waits a moment, and is shown what nothing but a power cut would undo."""
+    monkeypatch.setattr(kept, "_A_MOMENT_S", 0.01)
+    disk.is_quick.clear()
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write, ground, "name")
+        assert disk.asked.acquire(timeout=30)
+        with ground.registry.read() as connection:
+            assert queries.fact(connection, "name") == "1"
+        assert not writing.done()
+        disk.is_quick.set()
+        writing.result(30)
+
+
+def test_no_webhook_leaves_before_its_event_is_on_the_disk(
+    ground: Ground, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver would know of something that never happened."""
+    monkeypatch.setattr(kept, "_A_MOMENT_S", 0.01)
+    courier = Noting()
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint())
+    dispatcher = Dispatcher(registry=ground.registry, courier=courier, clock=Clock())
+    dispatcher.turn()
+    disk.asked = threading.Semaphore(0)
+    disk.is_quick.clear()
+    with ThreadPoolExecutor(2) as threads:
+        writing = threads.submit(say, ground)
+        assert disk.asked.acquire(timeout=30)
+        sending = threads.submit(dispatcher.turn)
+        with pytest.raises(TimeoutError):
+            sending.result(0.1)
+        assert courier.left == []
+        disk.is_quick.set()
+        writing.result(30)
+        sending.result(30)
+    assert courier.left == [1]
+
+
+class Noting:
+    def __init__(self) -> None:
+        self.left: list[int] = []
+
+    def carry(self, _endpoint: Endpoint, delivery: Delivery, _done: Callable[[Delivery, Outcome], None]) -> None:
+        self.left.append(delivery.endpoint_seq)
+
+
+def say(ground: Ground) -> None:
+    with ground.registry.write() as tx:
+        tx.emit(discovered("core"), correlation_id="chg_1")
+
+
+def test_nobody_waits_for_a_commit_that_failed(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number is no one's."""
+    leave = kept.Transaction.__exit__
+
+    def refuse(transaction: kept.Transaction, kind: type[BaseException] | None, *failure: object) -> None:
+        leave(transaction, ZeroDivisionError, *failure)
+        if kind is None:
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept.Transaction, "__exit__", refuse)
+        with pytest.raises(ZeroDivisionError):
+            write(ground, "name")
+    with ground.registry.read(durable=True) as connection:
+        assert queries.fact(connection, "name") is None
+    write(ground, "name")
 
 
 def test_a_disk_that_fails_fails_every_commit_that_waited(ground: Ground, disk: Disk) -> None:
