@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from packd.registry.flushing import flush
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,9 +41,9 @@ def back_up(database: Path, target: Path) -> int:
         found = troubles_of(copy)
         if found:
             raise NotPackds(f"{database} is damaged ({found[0]}): restore an older backup of it")
-        _flush(copy)
+        flush(copy)
         copy.replace(target)
-        _flush(target.parent)
+        flush(target.parent)
         return target.stat().st_size
     except sqlite3.Error as failure:
         raise OSError(f"{database} can't be copied: {failure}") from failure
@@ -67,7 +69,7 @@ def restore(backup: Path, database: Path, *, aside: Path) -> bool:
         with suppress(FileNotFoundError):
             Path(f"{database}{sidecar}").rename(f"{aside}{sidecar}")
     fresh.replace(database)
-    _flush(database.parent)
+    flush(database.parent)
     return was_there
 
 
@@ -110,11 +112,3 @@ def _reading(database: Path) -> sqlite3.Connection:
 
 def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_WAIT_S)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

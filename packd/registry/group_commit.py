@@ -7,10 +7,11 @@ reaches every commit that returned before it began, since each stands behind the
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from typing import TYPE_CHECKING
+
+from packd.registry.flushing import flush
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +29,7 @@ class GroupCommit:
         self._ended = 0  # those that have returned, well or not
         self._flushed = 0  # those that are on the disk
         self._flushing = False
-        self._lost = range(0)  # those of which the disk said last that it could not keep them
-        self._trouble = ""
+        self._lost: list[tuple[range, OSError]] = []  # those that the disk could not keep, and what it said
 
     def begin(self) -> int:
         """A commit that has to be durable follows: its number. Nobody else commits before `end`."""
@@ -45,8 +45,10 @@ class GroupCommit:
     def wait(self, number: int) -> None:
         """Until this commit is on the disk. Raises OSError when the disk fails."""
         self._wait(number)
-        if number in self._lost:
-            raise OSError(errno.EIO, f"the registry could not be written to the disk: {self._trouble}", str(self._log))
+        for numbers, trouble in self._lost:
+            if number in numbers:
+                sentence = f"the registry could not be written to the disk: {trouble}"
+                raise OSError(trouble.errno, sentence, str(self._log)) from trouble
 
     def wait_for_all(self, timeout_s: float | None) -> bool:
         """Until everything that can be read now is on the disk, as far as the disk takes it; False on time-out.
@@ -69,13 +71,13 @@ class GroupCommit:
             try:
                 self._flush()
             except OSError as trouble:  # said once: a second flush would succeed, and keep nothing of these
-                self._trouble, self._lost = str(trouble), range(self._flushed + 1, reached + 1)
+                self._lost.append((range(self._flushed + 1, reached + 1), trouble))
             with self._changed:
                 self._flushed, self._flushing = reached, False
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """After `wait_for_all`, and with nobody who goes on committing."""
         if self._opened is not None:
             os.close(self._opened)
             self._opened = None
@@ -86,13 +88,5 @@ class GroupCommit:
     def _flush(self) -> None:
         if self._opened is None:
             self._opened = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
-            _flush_folder(self._log.parent)  # so that a log which is new is found again
+            flush(self._log.parent)  # so that a log which is new is found again
         os.fdatasync(self._opened)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -42,7 +42,9 @@ class Kept:
         return Writing(self, durable=durable)
 
     def close(self) -> None:
-        """With the lock of the writer."""
+        """With the lock of the writer. Who still waits for the disk is waited for: the log goes with the last connection."""
+        if self.group is not None:
+            self.group.wait_for_all(None)
         for connection in (*self._idle, *([self._writer] if self._writer else [])):
             connection.close()
         self._idle, self._writer = [], None
@@ -122,7 +124,10 @@ class Writing:
 
 
 def _group_for(writer: Connection) -> GroupCommit | None:
-    """From now on its commits leave the flushing to the group. None where there is no write-ahead log, as on some network file systems."""
+    """From now on its commits leave the flushing to the group.
+
+    None where there is no write-ahead log, as on some network file systems.
+    """
     driver: Any = writer.connection.driver_connection
     _, _, file = driver.execute("PRAGMA database_list").fetchone()
     if not file or driver.execute("PRAGMA journal_mode").fetchone() != ("wal",):

@@ -28,7 +28,7 @@ from packd.flow.endpoints import follow_configuration
 from packd.flow.webhooks import Webhooks
 from packd.registry import outbox, queries
 from packd.registry.database import Database, sqlite_url
-from tests.unit.registry_ground import Ground, an_endpoint, discovered
+from tests.unit.registry_ground import Ground, Time, an_endpoint, discovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,24 +49,6 @@ ANSWERS = st.sampled_from((
     Outcome(status=429, retry_after_s=120.0), Outcome(status=503, retry_after_s=10**9), Outcome(status=410),
     Outcome(status=200, directive="disable"), Outcome(status=422, directive="abort-message"),
 ))  # fmt: skip
-
-
-@dataclass
-class Time:
-    """A clock that goes when it is told to."""
-
-    ground: Ground
-    made: int = 0
-
-    def now(self) -> float:
-        return self.ground.now_s
-
-    def monotonic(self) -> float:
-        return self.ground.now_s
-
-    def new_id(self, kind: str) -> str:
-        self.made += 1
-        return f"{kind}_{self.made}"
 
 
 @dataclass

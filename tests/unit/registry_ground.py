@@ -136,6 +136,25 @@ def digest_of(words: str) -> str:
 # --- databases -------------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Time:
+    """A clock that goes when it is told to."""
+
+    ground: Ground
+    ahead_s: float = 0.0  # of the right time, which the tests count in
+    made: int = 0
+
+    def now(self) -> float:
+        return self.ground.now_s + self.ahead_s
+
+    def monotonic(self) -> float:
+        return self.ground.now_s
+
+    def new_id(self, kind: str) -> str:
+        self.made += 1
+        return f"{kind}_{self.made}"
+
+
 @contextmanager
 def made_ground(kind: str, folder: Path, *, fresh: bool = False) -> Iterator[Ground]:
     """A registry on an empty, prepared database of this kind; `fresh` when the test is going to change the schema."""

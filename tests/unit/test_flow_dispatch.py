@@ -18,26 +18,11 @@ from packd.flow.endpoints import ROTATION_S, follow_configuration
 from packd.flow.webhooks import Webhooks
 from packd.registry import outbox, queries
 from packd.registry.rows import Delivery, Endpoint
-from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
+from tests.unit.registry_ground import Ground, Time, an_endpoint, discovered, made_ground
 
 BAD = Outcome(error="connection refused by x:1")
 GOOD = Outcome(status=204)
 DAY_S = 86_400.0
-
-
-@dataclass
-class Time:
-    ground: Ground
-    ahead_s: float = 0.0  # of the right time, which the tests count in
-
-    def now(self) -> float:
-        return self.ground.now_s + self.ahead_s
-
-    def monotonic(self) -> float:
-        return self.ground.now_s
-
-    def new_id(self, kind: str) -> str:
-        return f"{kind}_1"
 
 
 @dataclass

@@ -6,7 +6,6 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from packd.flow.clock import Clock
 from packd.flow.dispatch import Dispatcher
 from packd.registry import outbox, queries
 from packd.registry.rows import Delivery, Endpoint
-from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
+from tests.unit.registry_ground import Ground, Time, an_endpoint, discovered, made_ground
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def test_nothing_leaves_behind_what_failed(ground: Ground) -> None:
 def test_an_arrival_is_not_written_down_in_the_moment_in_which_something_new_leaves(ground: Ground) -> None:
     """But a little later, once, together with what arrived meanwhile."""
     courier = Answering(ground)
-    clock: Any = ManualClock(ground)
+    clock: Any = Time(ground)
     with ground.registry.write() as tx:
         outbox.save_endpoint(tx.connection, an_endpoint())
     dispatcher = Dispatcher(registry=ground.registry, courier=courier, clock=clock)
@@ -101,21 +100,9 @@ def test_an_arrival_is_not_written_down_in_the_moment_in_which_something_new_lea
         say(ref)
     assert courier.carried == [1, 2, 3]
     assert attempts(ground) == []
-    clock.passed_s = 1.0
+    ground.now_s += 1.0
     dispatcher.turn()
     assert attempts(ground) == [1, 1, 1]
-
-
-@dataclass
-class ManualClock:
-    ground: Ground
-    passed_s: float = 0.0
-
-    def now(self) -> float:
-        return self.ground.now_s
-
-    def monotonic(self) -> float:
-        return self.passed_s
 
 
 def attempts(ground: Ground) -> list[int]:

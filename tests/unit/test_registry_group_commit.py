@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from packd.registry import database as database_module
 from packd.registry import kept, outbox, queries
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
+from tests.unit.testrun_ground import wait_until
 
 
 class Disk:
@@ -193,6 +195,20 @@ def test_nobody_waits_for_a_commit_that_failed(ground: Ground, monkeypatch: pyte
     write(ground, "name")
 
 
+def test_who_waits_for_the_disk_is_waited_for_at_the_end(ground: Ground, disk: Disk) -> None:
+    """Closing takes the log away with it."""
+    disk.is_quick.clear()
+    with ThreadPoolExecutor(2) as threads:
+        writing = threads.submit(write, ground, "name")
+        assert disk.asked.acquire(timeout=30)
+        closing_it = threads.submit(ground.database.close)
+        with pytest.raises(TimeoutError):
+            closing_it.result(0.05)
+        disk.is_quick.set()
+        writing.result(30)
+        closing_it.result(30)
+
+
 def test_a_disk_that_fails_fails_every_commit_that_waited(ground: Ground, disk: Disk) -> None:
     """A second flush would say that all is well, and keep nothing of what the first one lost (fsync(2), EIO)."""
     disk.is_quick.clear()
@@ -223,10 +239,5 @@ def test_without_a_log_each_commit_flushes_by_itself(tmp_path: Path, monkeypatch
 
 def wait_until_written(ground: Ground, names: set[str]) -> None:
     """Looks with a connection of its own, which waits for nobody."""
-    with sqlite3.connect(str(ground.database._engine.url.database)) as connection:
-        for _ in range(3000):
-            found = {name for (name,) in connection.execute("SELECT name FROM facts")}
-            if names <= found:
-                return
-            threading.Event().wait(0.01)
-    raise AssertionError(f"{names - found} are not written")
+    with closing(sqlite3.connect(str(ground.database._engine.url.database))) as connection:
+        wait_until(lambda: names <= {name for (name,) in connection.execute("SELECT name FROM facts")})

@@ -106,7 +106,7 @@ def _first(walls: dict[str, Any], taken: int) -> int:
     _end_all_others()
     line.send(b"ended %d" % status)
     if is_short:
-        _is_readable(_LINE, _REST_MS)
+        _is_readable(_LINE, _REST_MS)  # a rest, unless the next cell is needed
         os.write(taken, b"t")
     return 0
 
@@ -198,7 +198,8 @@ def _rehearse() -> None:
     for _ in range(_TIMES):
         nothing = os.open("/dev/null", os.O_RDWR)
         program = _started(json.loads(request), [nothing, nothing])
-        if program is not None and _ends_soon(program.pid):
+        if program is not None:
+            _ends_soon(program.pid)
             _status_of(program.pid)
 
 
