@@ -18,7 +18,7 @@ from packd.domain.problems import Problem, errors
 from packd.domain.refs import ref_from_name
 from packd.flow import owners, tell
 from packd.flow.outcomes import supersede_candidate, unregister_left_behind
-from packd.flow.recording import Arrival, record
+from packd.flow.recording import Arrival, drafted, record
 from packd.registry import queries
 from packd.registry.rows import Drop
 from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable, Unsettled
@@ -159,26 +159,22 @@ class Intake:
             if _nothing_new(pack, latest, known, seen):
                 self._keep(tx, pack, seen)
                 return
-            path = str(self._folder.path / seen.name)
+            path, correlation_id = str(self._folder.path / seen.name), self._clock.new_id("chg")
+            arrival = _arrival(path, occasion)
+            draft = drafted(tx, ref, snapshot, arrival, version=findings.version, correlation_id=correlation_id)
+            judgement = self._pipeline.judge(tx, draft, findings)
+            ahead.running = self._pipeline.run_ahead(tx, draft, judgement)
             tx.save_drop(seen)
             tx.claim_pack(ref, drop_name=seen.name, path=path)
-            revision = record(
-                tx,
-                ref,
-                snapshot,
-                _arrival(path, occasion),
-                version=findings.version,
-                is_new=pack is None or not pack.is_present,
-                correlation_id=self._clock.new_id("chg"),
-            )
-            revision = self._pipeline.judge(tx, revision, findings)
-            ahead.running = self._pipeline.run_ahead(tx, revision, findings)
+            revision = record(tx, draft, arrival, is_new=pack is None or not pack.is_present)
+            revision = self._pipeline.conclude(tx, revision, judgement)
+            begun = self._pipeline.begin(tx, revision, ahead.running) if ahead.running is not None else None
         for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):
             self._stopwatch.add(revision.ref, revision.number, stage, ms)
         if revision.phase in REFUSED:
             self._pipeline.say_carried(revision)
         self._runs.cancel(ref, older_than=revision.number)
-        self._pipeline.start(ref, ahead.running)
+        self._pipeline.start(ref, begun)
 
     def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
         tx.save_drop(seen)

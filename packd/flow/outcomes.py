@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from packd.registry.rows import Pack, Revision, Run
 
 
-def settle_dependencies(tx: Writer, revision: Revision) -> Revision:
+def settle_dependencies(tx: Writer, revision: Revision, outlook: Standing) -> Revision:
     """A validated candidate goes on, waits for other packs, or is refused for breaking one."""
-    outlook = standing.of(tx.reader, revision)
     if outlook.breaks:
         return reject_breaking(tx, revision, outlook)
     if outlook.missing:

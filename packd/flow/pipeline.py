@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from semantic_version import Version
@@ -20,8 +21,8 @@ from semantic_version import Version
 from packd.domain.lifecycle import Phase, Trigger
 from packd.domain.problems import Problem, errors
 from packd.flow import outcomes, standing
+from packd.flow.judgement import Judgement
 from packd.flow.requirements import untested
-from packd.flow.runs import Begun, Running
 from packd.registry import queries
 from packd.validate.load import check
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from packd.domain.reports import Report
     from packd.flow.clock import Clock
     from packd.flow.policy import Policy
-    from packd.flow.runs import Runs
+    from packd.flow.runs import Plan, Running, Runs
     from packd.flow.stopwatch import Stopwatch
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry, Writer
@@ -43,6 +44,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _FINDINGS_KEPT: Final = 256  # enough for what is on its way at any moment; a few kilobytes each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A run that is written down and told, and being carried out."""
+
+    revision: Revision
+    run: Run
+    running: Running
 
 
 class Pipeline:
@@ -79,40 +89,44 @@ class Pipeline:
         """Decide by this from the next step on."""
         self._policy = policy
 
-    def start(self, ref: str, running: Running | None = None) -> None:
+    def start(self, ref: str, begun: Begun | None = None) -> None:
         """Carry the pack's candidate, soon, in its lane; at once where it is being tested."""
-        if running is None:
+        if begun is None:
             self._lanes.submit(lane(ref), self.carry, ref)
         else:
-            self._lanes.submit(lane(ref), self.carry, ref, running, ahead=True)
+            self._lanes.submit(lane(ref), self.carry, ref, begun, ahead=True)
 
-    def carry(self, ref: str, running: Running | None = None) -> None:
+    def carry(self, ref: str, begun: Begun | None = None) -> None:
         """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
-        first = revision = running.begun.revision if running is not None else self._candidate(ref)
+        first = revision = begun.revision if begun is not None else self._candidate(ref)
         goes_on = True
         while revision is not None and goes_on:
             before = revision
-            goes_on = self._wait_for(running) if running is not None else self._stages[before.phase](before)
-            running = None
+            goes_on = self._wait_for(begun) if begun is not None else self._stages[before.phase](before)
+            begun = None
             revision, ended = self._look_again(before)
             if ended is not None:
                 self._say_ended(ended)
         if revision != first:
             self.release(besides=ref)
 
-    def run_ahead(self, tx: Writer, revision: Revision, findings: Findings) -> Running | None:
-        """In the transaction that made it a candidate, where its run can start by now; None: `carry` begins it.
+    def run_ahead(self, tx: Writer, revision: Revision, judgement: Judgement) -> Running | None:
+        """In the transaction that is to make it a candidate, where its run can start by now; None: `carry` begins it.
 
-        What waits for others must not be told to have begun. The suites run while the disk is waited for; see
+        What waits for others must not be told to have begun. The suites run while everything is written down; see
         `Runs.ahead`, which ends them when the transaction comes to nothing. Raises Failure(UNAVAILABLE) when packd stops.
         """
-        if revision.phase != Phase.VALIDATED or not self._can_start(revision.ref):
+        if not judgement.passes or not self._can_start(revision.ref):
             return None
-        begun = self._begin(tx, revision, findings.manifest)
-        return None if begun is None else self._runs.submit(begun)
+        plan = self._plan(tx, revision, judgement.manifest)
+        return None if plan is None else self._runs.submit(plan)
 
     def _can_start(self, ref: str) -> bool:
         return self._runs.has_room(ref) and self._lanes.is_free(lane(ref))
+
+    def begin(self, tx: Writer, revision: Revision, running: Running) -> Begun:
+        """Write down that what runs ahead has begun."""
+        return Begun(revision=revision, run=self._write_begun(tx, revision, running.plan), running=running)
 
     def say_carried(self, revision: Revision) -> None:
         """The one line that has everything about a revision that has come to its end, with the time of every stage."""
@@ -160,28 +174,31 @@ class Pipeline:
         """What validation says of a revision's snapshot."""
         return self.examine(revision.digest, PurePath(revision.path).name)
 
-    def judge(self, tx: Writer, revision: Revision, findings: Findings) -> Revision:
-        """Validated, waiting or rejected: one step inside the caller's transaction."""
+    def judge(self, tx: Writer, revision: Revision, findings: Findings) -> Judgement:
+        """What is to become of a revision, which need not be written down yet."""
         manifest = findings.manifest
         problems = (
             *findings.problems,
             *untested(manifest, required=self._policy.tests_required and not revision.tests_skipped),
             *_version_problems(tx, revision, manifest),
         )
-        listed = tuple(problem.to_dict() for problem in problems)
         if errors(problems) or manifest is None:
-            known = tx.change(revision, problems=listed, version=findings.version)
-            return outcomes.reject(tx, known, errors(problems))
+            return Judgement(findings=findings, problems=problems, outlook=None)
+        outlook = standing.of(tx.reader, replace(revision, **_said_by(manifest)))
+        return Judgement(findings=findings, problems=problems, outlook=outlook)
+
+    def conclude(self, tx: Writer, revision: Revision, judgement: Judgement) -> Revision:
+        """Validated, waiting or rejected: one step inside the caller's transaction."""
+        listed = tuple(problem.to_dict() for problem in judgement.problems)
+        manifest, outlook = judgement.manifest, judgement.outlook
+        if manifest is None or outlook is None:
+            known = tx.change(revision, problems=listed, version=judgement.findings.version)
+            return outcomes.reject(tx, known, errors(judgement.problems))
         validated = tx.move(
-            revision,
-            Trigger.VALIDATION_PASSED,
-            version=manifest.version,
-            fields=manifest.fields,
-            needs=tuple({"ref": need.ref, "range": need.range} for need in manifest.needs),
-            problems=listed,
+            revision, Trigger.VALIDATION_PASSED, **_said_by(manifest), fields=manifest.fields, problems=listed
         )
         tx.set_components(validated, manifest.components)
-        return outcomes.settle_dependencies(tx, validated)
+        return outcomes.settle_dependencies(tx, validated, outlook)
 
     # --- the stages: each returns True when the next one can follow at once ------------------------------------------
 
@@ -190,7 +207,7 @@ class Pipeline:
             findings = self.examine_revision(revision)
         with self._registry.write() as tx:
             if _is_still(tx, revision):
-                self.judge(tx, revision, findings)
+                self.conclude(tx, revision, self.judge(tx, revision, findings))
         return True
 
     def _wait(self, revision: Revision) -> bool:
@@ -210,11 +227,12 @@ class Pipeline:
         with self._registry.write() as tx:
             if not _is_still(tx, revision):
                 return True
-            begun = self._begin(tx, revision, manifest)
-            if begun is None:
+            plan = self._plan(tx, revision, manifest)
+            if plan is None:
                 tx.move(revision, Trigger.TESTS_PASSED, tests_skipped=True)
                 return True
-        return self._wait_for(self._runs.submit(begun))
+            run = self._write_begun(tx, revision, plan)
+        return self._wait_for(Begun(revision=revision, run=run, running=self._runs.submit(plan)))
 
     def _activate(self, revision: Revision) -> bool:
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
@@ -224,20 +242,22 @@ class Pipeline:
 
     # --- parts of the stages -----------------------------------------------------------------------------------------
 
-    def _begin(self, tx: Writer, revision: Revision, manifest: Manifest | None) -> Begun | None:
+    def _plan(self, tx: Writer, revision: Revision, manifest: Manifest | None) -> Plan | None:
         """None: it is not tested."""
         testing = manifest.testing if manifest else None
         if manifest is None or testing is None or not testing.enabled or revision.tests_skipped:
             return None
-        reason = "update" if tx.active(revision.ref) else "install"
-        run = self._runs.begin(tx, revision, testing, reason=reason, source=revision.source, actor=revision.actor)
-        return Begun(revision=revision, run=run, manifest=manifest, testing=testing)
+        return self._runs.plan(tx, revision, manifest, testing)
 
-    def _wait_for(self, running: Running) -> bool:
-        begun = running.begun
+    def _write_begun(self, tx: Writer, revision: Revision, plan: Plan) -> Run:
+        reason = "update" if tx.active(revision.ref) else "install"
+        return self._runs.begin(tx, revision, plan, reason=reason, source=revision.source, actor=revision.actor)
+
+    def _wait_for(self, begun: Begun) -> bool:
+        revision, running = begun.revision, begun.running
         report = self._runs.wait(running)
-        self._stopwatch.add(begun.revision.ref, begun.revision.number, "test", running.took_ms)
-        return self._finish_run(begun.revision, begun.run, report, begun.testing)
+        self._stopwatch.add(revision.ref, revision.number, "test", running.took_ms)
+        return self._finish_run(revision, begun.run, report, running.plan.testing)
 
     def _finish_run(self, revision: Revision, run: Run, report: Report, testing: Testing) -> bool:
         """A run that was stopped says nothing about the revision: it is tested again, or has been superseded."""
@@ -284,6 +304,12 @@ class Pipeline:
 def lane(ref: str) -> str:
     """The lane in which everything about this pack happens, one thing after another."""
     return f"pack:{ref}"
+
+
+def _said_by(manifest: Manifest) -> dict[str, Any]:
+    """What a revision has from its manifest and others go by."""
+    needs = tuple({"ref": need.ref, "range": need.range} for need in manifest.needs)
+    return {"version": manifest.version, "needs": needs}
 
 
 def _is_still(tx: Writer, revision: Revision) -> bool:

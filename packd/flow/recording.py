@@ -33,23 +33,12 @@ class Arrival:
     provenance: Mapping[str, Any] = field(default_factory=dict)  # source, commit, checksum, …
 
 
-def record(
-    tx: Writer,
-    ref: str,
-    snapshot: Snapshot,
-    arrival: Arrival,
-    *,
-    version: str | None,
-    is_new: bool,
-    correlation_id: str,
+def drafted(
+    tx: Writer, ref: str, snapshot: Snapshot, arrival: Arrival, *, version: str | None, correlation_id: str
 ) -> Revision:
-    """The next revision of `ref`, whose pack row must exist; an older candidate is superseded.
-
-    `is_new`: nobody knew the pack before.
-    """
+    """The next revision of `ref`, as it will be written down."""
     latest = tx.latest(ref)
-    supersede_candidate(tx, ref)
-    revision = Revision(
+    return Revision(
         ref=ref,
         number=latest.number + 1 if latest else 1,
         digest=snapshot.digest,
@@ -75,17 +64,25 @@ def record(
         created_at=tx.now,
         phase_at=tx.now,
     )
+
+
+def record(tx: Writer, draft: Revision, arrival: Arrival, *, is_new: bool) -> Revision:
+    """Write a draft of this transaction down; its pack row must exist. An older candidate is superseded.
+
+    `is_new`: nobody knew the pack before.
+    """
+    supersede_candidate(tx, draft.ref)
     kind = PackDiscovered if is_new else PackChanged
     event = tx.emit(
         kind(
-            pack=tell.about(revision, tx.active(ref)),
+            pack=tell.about(draft, tx.active(draft.ref)),
             trigger=arrival.trigger,
-            files=revision.files,
-            bytes=revision.bytes,
+            files=draft.files,
+            bytes=draft.bytes,
             actor=arrival.actor,
         ),
-        correlation_id=correlation_id,
+        correlation_id=draft.correlation_id,
     )
-    revision = replace(revision, causation_id=event.id)
+    revision = replace(draft, causation_id=event.id)
     tx.add_revision(revision)
     return revision

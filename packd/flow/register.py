@@ -18,7 +18,7 @@ from packd.domain.problems import errors
 from packd.flow import owners
 from packd.flow.intake import lane as lane_of_drop
 from packd.flow.pipeline import lane
-from packd.flow.recording import Arrival, record
+from packd.flow.recording import Arrival, drafted, record
 from packd.flow.refusals import invalid, readable, refused
 from packd.registry import queries
 from packd.registry.rows import Drop, Revision, Run
@@ -220,16 +220,12 @@ class Registrar:
             tests_skipped=wish.skip_tests,
             provenance=wish.provenance,
         )
-        revision = record(
-            tx,
-            ref,
-            snapshot,
-            arrival,
-            version=findings.version,
-            is_new=pack is None or not pack.is_present,
-            correlation_id=self._clock.new_id("chg"),
-        )
-        return Registered(revision=self._pipeline.judge(tx, revision, findings), run=None, took_over=took_over)
+        correlation_id = self._clock.new_id("chg")
+        draft = drafted(tx, ref, snapshot, arrival, version=findings.version, correlation_id=correlation_id)
+        judgement = self._pipeline.judge(tx, draft, findings)
+        revision = record(tx, draft, arrival, is_new=pack is None or not pack.is_present)
+        revision = self._pipeline.conclude(tx, revision, judgement)
+        return Registered(revision=revision, run=None, took_over=took_over)
 
     def _is_on_its_way(self, tx: Writer, pack: Pack | None, snapshot: Snapshot, drop: str | None) -> bool:
         """Exactly this was just dropped, and the watcher was faster: both mean the same."""

@@ -47,11 +47,12 @@ class _UnderWay:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun:
-    """A run that is written down and told."""
+class Plan:
+    """What is to be run, and under which id."""
 
+    run_id: str
+    started_at: str  # RFC 3339
     revision: Revision
-    run: Run
     manifest: Manifest
     testing: Testing
 
@@ -60,7 +61,7 @@ class Begun:
 class Running:
     """A run that is being carried out."""
 
-    begun: Begun
+    plan: Plan
     under_way: _UnderWay
     report: Future[Report]
 
@@ -143,16 +144,21 @@ class Runs:
         with self._lock:
             return ref not in self._under_way and len(self._under_way) < self._at_once
 
-    def begin(self, tx: Writer, revision: Revision, testing: Testing, *, reason: str, source: str, actor: str) -> Run:
-        """Write down that a run starts, and tell."""
+    def plan(self, tx: Writer, revision: Revision, manifest: Manifest, testing: Testing) -> Plan:
+        """A run that starts with this transaction."""
+        run_id = self._clock.new_id("run")
+        return Plan(run_id=run_id, started_at=tx.now, revision=revision, manifest=manifest, testing=testing)
+
+    def begin(self, tx: Writer, revision: Revision, plan: Plan, *, reason: str, source: str, actor: str) -> Run:
+        """Write down that a run starts, and tell. `revision`: what was planned for, as it is by now."""
         run = Run(
-            id=self._clock.new_id("run"),
+            id=plan.run_id,
             ref=revision.ref,
             number=revision.number,
             trigger_reason=reason,
             source=source,
             actor=actor,
-            started_at=tx.now,
+            started_at=plan.started_at,
             finished_at=None,
             status=None,
             accepted=None,
@@ -160,19 +166,19 @@ class Runs:
             report=None,
         )
         tx.start_run(run)
-        suites = tuple(suite.name for suite in testing.suites)
+        suites = tuple(suite.name for suite in plan.testing.suites)
         started = PackTestStarted(pack=outcomes.about(tx, revision), run_id=run.id, suites=suites)
         tx.change(revision, causation_id=outcomes.emit(tx, revision, started))
         return run
 
-    def submit(self, begun: Begun, *, rebuild: bool = False, say: Say | None = None) -> Running:
+    def submit(self, plan: Plan, *, rebuild: bool = False, say: Say | None = None) -> Running:
         """Have it carried out: from now on it can be stopped and followed. To be waited for.
 
         `say` gets what the run tells, from another thread. Raises Failure(UNAVAILABLE) when packd is stopping.
         """
-        revision, run = begun.revision, begun.run
-        request = self._request(revision, run, begun.manifest, begun.testing, rebuild=rebuild)
-        under_way = _UnderWay(number=revision.number, run_id=run.id)
+        revision = plan.revision
+        request = self._request(plan, rebuild=rebuild)
+        under_way = _UnderWay(number=revision.number, run_id=plan.run_id)
         with self._lock:
             self._under_way[revision.ref] = under_way
         try:
@@ -183,14 +189,14 @@ class Runs:
         except BaseException:
             self._is_over(revision.ref, under_way)
             raise
-        return Running(begun=begun, under_way=under_way, report=report)
+        return Running(plan=plan, under_way=under_way, report=report)
 
     def wait(self, running: Running) -> Report:
         """Its report; `cancel` ends it early."""
         try:
             return running.report.result()
         finally:
-            self._is_over(running.begun.revision.ref, running.under_way)
+            self._is_over(running.plan.revision.ref, running.under_way)
 
     @contextmanager
     def ahead(self) -> Iterator[Ahead]:
@@ -201,7 +207,7 @@ class Runs:
         except BaseException:
             if ahead.running is not None:
                 ahead.running.under_way.token.cancel("it was not written down")
-                self._is_over(ahead.running.begun.revision.ref, ahead.running.under_way)
+                self._is_over(ahead.running.plan.revision.ref, ahead.running.under_way)
             raise
 
     def _is_over(self, ref: str, under_way: _UnderWay) -> None:
@@ -270,22 +276,21 @@ class Runs:
         """
         manifest, testing = _chosen(revision, manifest, runner)
         with self._registry.write() as tx:
-            run = self.begin(tx, revision, testing, reason=reason, source=source, actor=actor)
+            plan = self.plan(tx, revision, manifest, testing)
+            run = self.begin(tx, revision, plan, reason=reason, source=source, actor=actor)
         if say is not None:
             say("started", {"run_id": run.id})
-        begun = Begun(revision=revision, run=run, manifest=manifest, testing=testing)
-        report = self.wait(self.submit(begun, rebuild=rebuild, say=say))
+        report = self.wait(self.submit(plan, rebuild=rebuild, say=say))
         with self._registry.write() as tx:
             self.finish(tx, run, report, testing)
             if report.reason != "cancelled":  # that says nothing about the pack
                 outcomes.emit(tx, revision, tell.run_ended(outcomes.about(tx, revision), run.id, report))
             return queries.finished_run(tx.connection, run.id)
 
-    def _request(
-        self, revision: Revision, run: Run, manifest: Manifest, testing: Testing, *, rebuild: bool
-    ) -> RunRequest:
+    def _request(self, plan: Plan, *, rebuild: bool) -> RunRequest:
+        revision, manifest, testing = plan.revision, plan.manifest, plan.testing
         return RunRequest(
-            run_id=run.id,
+            run_id=plan.run_id,
             ref=revision.ref,
             version=revision.version or "",
             tree=self._store.path(revision.digest),
@@ -294,7 +299,7 @@ class Runs:
             limits=self._policy.run_limits,
             result_format=testing.result_format,
             result_path=testing.result_path,
-            started_at=run.started_at,
+            started_at=plan.started_at,
             allow_network=self._policy.allow_network,
             parallel=testing.parallel,
             python_version=manifest.python_version,

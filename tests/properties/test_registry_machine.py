@@ -462,7 +462,7 @@ class RegistryMachine(RuleBasedStateMachine):
             return
         needs = tuple({"ref": need.ref, "range": need.range} for need in one.party.needs)
         validated = tx.move(revision, Trigger.VALIDATION_PASSED, version=one.party.version, needs=needs)
-        outcomes.settle_dependencies(tx, validated)
+        outcomes.settle_dependencies(tx, validated, asked.of(tx.reader, validated))
 
     def _expect_judgement(self, one: Known, *, well: bool) -> None:
         one.phase = Phase.VALIDATED if well else Phase.REJECTED

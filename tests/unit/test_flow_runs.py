@@ -12,8 +12,7 @@ import pytest
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Manifest, Testing
-from packd.flow.runs import Begun, Runs
-from packd.registry.rows import Run
+from packd.flow.runs import Plan, Runs
 from tests.unit.registry_ground import a_revision
 
 if TYPE_CHECKING:
@@ -51,32 +50,23 @@ def runs(executor: Executor) -> Runs:
     return Runs(executor=cast("Any", executor), at_once=2, **cast("Any", parts))
 
 
-def begun(ref: str) -> Begun:
-    run = Run(
-        id=f"run_{ref}",
-        ref=ref,
-        number=1,
-        trigger_reason="install",
-        source="watch",
-        actor="watch",
-        started_at="2026-01-31T08:05:09.120Z",
-        finished_at=None,
-        status=None,
-        accepted=None,
-        verdict=None,
-        report=None,
-    )
+def plan(ref: str) -> Plan:
     testing = Testing()
-    manifest = Manifest(ref=ref, version="1.0.0", testing=testing)
-    return Begun(revision=a_revision(ref, phase=Phase.VALIDATED), run=run, manifest=manifest, testing=testing)
+    return Plan(
+        run_id=f"run_{ref}",
+        started_at="2026-01-31T08:05:09.120Z",
+        revision=a_revision(ref, phase=Phase.VALIDATED),
+        manifest=Manifest(ref=ref, version="1.0.0", testing=testing),
+        testing=testing,
+    )
 
 
 def test_there_is_room_for_as_many_as_are_carried_out_at_once(runs: Runs) -> None:
     """Another one would be told to have begun while it waits."""
     assert runs.has_room("a")
-    first = runs.submit(begun("a"))
+    first = runs.submit(plan("a"))
     assert (runs.has_room("a"), runs.has_room("b")) == (False, True)
-    runs.submit(begun("b"))
+    runs.submit(plan("b"))
     assert not runs.has_room("c")
     runs.wait(first)
     assert (runs.has_room("a"), runs.has_room("c")) == (True, True)
@@ -84,7 +74,7 @@ def test_there_is_room_for_as_many_as_are_carried_out_at_once(runs: Runs) -> Non
 
 def test_what_was_submitted_can_be_followed_and_stopped(runs: Runs, executor: Executor) -> None:
     """Newer content that comes before anybody waits for the report stops it all the same."""
-    running = runs.submit(begun("a"))
+    running = runs.submit(plan("a"))
     told = runs.told_of("run_a")
     assert told is not None
     runs.cancel("a", older_than=2)
@@ -94,9 +84,9 @@ def test_what_was_submitted_can_be_followed_and_stopped(runs: Runs, executor: Ex
 
 
 def test_what_was_not_written_down_is_ended(runs: Runs, executor: Executor) -> None:
-    """Suites that began while their transaction was on its way to the disk end with it."""
+    """Suites that began while their transaction was made end with it."""
     with pytest.raises(OSError, match="disk full"), runs.ahead() as ahead:
-        ahead.running = runs.submit(begun("a"))
+        ahead.running = runs.submit(plan("a"))
         raise OSError("disk full")
     assert [token.reason for token in executor.tokens] == ["it was not written down"]
     assert runs.under_way() == []
@@ -105,7 +95,7 @@ def test_what_was_not_written_down_is_ended(runs: Runs, executor: Executor) -> N
 def test_what_was_written_down_goes_on(runs: Runs, executor: Executor) -> None:
     """The end of the transaction is not that of the run."""
     with runs.ahead() as ahead:
-        ahead.running = runs.submit(begun("a"))
+        ahead.running = runs.submit(plan("a"))
     assert [token.reason for token in executor.tokens] == [None]
     assert runs.under_way() == ["a"]
 
@@ -114,7 +104,7 @@ def test_what_can_not_be_submitted_is_not_under_way(runs: Runs, executor: Execut
     """An executor that was closed takes nothing, and nothing is left of the attempt."""
     executor.submit = closed  # type: ignore[method-assign]
     with pytest.raises(Failure):
-        runs.submit(begun("a"))
+        runs.submit(plan("a"))
     assert runs.under_way() == []
 
 
