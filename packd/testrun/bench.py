@@ -41,6 +41,10 @@ class Errand:
 class Station(Protocol):
     """One that carries out runs, one at a time."""
 
+    def begin(self, errand: Errand) -> None:
+        """What `carry_out` can have behind it when it is called for this one; from any thread."""
+        ...
+
     def carry_out(self, errand: Errand) -> str | None:
         """Answers as soon as nothing of the run is alive any more, then removes its folder; a sentence when it can't be.
 
@@ -80,6 +84,9 @@ class Bench:
             environments=tools.environments,
             builder=Builder(supervisor=self._supervisor, work_dir=tools.work_dir, origins=tools.origins),
         )
+
+    def begin(self, errand: Errand) -> None:
+        """See Station. All of it is the thread's that carries it out."""
 
     def carry_out(self, errand: Errand) -> str | None:
         """See Station."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from packd.testrun.bench import Errand, Tools
+    from packd.testrun.request import RunRequest
 
 _ENDING_TAKES_S: Final = 5.0
 _LOST: Final = (
@@ -50,17 +51,18 @@ class Crew:
         """One for a thread of its own."""
         return Member(self, self._tools)
 
-    def hire(self) -> socket.socket:
+    def hire(self) -> _Line:
         """The line to a new process. Raises OSError when there can't be one."""
-        ours, theirs = socket.socketpair()
-        with theirs:
+        (ours, theirs), (button, their_button) = socket.socketpair(), socket.socketpair()
+        with theirs, their_button:
             try:
                 with self._lock:
-                    socket.send_fds(self._door, [b"+"], [theirs.fileno()])
+                    socket.send_fds(self._door, [b"+"], [theirs.fileno(), their_button.fileno()])
             except OSError:
                 ours.close()
+                button.close()
                 raise
-        return ours
+        return _Line(ours, button)
 
     def alive(self) -> bool:
         try:
@@ -88,13 +90,24 @@ class Member:
         self._tools = tools
         self._line: _Line | None = None
 
+    def begin(self, errand: Errand) -> None:
+        """See Station. The process has its request; one that was lost since the last run is replaced for this one."""
+        for _ in range(2):
+            try:
+                if self._line is None:
+                    self._line = self._crew.hire()
+                self._line.ask(errand.request)
+            except OSError:
+                self.close()
+            else:
+                return
+
     def carry_out(self, errand: Errand) -> str | None:
         """See Station. A process that is lost is replaced for the next run."""
         hearing = _Hearing(errand)
         try:
             if self._line is None:
-                self._line = _Line(self._crew.hire())
-            self._line.send(("run", errand.request))
+                raise EOFError  # it was lost when the run was begun
             with self._cancelling(errand, self._line):
                 while not hearing.over:
                     hearing.take(self._line.receive())
@@ -115,7 +128,7 @@ class Member:
     def _cancelling(self, errand: Errand, line: _Line) -> Iterator[None]:
         def pass_on() -> None:
             with contextlib.suppress(OSError):  # lost: that is found by whoever listens
-                line.send(("cancel", errand.request.run_id, errand.cancel.reason))
+                line.cancel(errand.request.run_id, str(errand.cancel.reason))
 
         with errand.cancel.waking(pass_on):
             yield
@@ -162,17 +175,19 @@ class _Hearing:
 
 
 class _Line:
-    """Messages to a process and back."""
+    """Requests to a process and what it says of them; and a button beside it, which is heard while it works."""
 
-    def __init__(self, ends_here: socket.socket) -> None:
+    def __init__(self, ends_here: socket.socket, button: socket.socket) -> None:
         self._socket = ends_here
+        self._button = button
         self._reader = ends_here.makefile("rb")
-        self._sending = threading.Lock()
 
-    def send(self, message: tuple[Any, ...]) -> None:
-        data = pickle.dumps(message)
-        with self._sending:
-            self._socket.sendall(data)
+    def ask(self, request: RunRequest) -> None:
+        self._socket.sendall(pickle.dumps(request))
+
+    def cancel(self, run_id: str, reason: str) -> None:
+        """Also of a run that has just ended, or was asked for and not heard of yet."""
+        self._button.sendall(pickle.dumps((run_id, reason)))
 
     def receive(self) -> tuple[Any, ...]:
         """Raises EOFError when nobody is there any more."""
@@ -182,3 +197,4 @@ class _Line:
     def close(self) -> None:
         self._reader.close()
         self._socket.close()
+        self._button.close()

@@ -6,6 +6,7 @@ import queue
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,23 @@ class _Job:
         """True for the first who asks, unless nobody waits for the answer any more."""
         return self._claimed.acquire(blocking=False) and self.future.set_running_or_notify_cancel()
 
+    def errand(self) -> Errand:
+        return Errand(
+            request=self.request,
+            cancel=self.cancel,
+            on_case=self.on_case,
+            on_progress=self.on_progress,
+            answer=self.future.set_result,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Worker:
+    """A thread that carries out runs at its station; `given`: what it is to do next, None to end."""
+
+    station: Station
+    given: queue.SimpleQueue[tuple[_Job, Errand] | None] = field(default_factory=queue.SimpleQueue)
+
 
 class LocalExecutor:
     """Runs on this machine, on a fixed number of threads that live as long as it does.
@@ -122,17 +140,18 @@ class LocalExecutor:
             slots=self._slots,
         )
         self._crew = Crew(tools) if apart else None
-        stations = self._stations(tools, max(workers, 1))
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        workers_here = [_Worker(station=station) for station in self._stations(tools, max(workers, 1))]
         self._lock = threading.Lock()
         self._closed = False
         self._open: set[_Job] = set()  # submitted and not answered
-        self._workers = [
-            threading.Thread(target=self._work, args=(station,), name=f"testrun-{number}", daemon=True)
-            for number, station in enumerate(stations)
+        self._waiting: deque[_Job] = deque()
+        self._idle = deque(workers_here)  # the one that is idle longest first: it has made itself ready again
+        self._threads = [
+            threading.Thread(target=self._work, args=(worker,), name=f"testrun-{number}", daemon=True)
+            for number, worker in enumerate(workers_here)
         ]
-        for worker in self._workers:
-            worker.start()
+        for thread in self._threads:
+            thread.start()
 
     def _stations(self, tools: Tools, workers: int) -> Sequence[Station]:
         """One for each worker. A bench takes any number of threads."""
@@ -152,7 +171,7 @@ class LocalExecutor:
 
     def alive(self) -> bool:
         """Do all its workers run? Each run ends by its own time limit."""
-        return all(worker.is_alive() for worker in self._workers) and (self._crew is None or self._crew.alive())
+        return all(thread.is_alive() for thread in self._threads) and (self._crew is None or self._crew.alive())
 
     def submit(
         self,
@@ -170,7 +189,12 @@ class LocalExecutor:
             self._open.add(job)
         job.future.add_done_callback(lambda _: self._forget(job))
         cancel.on_cancel(lambda: self._answer_waiting(job))
-        self._queue.put(job)
+        with self._lock:
+            worker = self._idle.popleft() if self._idle else None
+            if worker is None:
+                self._waiting.append(job)
+        if worker is not None:
+            self._give(worker, job)
         return job.future
 
     def close(self, grace_s: float) -> None:
@@ -180,39 +204,55 @@ class LocalExecutor:
                 return
             self._closed = True
             unanswered = tuple(self._open)
+            idle = tuple(self._idle)
+            self._idle.clear()
         for job in unanswered:
             if job.claim():
                 job.future.set_result(self._cancelled(job, "packd is stopping"))
         deadline = time.monotonic() + grace_s
-        for _ in self._workers:
-            self._queue.put(None)
+        for worker in idle:
+            worker.given.put(None)
         self._join(deadline)
         for job in unanswered:
             job.cancel.cancel("packd is stopping")
         self._join(time.monotonic() + _STOPPING_TAKES_S)
         if self._crew is not None:
             self._crew.close()
-        if not any(worker.is_alive() for worker in self._workers):
+        if not any(thread.is_alive() for thread in self._threads):
             self._slots.close()
 
     def _join(self, deadline: float) -> None:
-        for worker in self._workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _work(self, station: Station) -> None:
-        while (job := self._queue.get()) is not None:
-            if job.claim():
-                self._carry_out(job, station)
-        station.close()
+    def _give(self, worker: _Worker, job: _Job | None) -> None:
+        """To an idle one. What it takes is begun here: whoever has the processor need not wait for its thread."""
+        while job is not None and not job.claim():
+            job = self._next(worker)
+        if job is None:
+            return
+        errand = job.errand()
+        worker.station.begin(errand)
+        worker.given.put((job, errand))
 
-    def _carry_out(self, job: _Job, station: Station) -> None:
-        errand = Errand(
-            request=job.request,
-            cancel=job.cancel,
-            on_case=job.on_case,
-            on_progress=job.on_progress,
-            answer=job.future.set_result,
-        )
+    def _next(self, worker: _Worker) -> _Job | None:
+        """What waits longest; without that the worker is idle, or ends."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._closed:
+                worker.given.put(None)
+            else:
+                self._idle.append(worker)
+            return None
+
+    def _work(self, worker: _Worker) -> None:
+        while (given := worker.given.get()) is not None:
+            self._carry_out(*given, worker.station)
+            self._give(worker, self._next(worker))
+        worker.station.close()
+
+    def _carry_out(self, job: _Job, errand: Errand, station: Station) -> None:
         try:
             trouble = station.carry_out(errand)
         except BaseException as error:  # no such run id, or a bug of ours: for whoever waits, not for the worker

@@ -6,7 +6,6 @@ import ctypes
 import gc
 import os
 import pickle
-import queue
 import signal
 import socket
 import sys
@@ -19,6 +18,8 @@ from packd.testrun.bench import Bench, Errand
 from packd.testrun.cancel import CancelToken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packd.testrun.bench import Tools
     from packd.testrun.request import RunRequest
 
@@ -30,22 +31,25 @@ _NOT_FOR_US: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUS
 
 
 def serve(door: socket.socket, tools: Tools) -> NoReturn:
-    """Fork a process for every descriptor that comes through the door: its line to the daemon. Ends with the daemon."""
+    """Fork a process for every pair that comes through the door: a line to the daemon and the stop button for what it
+    carries out. Ends with the daemon."""
     try:
         _become("packd-crew", os.getppid(), keep=(door.fileno(), tools.slots.descriptor))
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
         here = os.getpid()
         while True:
-            _, lines, _, _ = socket.recv_fds(door, 1, 1)
-            if not lines:
+            _, given, _, _ = socket.recv_fds(door, 1, 2)
+            if not given:
                 with suppress(ChildProcessError):
                     os.wait()  # until the last of them has ended
                 os._exit(0)
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _become("packd-testrun", here, keep=(lines[0], tools.slots.descriptor))
-                _work(socket.socket(fileno=lines[0]), Bench(tools))
-            os.close(lines[0])
+                _become("packd-testrun", here, keep=(*given, tools.slots.descriptor))
+                line, button = (socket.socket(fileno=one) for one in given)
+                _work(line, _StopButton(button), Bench(tools))
+            for one in given:
+                os.close(one)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -73,11 +77,13 @@ def _nothing(*_: object) -> None:
     """Heard, and left to the daemon."""
 
 
-def _work(line: socket.socket, bench: Bench) -> NoReturn:
-    """Carry out what is asked for. In the main thread: what a suite's processes leave behind is given to that one."""
+def _work(line: socket.socket, button: _StopButton, bench: Bench) -> NoReturn:
+    """Carry out what is asked for, until the daemon lets go of the line, or is gone.
+
+    In the main thread: what a suite's processes leave behind is given to that one.
+    """
     gc.enable()  # a daemon that starts has it off
-    asked: queue.SimpleQueue[tuple[RunRequest, CancelToken]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(line, asked), daemon=True).start()
+    asked = line.makefile("rb")
     sending = threading.Lock()  # suites that run at the same time tell of their cases at the same time
 
     def say(*message: Any) -> None:
@@ -85,36 +91,63 @@ def _work(line: socket.socket, bench: Bench) -> NoReturn:
         with sending:
             line.sendall(data)
 
-    while True:
-        request, cancel = asked.get()
-        errand = Errand(
-            request=request,
-            cancel=cancel,
-            on_case=lambda suite, case: say("case", suite, case),
-            on_progress=lambda words: say("progress", words),
-            answer=lambda report: say("report", report),
-        )
-        try:
-            trouble = bench.carry_out(errand)
-        except BrokenPipeError:
-            os._exit(0)
-        except BaseException as error:  # a bug of ours: for whoever waits
-            traceback.print_exc(file=sys.stderr)
-            say("raised", error if isinstance(error, ValueError) else RuntimeError(f"{type(error).__name__}: {error}"))
-        else:
-            say("over", trouble)
-
-
-def _listen(line: socket.socket, asked: queue.SimpleQueue[tuple[RunRequest, CancelToken]]) -> None:
-    """Until the daemon lets go of the line, or is gone: then there is nobody to run anything for."""
-    reader = line.makefile("rb")
-    tokens: dict[str, CancelToken] = {}
     with suppress(EOFError, OSError, pickle.UnpicklingError):
         while True:
-            match pickle.load(reader):  # noqa: S301  written by packd itself
-                case ("run", request):
-                    tokens = {request.run_id: CancelToken()}
-                    asked.put((request, tokens[request.run_id]))
-                case ("cancel", run_id, reason) if run_id in tokens:
-                    tokens[run_id].cancel(reason)
+            _carry_out(pickle.load(asked), say, button, bench)  # noqa: S301  written by packd itself
     os._exit(0)
+
+
+def _carry_out(request: RunRequest, say: Callable[..., None], button: _StopButton, bench: Bench) -> None:
+    errand = Errand(
+        request=request,
+        cancel=button.of(request.run_id),
+        on_case=lambda suite, case: say("case", suite, case),
+        on_progress=lambda words: say("progress", words),
+        answer=lambda report: say("report", report),
+    )
+    try:
+        trouble = bench.carry_out(errand)
+    except BrokenPipeError:
+        os._exit(0)
+    except BaseException as error:  # a bug of ours: for whoever waits
+        traceback.print_exc(file=sys.stderr)
+        say("raised", error if isinstance(error, ValueError) else RuntimeError(f"{type(error).__name__}: {error}"))
+    else:
+        say("over", trouble)
+
+
+class _StopButton:
+    """Heard by a thread of its own. It may be pressed before the run is heard of that it is meant for."""
+
+    def __init__(self, pressed: socket.socket) -> None:
+        self._pressed = pressed
+        self._lock = threading.Lock()
+        self._current: tuple[str, CancelToken] | None = None
+        self._early: tuple[str, str] | None = None  # (run id, reason), of one that has not begun; or ended just now
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def of(self, run_id: str) -> CancelToken:
+        """Of the run that begins now."""
+        token = CancelToken()
+        with self._lock:
+            self._current = (run_id, token)
+            early = self._early
+        if early is not None and early[0] == run_id:
+            token.cancel(early[1])
+        return token
+
+    def _press(self, run_id: str, reason: str) -> None:
+        with self._lock:
+            current = self._current
+            if current is None or current[0] != run_id:
+                self._early = (run_id, reason)
+                return
+        current[1].cancel(reason)
+
+    def _listen(self) -> None:
+        """Until nobody is there any more: then there is nobody to run anything for."""
+        reader = self._pressed.makefile("rb")
+        with suppress(EOFError, OSError, pickle.UnpicklingError):
+            while True:
+                self._press(*pickle.load(reader))  # noqa: S301  written by packd itself
+        os._exit(0)
