@@ -26,6 +26,7 @@ from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
 from packd.flow.sweep import LANE as SWEEP_LANE
+from packd.processors import HERE
 from packd.registry import queries
 from packd.reloading import Reloader
 from packd.service.notify import Notifier
@@ -58,6 +59,7 @@ _CLOCK_EVERY_S: Final = 600.0
 _DAY_S: Final = 86_400.0
 _READINGS_EVERY_S: Final = 60.0  # as often as most are scraped
 _SHORT_TURN_S: Final = 0.0005  # of a thread that wants the interpreter for itself
+_PROCESSORS_EVERY_S: Final = 10.0  # reading one file
 _SPACE_EVERY_S: Final = 10.0  # one system call
 
 
@@ -167,6 +169,12 @@ def _complete(parts: Parts, front: Front) -> None:
     finally:
         sys.setswitchinterval(usual_s)
     _collect_garbage()
+    HERE.settle()
+
+
+def _look_for_room() -> None:
+    if HERE.look():
+        log.debug("processor.changed", processor=HERE.home)
 
 
 def _collect_garbage() -> None:
@@ -182,6 +190,7 @@ def _keep_time(parts: Parts) -> None:
     parts.schedule.every(_CLOCK_EVERY_S, parts.clock_watch.ask, name="clock")
     parts.schedule.every(_SECOND_CHANCES_EVERY_S, parts.second_chances.request, name="second-chances")
     parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
+    parts.schedule.every(_PROCESSORS_EVERY_S, _look_for_room, name="processors")
     parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
     parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
     parts.schedule.every(

@@ -15,10 +15,11 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from packd.processors import HERE
 from packd.snapshot.archive import unpack
 from packd.snapshot.cloning import clone_tree
 from packd.snapshot.copying import (
@@ -52,6 +53,7 @@ __all__ = ["Refused", "Snapshot", "Store", "StoreFull", "StoreUnwritable", "Take
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY: Final = "tmp-"
+_LONG: Final = 4 * 1024 * 1024  # bytes, that take long to read without Python
 _PATHS_REMEMBERED: Final = 256  # a revision on its way is asked for several times
 _THERE_ALREADY: Final = (errno.EEXIST, errno.ENOTEMPTY)
 _NO_LIMITS: Final = Limits(files=sys.maxsize, bytes=sys.maxsize, depth=MOST_DEPTH, path_length=sys.maxsize)
@@ -97,7 +99,8 @@ class Store:
                 tree = walk(folder, None, _NO_LIMITS)
                 if tree.refused or tree.unsettled:
                     return False
-                return digest_of(read_tree(tree, folder)) == digest
+                with _at_length(tree):
+                    return digest_of(read_tree(tree, folder)) == digest
         except (OSError, ChangedError, UnreadableError):
             return False
 
@@ -115,7 +118,12 @@ class Store:
         if tree.refused:
             return Refused(problems=tree.problems, fingerprint=tree.fingerprint(tree.began_ns))
         try:
-            with self._temporary() as fresh, naming_trouble(self._root), Unflushed(fresh) as copy:
+            with (
+                self._temporary() as fresh,
+                naming_trouble(self._root),
+                Unflushed(fresh) as copy,
+                _at_length(tree),
+            ):
                 if tree.is_file:
                     return self._take_archive(source, ignore, tree, fresh, copy)
                 contents = _copy(source, tree, copy)
@@ -242,6 +250,11 @@ class Store:
 def _copy(source: Path, tree: Tree, copy: Unflushed) -> list[Content]:
     with _reading(source, tree) as opened:
         return copy_tree(tree, opened, copy.folder, wrote=copy.wrote, filled=copy.filled)
+
+
+def _at_length(tree: Tree) -> AbstractContextManager[None]:
+    """Around reading all of it."""
+    return HERE.all() if tree.is_file or tree.bytes > _LONG else nullcontext()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from packd.processors import HERE
 from packd.sources.errand import wrong
 
 if TYPE_CHECKING:
@@ -106,15 +107,16 @@ class Git:
         return Ending(status=ending.status, output=output.decode("utf-8", "surrogateescape"), said=ending.said)
 
     def _run(self, arguments: tuple[str, ...], what: str, take: Callable[[bytes], object], most: int) -> Ending:
-        process = subprocess.Popen(
-            self._command(arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self.folder,
-            env=self._environ(),
-            start_new_session=True,  # so that its helpers end with it
-        )
+        with HERE.all():
+            process = subprocess.Popen(
+                self._command(arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.folder,
+                env=self._environ(),
+                start_new_session=True,  # so that its helpers end with it
+            )
         try:
             said = self._listen(process, what, take, most)
             _await_end(process, self.errand, what)

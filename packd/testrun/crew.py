@@ -17,6 +17,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from packd.processors import HERE
 from packd.testrun.leftovers import end_run
 from packd.testrun.member import serve
 from packd.testrun.run import lost_report
@@ -183,7 +184,7 @@ class _Line:
         self._reader = ends_here.makefile("rb")
 
     def ask(self, request: RunRequest) -> None:
-        self._socket.sendall(pickle.dumps(request))
+        self._socket.sendall(pickle.dumps((HERE.home, request)))
 
     def cancel(self, run_id: str, reason: str) -> None:
         """Also of a run that has just ended, or was asked for and not heard of yet."""

@@ -14,6 +14,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from packd.processors import HERE
 from packd.testrun.bench import Bench, Errand
 from packd.testrun.cancel import CancelToken
 
@@ -93,7 +94,9 @@ def _work(line: socket.socket, button: _StopButton, bench: Bench) -> NoReturn:
 
     with suppress(EOFError, OSError, pickle.UnpicklingError):
         while True:
-            _carry_out(pickle.load(asked), say, button, bench)  # noqa: S301  written by packd itself
+            home, request = pickle.load(asked)  # noqa: S301  written by packd itself
+            HERE.keep_off(home)
+            _carry_out(request, say, button, bench)
     os._exit(0)
 
 

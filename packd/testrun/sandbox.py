@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from packd.processors import HERE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -264,18 +266,19 @@ def spawn(
 
     Raises OSError when it can't be started.
     """
-    return Child(
-        subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=dict(env),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=tuple(keep),
-            start_new_session=True,
+    with HERE.all():
+        return Child(
+            subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(env),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=tuple(keep),
+                start_new_session=True,
+            )
         )
-    )
 
 
 def tool(name: str) -> str | None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packd.processors import HERE
 from packd.testrun.mark import WORK_VARIABLE
 from packd.testrun.sandbox import SandboxFailed
 from packd.testrun.view import SHM, TMP, room_in_common
@@ -165,6 +166,7 @@ class WalledSandbox:
             "only_for_warden": [str(path) for _, path in only_for_warden],
             "own": [{"path": str(one.path), "size": one.size, "mode": one.mode} for one in own],
             "below_own": [str(one.path) for one in view.mounts if _is_covered(one, own)],
+            "processors": HERE.described(),
             **self._rung.becoming(),
         }
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

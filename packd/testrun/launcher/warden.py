@@ -3,7 +3,8 @@
     python -I -S warden.py DESCRIPTOR          its stdin is the line to packd; see packd.testrun.walls
 
 DESCRIPTOR holds JSON: folders that only the warden itself needed to be seen, what is mounted for each program, whom
-programs become, or by which numbers they know the user that they stay, and what they may ask of the kernel. The walls are the view of the machine and the namespaces that no program could change; what a program could change, or leave
+programs become, or by which numbers they know the user that they stay, what they may ask of the kernel, and which
+processors are for the warden and for them. The walls are the view of the machine and the namespaces that no program could change; what a program could change, or leave
 behind for the next one, is made anew for each: its processes, its mounts, the folders that it may write to, and what it
 shares by System V's or POSIX's means.
 
@@ -54,6 +55,7 @@ def main() -> None:
     if not walls["known_as"]:
         _forbid_nested_users_here()
     kernel.drop_bounding_set()
+    _be_on(walls["processors"]["own"])
     _rehearse()
     gc.freeze()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -98,6 +100,7 @@ def _first(walls: dict[str, Any], taken: int) -> int:
     request, descriptors = _received(line)
     if request is None or not line.recv(1):
         return 1
+    _be_on(walls["processors"]["all"])
     program = _started(request, descriptors)
     is_short = program is None or _ends_soon(program.pid)
     if not is_short:
@@ -231,6 +234,13 @@ def _end_all_others() -> None:
         while True:
             os.wait()
     except (ProcessLookupError, ChildProcessError):
+        return
+
+
+def _be_on(processors: list[int]) -> None:
+    try:
+        os.sched_setaffinity(0, processors)
+    except OSError:  # the machine has lost them
         return
 
 

@@ -1,0 +1,129 @@
+"""The processor that packd's own threads share.
+
+One thread at a time runs Python. When threads on two processors take turns, each turn is paid for by waking the other
+processor, which often takes longer than the turn. So they stay on one, the home: many packs at once take a quarter less time.
+What packd starts, and what works for long without Python, goes wherever the system sends it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
+
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_WORTH_MOVING: Final = 0.25  # of a processor's time that others take here, and not there
+_BUSY: Final = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal: the columns of proc(5), /proc/stat
+_PROCESSOR: Final = 36  # of the columns of /proc/self/stat that follow the name
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How much processor time went by until a moment, in seconds."""
+
+    at_s: float
+    own_s: float  # of this process
+    busy_s: Mapping[int, float]  # by processor, whoever used it
+
+
+class Processors:
+    """Where the threads of this process are, and where they may be. There is one for the process: `HERE`."""
+
+    def __init__(self, see: Callable[[], Seen] | None = None) -> None:
+        self.home: int | None = None  # None: the threads are everywhere
+        self._see = see or _see
+        self._allowed = frozenset(os.sched_getaffinity(0))  # as the process was started
+        self._usual: AbstractSet[int] = self._allowed  # where the threads of this process are
+        self._seen: Seen | None = None
+
+    def settle(self) -> None:
+        """All threads that there are, and those that they make, stay on one processor from now on."""
+        with suppress(OSError, ValueError, IndexError):  # no such files here: they stay everywhere
+            if len(self._allowed) > 1:
+                self._seen = self._see()
+                self._move_to(_current())
+
+    def look(self) -> bool:
+        """To be called every few seconds: move to where others leave more room, if it is much more. Was it?"""
+        if self.home is None or self._seen is None:
+            return False
+        before, self._seen = self._seen, self._see()
+        taken = {one: share for one, share in _taken(before, self._seen, self.home).items() if one in self._allowed}
+        freest = min(taken, key=lambda one: taken[one], default=self.home)
+        if self.home in taken and taken[self.home] - taken[freest] <= _WORTH_MOVING:
+            return False
+        self._move_to(freest)
+        return True
+
+    def keep_off(self, home: int | None) -> None:
+        """In a process beside the daemon's: this thread, and those that it makes, leave that its processor."""
+        wanted = self._allowed - {home} or self._allowed
+        if wanted != self._usual:
+            self._usual = wanted
+            _send(0, wanted)
+
+    @contextmanager
+    def all(self) -> Iterator[None]:
+        """Within the block this thread, and what it starts, may use every processor that packd was given."""
+        if self._usual == self._allowed:
+            yield
+            return
+        _send(0, self._allowed)
+        try:
+            yield
+        finally:
+            _send(0, self._usual)
+
+    def described(self) -> dict[str, list[int]]:
+        """For a program that has nothing of packd: where it is to be itself, and where all may be that it starts."""
+        return {"own": sorted(self._usual), "all": sorted(self._allowed)}
+
+    def _move_to(self, processor: int) -> None:
+        self.home, self._usual = processor, frozenset({processor})
+        sent: set[str] = set()
+        while new := set(os.listdir("/proc/self/task")) - sent:  # one that was not sent yet may just have made another
+            for thread in new:
+                _send(int(thread), self._usual)
+            sent |= new
+
+
+def _see() -> Seen:
+    busy: dict[int, float] = {}
+    with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123  every few seconds, for as long as packd runs
+        for line in file:
+            name, *columns = line.split()
+            if not name.startswith("cpu"):
+                break
+            if name != "cpu":  # that of all together
+                busy[int(name.removeprefix("cpu"))] = sum(int(columns[one]) for one in _BUSY) / _TICKS_A_SECOND
+    return Seen(time.monotonic(), time.process_time(), busy)
+
+
+def _taken(before: Seen, after: Seen, home: int) -> dict[int, float]:
+    """The share of each processor's time that did not go to this process, all of which was at home."""
+    elapsed_s = max(after.at_s - before.at_s, 0.001)
+    both = after.busy_s.keys() & before.busy_s.keys()
+    taken = {one: (after.busy_s[one] - before.busy_s[one]) / elapsed_s for one in both}
+    if home in taken:
+        taken[home] -= (after.own_s - before.own_s) / elapsed_s
+    return taken
+
+
+def _send(thread: int, where: AbstractSet[int]) -> None:
+    with suppress(OSError):  # it has ended, or the machine has lost that processor: then the system chooses
+        os.sched_setaffinity(thread, where)
+
+
+def _current() -> int:
+    """The processor that this thread is on."""
+    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        return int(file.read().rpartition(")")[2].split()[_PROCESSOR])
+
+
+HERE: Final = Processors()

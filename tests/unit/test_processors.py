@@ -1,0 +1,167 @@
+"""The threads of the daemon stay on one processor, what they start does not, and nobody has to make room for them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from packd.processors import Processors, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_ALL = frozenset(os.sched_getaffinity(0))
+
+pytestmark = pytest.mark.skipif(
+    len(_ALL) < 2, reason="this machine gives one processor, and there is nothing to choose"
+)
+
+
+@pytest.fixture(autouse=True)
+def _back_again() -> Iterator[None]:
+    yield
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), _ALL)
+
+
+def own() -> frozenset[int]:
+    return frozenset(os.sched_getaffinity(0))
+
+
+def of_a_program() -> frozenset[int]:
+    asked = "import os; print(*os.sched_getaffinity(0))"
+    return frozenset(map(int, subprocess.check_output([sys.executable, "-c", asked], text=True).split()))
+
+
+def in_a_thread(call: Callable[[], frozenset[int]]) -> frozenset[int]:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+def test_every_thread_settles_and_so_do_those_that_come() -> None:
+    go_on = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        before = pool.submit(lambda: go_on.wait(20) and own())
+        here = Processors()
+        here.settle()
+        go_on.set()
+        assert here.home in _ALL
+        assert own() == before.result() == in_a_thread(own) == {here.home}
+
+
+def test_what_is_started_is_as_free_as_the_daemon_was() -> None:
+    """And the other threads stay where they are meanwhile."""
+    here = Processors()
+    here.settle()
+    with here.all():
+        assert (own(), of_a_program()) == (_ALL, _ALL)
+    assert own() == {here.home}
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(own)
+        with here.all():
+            assert pool.submit(own).result() == other.result() == {here.home}
+
+
+def test_before_it_settles_nothing_is_changed() -> None:
+    here = Processors()
+    with here.all():
+        assert own() == _ALL
+    assert (own(), here.home, here.look()) == (_ALL, None, False)
+    assert here.described() == {"own": sorted(_ALL), "all": sorted(_ALL)}
+
+
+def test_those_beside_it_keep_off_and_what_they_start_need_not() -> None:
+    here, (home, *others) = Processors(), sorted(_ALL)
+    here.keep_off(home)
+    assert own() == in_a_thread(own) == set(others)
+    with here.all():
+        assert of_a_program() == _ALL
+    assert here.described() == {"own": others, "all": sorted(_ALL)}
+    here.keep_off(None)
+    assert own() == _ALL
+
+
+class Machine:
+    """Says how busy its processors were; every look is ten seconds after the one before."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+        self.own_s = 0.0
+        self.busy_s = dict.fromkeys(_ALL, 0.0)
+
+    def see(self) -> Seen:
+        return Seen(self.at_s, self.own_s, dict(self.busy_s))
+
+    def ten_seconds(self, *, own_s: float, home: int, taken_s: dict[int, float]) -> None:
+        self.at_s += 10
+        self.own_s += own_s
+        self.busy_s[home] += own_s
+        for processor, seconds in taken_s.items():
+            self.busy_s[processor] += seconds
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def here(machine: Machine) -> Processors:
+    made = Processors(machine.see)
+    made.settle()
+    return made
+
+
+def test_it_moves_to_where_others_leave_more(here: Processors, machine: Machine) -> None:
+    home = here.home
+    assert home is not None
+    machine.ten_seconds(own_s=5, home=home, taken_s={home: 4.0})
+    assert here.look()
+    assert here.home != home
+    assert own() == in_a_thread(own) == {here.home}
+
+
+def test_its_own_work_is_no_reason(here: Processors, machine: Machine) -> None:
+    home = here.home
+    assert home is not None
+    machine.ten_seconds(own_s=10, home=home, taken_s={})
+    assert not here.look()
+    assert here.home == home
+
+
+def test_it_stays_where_it_is_no_worse_than_elsewhere(here: Processors, machine: Machine) -> None:
+    """Suites that use every processor are no reason to go from one to another."""
+    home = here.home
+    assert home is not None
+    machine.ten_seconds(own_s=2, home=home, taken_s={**dict.fromkeys(_ALL, 7.0), home: 8.0})
+    assert not here.look()
+    assert here.home == home
+
+
+def test_what_was_long_ago_counts_no_more(here: Processors, machine: Machine) -> None:
+    home = here.home
+    assert home is not None
+    machine.ten_seconds(own_s=1, home=home, taken_s=dict.fromkeys(_ALL, 9.0))
+    assert not here.look()
+    machine.ten_seconds(own_s=1, home=home, taken_s={home: 9.0})
+    assert here.look()
+
+
+def test_a_processor_that_is_gone_is_left(here: Processors, machine: Machine) -> None:
+    assert here.home is not None
+    home, _ = here.home, machine.busy_s.pop(here.home)
+    assert here.look()
+    assert here.home != home
+
+
+def test_it_finds_out_by_itself_how_busy_they_are() -> None:
+    here = Processors()
+    here.settle()
+    here.look()
+    assert here.home in _ALL
