@@ -26,6 +26,7 @@ from packd.flow.metrics import Metrics
 from packd.notify.envelope import webhook_body
 from packd.notify.sender import Sender
 from packd.notify.signature import encode_secret
+from packd.processors import HERE
 from packd.registry import outbox, queries
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
@@ -126,6 +127,7 @@ def an_endpoint(name: str, url: str) -> Endpoint:
 def main(folder: str) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     teller = Teller(Path(folder))
+    HERE.settle()  # as the daemon does
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
         answer: Any = None
