@@ -43,11 +43,15 @@ class Processors:
         self._seen: Seen | None = None
 
     def settle(self) -> None:
-        """All threads that there are, and those that they make, stay on one processor from now on."""
-        with suppress(OSError, ValueError, IndexError):  # no such files here: they stay everywhere
+        """All threads that there are, and those that they make, stay on one processor from now on.
+
+        They stay everywhere where the system does not let them, as in a service whose system calls are filtered.
+        """
+        with suppress(OSError, ValueError, IndexError):
             if len(self._allowed) > 1:
-                self._seen = self._see()
-                self._move_to(_current())
+                self._seen, current = self._see(), _current()
+                os.sched_setaffinity(0, {current})
+                self._move_to(current)
 
     def look(self) -> bool:
         """To be called every few seconds: move to where others leave more room, if it is much more. Was it?"""

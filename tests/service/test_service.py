@@ -36,6 +36,7 @@ def test_exposure() -> None:
     ("names", "exposure"),
     [
         (("packs-elsewhere",), "1.7"),
+        (("one-processor",), "1.8"),
         (("network",), "2.3"),
         (("tighter-without-sandbox",), "0.7"),
         (("network", "tighter-without-sandbox"), "1.3"),
@@ -73,7 +74,7 @@ def test_reasons() -> None:
 
 def test_verify(machine: Machine) -> None:
     """systemd finds nothing to say about the units, nor about any of the drop-ins."""
-    for drop_in in ("", "packs-elsewhere", "tighter-without-sandbox", "tighter-without-network"):
+    for drop_in in ("", "packs-elsewhere", "one-processor", "tighter-without-sandbox", "tighter-without-network"):
         if drop_in:
             text = (SYSTEMD / "drop-ins" / f"{drop_in}.conf").read_text()
             machine.write(f"/etc/systemd/system/packd.service.d/test-{drop_in}.conf", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -85,6 +86,21 @@ def test_those_beside_it_keep_off_and_what_they_start_need_not() -> None:
     assert here.described() == {"own": others, "all": sorted(_ALL)}
     here.keep_off(None)
     assert own() == _ALL
+
+
+def test_where_it_is_not_allowed_they_stay_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hardened service may not say where its threads are."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    here = Processors()
+    here.settle()
+    assert (here.home, here.look(), own()) == (None, False, _ALL)
+    here.keep_off(min(_ALL))
+    with here.all():
+        assert of_a_program() == _ALL
 
 
 class Machine:
