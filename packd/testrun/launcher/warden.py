@@ -25,7 +25,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 from functools import partial
 from typing import Any
@@ -43,12 +42,14 @@ _TIMES = 8  # until code has adapted
 _SHORT_MS = 20  # several times what a small suite takes
 _REST_MS = 15  # several times what packd needs for what follows, unless it says that the next cell is needed
 _SOON = b"soon"  # how it says so
+_TAKEN_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # which it ignores; a program has them as usual
 _CANT_BE_RUN = 127  # as a shell says it
 
 
 def main() -> None:
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         walls: dict[str, Any] = json.load(file)
+    _keep_all_to_itself()
     kernel.die_with_parent(signal.SIGKILL)
     for path in walls["only_for_warden"]:  # all that this program needs of it is loaded by now
         kernel.detach(path)
@@ -92,7 +93,7 @@ def _first(walls: dict[str, Any], taken: int) -> int:
         os.setgroups([])
         os.setgid(walls["group"])
         os.setuid(walls["user"])
-    kernel.no_more_rights()
+    kernel.no_more_rights(bounded=not walls["known_as"])  # a new user namespace begins with every right
     kernel.hide_from_own_user()
     kernel.filter_calls(bytes.fromhex(walls["filter"]))
     line = socket.socket(fileno=_LINE)
@@ -102,10 +103,10 @@ def _first(walls: dict[str, Any], taken: int) -> int:
         return 1
     _be_on(walls["processors"]["all"])
     program = _started(request, descriptors)
-    is_short = program is None or _ends_soon(program.pid)
+    is_short = program is None or _ends_soon(program)
     if not is_short:
         os.write(taken, b"t")  # what is said on the line from now on, but for how this one ended, is for the next one
-    status = _CANT_BE_RUN if program is None else _status_of(program.pid)
+    status = _CANT_BE_RUN if program is None else _status_of(program)
     _end_all_others()
     line.send(b"ended %d" % status)
     if is_short:
@@ -114,31 +115,43 @@ def _first(walls: dict[str, Any], taken: int) -> int:
     return 0
 
 
-def _started(request: dict[str, Any], descriptors: list[int]) -> subprocess.Popen[bytes] | None:
-    """The program; None when there is no such thing, which it says itself."""
+def _started(request: dict[str, Any], descriptors: list[int]) -> int | None:
+    """The program's process; None when there is no such thing, which it says itself.
+
+    Not by subprocess, which does much that is only done once here, and runs into pages that every cell has to copy.
+    """
     moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for descriptor in descriptors]
     out, err, *kept = moved
     places = request["keep"]
     for place, descriptor in zip(places, kept, strict=True):  # the program expects them there
         os.dup2(descriptor, place)
+    streams = (
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, out, 1),
+        (os.POSIX_SPAWN_DUP2, err, 2),
+    )
+    argv = request["argv"]
     try:
-        program = subprocess.Popen(
-            request["argv"],
-            cwd=request["cwd"],
-            env=request["env"],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            pass_fds=places,
-            start_new_session=True,
+        os.chdir(request["cwd"])  # this process is nowhere else
+        path = _found(argv[0], request["env"])
+        program = os.posix_spawn(
+            path, argv, request["env"], file_actions=streams, setsid=True, setsigdef=_TAKEN_BY_PYTHON
         )
     except OSError as trouble:
-        os.write(err, f"{request['argv'][0]}: {trouble.strerror}\n".encode())
+        os.write(err, f"{argv[0]}: {trouble.strerror}\n".encode())
         return None
     for descriptor in (*descriptors, *moved, *places):
         if descriptor > 2:
             _close(descriptor)
     return program
+
+
+def _found(name: str, environ: dict[str, str]) -> str:
+    """A program's path, as a shell finds it."""
+    if "/" in name:
+        return name
+    places = (os.path.join(folder, name) for folder in os.get_exec_path(environ))
+    return next((place for place in places if os.access(place, os.X_OK)), name)
 
 
 def _ends_soon(pid: int) -> bool:
@@ -202,8 +215,8 @@ def _rehearse() -> None:
         nothing = os.open("/dev/null", os.O_RDWR)
         program = _started(json.loads(request), [nothing, nothing])
         if program is not None:
-            _ends_soon(program.pid)
-            _status_of(program.pid)
+            _ends_soon(program)
+            _status_of(program)
 
 
 def _forbid_nested_users_here() -> None:
@@ -235,6 +248,16 @@ def _end_all_others() -> None:
             os.wait()
     except (ProcessLookupError, ChildProcessError):
         return
+
+
+def _keep_all_to_itself() -> None:
+    """What it was given goes to no program, but for what is handed on by name."""
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2:
+            try:
+                os.set_inheritable(descriptor, False)
+            except OSError:  # that of the list
+                continue
 
 
 def _be_on(processors: list[int]) -> None:
