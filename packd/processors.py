@@ -9,38 +9,47 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from collections.abc import Set as AbstractSet
 
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_AT_WORK: Final = 0.02  # of a processor's time that this process takes
 _WORTH_MOVING: Final = 0.25  # of a processor's time that others take here, and not there
 _BUSY: Final = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal: the columns of proc(5), /proc/stat
 _PROCESSOR: Final = 36  # of the columns of /proc/self/stat that follow the name
 
 
+Busy = Mapping[int, float]  # by processor: the seconds for which anybody used it, since some moment
+
+
 @dataclass(frozen=True)
-class Seen:
-    """How much processor time went by until a moment, in seconds."""
+class _Seen:
+    """At a moment, in seconds."""
 
     at_s: float
-    own_s: float  # of this process
-    busy_s: Mapping[int, float]  # by processor, whoever used it
+    own_s: float  # processor time of this process
+    busy_s: Busy | None  # None: it was not looked at
 
 
 class Processors:
     """Where the threads of this process are, and where they may be. There is one for the process: `HERE`."""
 
-    def __init__(self, see: Callable[[], Seen] | None = None) -> None:
+    def __init__(
+        self, *, used: Callable[[], tuple[float, float]] | None = None, busy: Callable[[], Busy] | None = None
+    ):
+        """`used`: what time it is, and how much processor time this process has used; `busy`: how much all of them."""
         self.home: int | None = None  # None: the threads are everywhere
-        self._see = see or _see
+        self._used = used or _used
+        self._busy = busy or _busy
         self._allowed = frozenset(os.sched_getaffinity(0))  # as the process was started
         self._usual: AbstractSet[int] = self._allowed  # where the threads of this process are
-        self._seen: Seen | None = None
+        self._seen = _Seen(*self._used(), busy_s=None)
 
     def settle(self) -> None:
         """All threads that there are, and those that they make, stay on one processor from now on.
@@ -49,17 +58,24 @@ class Processors:
         """
         with suppress(OSError, ValueError, IndexError):
             if len(self._allowed) > 1:
-                self._seen, current = self._see(), _current()
+                current = _current()
                 os.sched_setaffinity(0, {current})
                 self._move_to(current)
 
     def look(self) -> bool:
-        """To be called every few seconds: move to where others leave more room, if it is much more. Was it?"""
-        if self.home is None or self._seen is None:
+        """To be called every few seconds: move to where others leave more room, if it is much more. Was it?
+
+        While nothing is done here it does not matter, and nothing is looked at.
+        """
+        if self.home is None:
             return False
-        before, self._seen = self._seen, self._see()
+        before, (at_s, own_s) = self._seen, self._used()
+        is_at_work = own_s - before.own_s > _AT_WORK * (at_s - before.at_s)
+        self._seen = _Seen(at_s, own_s, self._busy() if is_at_work else None)
         taken = {one: share for one, share in _taken(before, self._seen, self.home).items() if one in self._allowed}
-        freest = min(taken, key=lambda one: taken[one], default=self.home)
+        if not taken:
+            return False
+        freest = min(taken, key=lambda one: taken[one])
         if self.home in taken and taken[self.home] - taken[freest] <= _WORTH_MOVING:
             return False
         self._move_to(freest)
@@ -97,20 +113,26 @@ class Processors:
             sent |= new
 
 
-def _see() -> Seen:
+def _used() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def _busy() -> Busy:
     busy: dict[int, float] = {}
-    with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123  every few seconds, for as long as packd runs
+    with suppress(OSError), open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123  every few seconds, for as long as packd runs
         for line in file:
             name, *columns = line.split()
             if not name.startswith("cpu"):
                 break
             if name != "cpu":  # that of all together
                 busy[int(name.removeprefix("cpu"))] = sum(int(columns[one]) for one in _BUSY) / _TICKS_A_SECOND
-    return Seen(time.monotonic(), time.process_time(), busy)
+    return busy
 
 
-def _taken(before: Seen, after: Seen, home: int) -> dict[int, float]:
-    """The share of each processor's time that did not go to this process, all of which was at home."""
+def _taken(before: _Seen, after: _Seen, home: int) -> dict[int, float]:
+    """The share of each processor's time that did not go to this process, all of which was at home; none: not known."""
+    if before.busy_s is None or after.busy_s is None:
+        return {}
     elapsed_s = max(after.at_s - before.at_s, 0.001)
     both = after.busy_s.keys() & before.busy_s.keys()
     taken = {one: (after.busy_s[one] - before.busy_s[one]) / elapsed_s for one in both}

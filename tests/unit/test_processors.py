@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from packd.processors import Processors, Seen
+from packd.processors import Processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,19 +108,26 @@ class Machine:
     """Says how busy its processors were; every look is ten seconds after the one before."""
 
     def __init__(self) -> None:
-        self.at_s = 0.0
-        self.own_s = 0.0
+        self.at_s = self.own_s = 0.0
         self.busy_s = dict.fromkeys(_ALL, 0.0)
+        self.looked_at = 0
 
-    def see(self) -> Seen:
-        return Seen(self.at_s, self.own_s, dict(self.busy_s))
+    def used(self) -> tuple[float, float]:
+        return self.at_s, self.own_s
 
-    def ten_seconds(self, *, own_s: float, home: int, taken_s: dict[int, float]) -> None:
+    def busy(self) -> dict[int, float]:
+        self.looked_at += 1
+        return dict(self.busy_s)
+
+    def ten_seconds(self, here: Processors, *, own_s: float, taken_s: dict[int, float] | None = None) -> bool:
+        """Of which packd used these at home, and others those; did it move?"""
+        assert here.home is not None
         self.at_s += 10
         self.own_s += own_s
-        self.busy_s[home] += own_s
-        for processor, seconds in taken_s.items():
+        self.busy_s[here.home] += own_s
+        for processor, seconds in (taken_s or {}).items():
             self.busy_s[processor] += seconds
+        return here.look()
 
 
 @pytest.fixture
@@ -129,49 +137,54 @@ def machine() -> Machine:
 
 @pytest.fixture
 def here(machine: Machine) -> Processors:
-    made = Processors(machine.see)
+    """At work for a while."""
+    made = Processors(used=machine.used, busy=machine.busy)
     made.settle()
+    assert not machine.ten_seconds(made, own_s=5)
     return made
 
 
+def home_of(here: Processors) -> int:
+    assert here.home is not None
+    return here.home
+
+
 def test_it_moves_to_where_others_leave_more(here: Processors, machine: Machine) -> None:
-    home = here.home
-    assert home is not None
-    machine.ten_seconds(own_s=5, home=home, taken_s={home: 4.0})
-    assert here.look()
+    home = home_of(here)
+    assert machine.ten_seconds(here, own_s=5, taken_s={home: 4.0})
     assert here.home != home
     assert own() == in_a_thread(own) == {here.home}
 
 
 def test_its_own_work_is_no_reason(here: Processors, machine: Machine) -> None:
-    home = here.home
-    assert home is not None
-    machine.ten_seconds(own_s=10, home=home, taken_s={})
-    assert not here.look()
-    assert here.home == home
+    assert not machine.ten_seconds(here, own_s=10)
 
 
 def test_it_stays_where_it_is_no_worse_than_elsewhere(here: Processors, machine: Machine) -> None:
     """Suites that use every processor are no reason to go from one to another."""
-    home = here.home
-    assert home is not None
-    machine.ten_seconds(own_s=2, home=home, taken_s={**dict.fromkeys(_ALL, 7.0), home: 8.0})
-    assert not here.look()
-    assert here.home == home
+    assert not machine.ten_seconds(here, own_s=2, taken_s={**dict.fromkeys(_ALL, 7.0), home_of(here): 8.0})
 
 
 def test_what_was_long_ago_counts_no_more(here: Processors, machine: Machine) -> None:
-    home = here.home
-    assert home is not None
-    machine.ten_seconds(own_s=1, home=home, taken_s=dict.fromkeys(_ALL, 9.0))
-    assert not here.look()
-    machine.ten_seconds(own_s=1, home=home, taken_s={home: 9.0})
-    assert here.look()
+    assert not machine.ten_seconds(here, own_s=1, taken_s=dict.fromkeys(_ALL, 9.0))
+    assert machine.ten_seconds(here, own_s=1, taken_s={home_of(here): 9.0})
+
+
+def test_while_nothing_is_done_nobody_is_looked_at(here: Processors, machine: Machine) -> None:
+    """Nor does what others did meanwhile count when there is something to do again."""
+    looked_at = machine.looked_at
+    for _ in range(3):
+        assert not machine.ten_seconds(here, own_s=0.1, taken_s={home_of(here): 9.0})
+    assert machine.looked_at == looked_at
+    assert not machine.ten_seconds(here, own_s=5)
+    assert not machine.ten_seconds(here, own_s=5)
+    assert machine.ten_seconds(here, own_s=5, taken_s={home_of(here): 4.0})
 
 
 def test_a_processor_that_is_gone_is_left(here: Processors, machine: Machine) -> None:
-    assert here.home is not None
-    home, _ = here.home, machine.busy_s.pop(here.home)
+    home = home_of(here)
+    machine.own_s, machine.at_s = machine.own_s + 5, machine.at_s + 10
+    del machine.busy_s[home]
     assert here.look()
     assert here.home != home
 
@@ -179,5 +192,9 @@ def test_a_processor_that_is_gone_is_left(here: Processors, machine: Machine) ->
 def test_it_finds_out_by_itself_how_busy_they_are() -> None:
     here = Processors()
     here.settle()
-    here.look()
-    assert here.home in _ALL
+    for _ in range(3):
+        until = time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
+        here.look()
+        assert here.home in _ALL
