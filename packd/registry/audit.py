@@ -5,10 +5,11 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, select
 
+from packd.registry.prepared import Prepared
 from packd.registry.tables import activations, audit
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+_INSERT: Final = Prepared(insert(audit))  # built once: building it takes longer than running it
+
+
 def note(connection: Connection, **row: Any) -> None:
-    connection.execute(insert(audit).values(row))
+    _INSERT.run(connection, row)
 
 
 def newest(connection: Connection, *, limit: int, pack: str | None, actor: str | None) -> list[dict[str, Any]]:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _RUN = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
 _NEWEST_FIRST = (runs.c.started_at.desc(), runs.c.id.desc())
+_LATEST_RUN = Prepared(
+    select(runs)
+    .where(runs.c.ref == bindparam("of_ref"), runs.c.number == bindparam("of_number"))
+    .order_by(*_NEWEST_FIRST)
+    .limit(1)
+)
 
 _WITH_REPORT = (runs.c.finished_at.is_not(None), runs.c.report.is_not(None))
 
@@ -67,8 +73,7 @@ def run_history(connection: Connection, ref: str) -> list[Run]:
 
 def latest_run(connection: Connection, ref: str, number: int) -> Run | None:
     """The last run of this revision."""
-    query = select(runs).where(runs.c.ref == ref, runs.c.number == number).order_by(*_NEWEST_FIRST).limit(1)
-    return one(connection, Run, query)
+    return one(connection, Run, _LATEST_RUN, of_ref=ref, of_number=number)
 
 
 def unfinished_runs(connection: Connection) -> list[Run]:
