@@ -17,7 +17,7 @@ class Tail:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._newest = 0
+        self._waiting = 0  # how many wait; while nobody does, the loop is left alone
         self._changed = asyncio.Event()  # replaced by a fresh one whenever it is set, so that it wakes everybody once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = asyncio.Event()
@@ -40,11 +40,16 @@ class Tail:
 
     async def wait(self, after: int, timeout_s: float) -> bool:
         """True as soon as there is an event behind `after`, or the server is closing; False on time-out."""
-        with contextlib.suppress(TimeoutError):
+        self._waiting += 1  # before the feed is asked: what comes after the answer finds somebody who waits
+        try:
             async with asyncio.timeout(timeout_s):
-                while self._newest <= after and not self.closing:
+                while self._feed.newest <= after and not self.closing:
                     await self._changed.wait()
-        return self._newest > after or self.closing
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting -= 1
+        return self._feed.newest > after or self.closing
 
     def on_close(self, call: Callable[[], None]) -> Callable[[], None]:
         """`call` is called in the event loop when the server closes, unless what is returned was called before."""
@@ -56,18 +61,15 @@ class Tail:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), timeout_s)
 
-    def _committed(self, newest: int) -> None:
-        self._in_loop(self._advance, newest)
+    def _committed(self, _newest: int) -> None:
+        if self._waiting:
+            self._in_loop(self._wake)
 
-    def _in_loop(self, call: Callable[..., None], *arguments: int) -> None:
+    def _in_loop(self, call: Callable[[], None]) -> None:
         if self._loop is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and everybody with it
-            self._loop.call_soon_threadsafe(call, *arguments)
-
-    def _advance(self, newest: int) -> None:
-        self._newest = max(self._newest, newest)
-        self._wake()
+            self._loop.call_soon_threadsafe(call)
 
     def _close(self) -> None:
         self._closed.set()
