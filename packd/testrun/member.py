@@ -48,7 +48,8 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _become("packd-testrun", here, keep=(*given, tools.slots.descriptor))
                 line, button = (socket.socket(fileno=one) for one in given)
-                _work(line, _StopButton(button), Bench(tools))
+                # Without a daemon there is nobody to run anything for.
+                _work(line, StopButton(button, gone=lambda: os._exit(0)), Bench(tools))
             for one in given:
                 os.close(one)
     except BaseException:
@@ -78,7 +79,7 @@ def _nothing(*_: object) -> None:
     """Heard, and left to the daemon."""
 
 
-def _work(line: socket.socket, button: _StopButton, bench: Bench) -> NoReturn:
+def _work(line: socket.socket, button: StopButton, bench: Bench) -> NoReturn:
     """Carry out what is asked for, until the daemon lets go of the line, or is gone.
 
     In the main thread: what a suite's processes leave behind is given to that one.
@@ -100,7 +101,7 @@ def _work(line: socket.socket, button: _StopButton, bench: Bench) -> NoReturn:
     os._exit(0)
 
 
-def _carry_out(request: RunRequest, say: Callable[..., None], button: _StopButton, bench: Bench) -> None:
+def _carry_out(request: RunRequest, say: Callable[..., None], button: StopButton, bench: Bench) -> None:
     errand = Errand(
         request=request,
         cancel=button.of(request.run_id),
@@ -119,11 +120,13 @@ def _carry_out(request: RunRequest, say: Callable[..., None], button: _StopButto
         say("over", trouble)
 
 
-class _StopButton:
+class StopButton:
     """Heard by a thread of its own. It may be pressed before the run is heard of that it is meant for."""
 
-    def __init__(self, pressed: socket.socket) -> None:
+    def __init__(self, pressed: socket.socket, *, gone: Callable[[], object]) -> None:
+        """`gone` is called when there is nobody any more to press it."""
         self._pressed = pressed
+        self._gone = gone
         self._lock = threading.Lock()
         self._current: tuple[str, CancelToken] | None = None
         self._early: tuple[str, str] | None = None  # (run id, reason), of one that has not begun; or ended just now
@@ -148,9 +151,8 @@ class _StopButton:
         current[1].cancel(reason)
 
     def _listen(self) -> None:
-        """Until nobody is there any more: then there is nobody to run anything for."""
         reader = self._pressed.makefile("rb")
         with suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
                 self._press(*pickle.load(reader))  # noqa: S301  written by packd itself
-        os._exit(0)
+        self._gone()

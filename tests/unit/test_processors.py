@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,8 @@ pytestmark = pytest.mark.skipif(
 def _back_again() -> Iterator[None]:
     yield
     for thread in os.listdir("/proc/self/task"):
-        os.sched_setaffinity(int(thread), _ALL)
+        with suppress(ProcessLookupError):  # of another test, and just ended
+            os.sched_setaffinity(int(thread), _ALL)
 
 
 def own() -> frozenset[int]:

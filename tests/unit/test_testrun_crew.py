@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from packd.testrun.member import StopButton
 from tests.unit.testrun_ground import is_alive, number_in, wait_until
 
 if TYPE_CHECKING:
@@ -72,6 +75,33 @@ def test_the_stop_button_reaches_it(at_work: AtWork, tmp_path: Path) -> None:
     said = at_work.hear("id")
     assert (said["reason"], is_alive(suite)) == ("cancelled", False)
     assert "newer content arrived" in said["detail"]
+
+
+def test_the_stop_button_may_be_pressed_at_once(at_work: AtWork) -> None:
+    """Whether the process has heard of the run by then or not."""
+    for number in range(1, 21):
+        at_work.ask(id=number, command="sleep 300")
+        at_work.ask(cancel=f"enough of {number}")
+        said = at_work.hear("id")
+        assert (said["id"], said["reason"]) == (number, "cancelled")
+        assert f"enough of {number}" in said["detail"]
+
+
+def test_a_button_that_is_pressed_early_is_for_the_run_that_follows() -> None:
+    """And one that is pressed late, for a run that has ended, is not for the next one."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        button = StopButton(theirs, gone=lambda: None)
+        ended, current = button.of("ended"), button.of("current")
+        for run_id in ("follows", "current"):  # heard in this order
+            ours.sendall(pickle.dumps((run_id, f"enough of {run_id}")))
+        wait_until(lambda: current.cancelled)
+        assert button.of("follows").reason == "enough of follows"
+        following = button.of("next")
+        for run_id in ("ended", "next"):
+            ours.sendall(pickle.dumps((run_id, f"enough of {run_id}")))
+        wait_until(lambda: following.cancelled)
+        assert (ended.reason, following.reason) == (None, "enough of next")
 
 
 def test_closing_ends_every_process(at_work: AtWork) -> None:

@@ -4,9 +4,9 @@
 
 DESCRIPTOR holds JSON: folders that only the warden itself needed to be seen, what is mounted for each program, whom
 programs become, or by which numbers they know the user that they stay, what they may ask of the kernel, and which
-processors are for the warden and for them. The walls are the view of the machine and the namespaces that no program could change; what a program could change, or leave
-behind for the next one, is made anew for each: its processes, its mounts, the folders that it may write to, and what it
-shares by System V's or POSIX's means.
+processors are for the warden and for them. The walls are the view of the machine and the namespaces that no program could
+change; what a program could change, or leave behind for the next one, is made anew for each: its processes, its mounts, the
+folders that it may write to, and what it shares by System V's or POSIX's means.
 
 A cell is made before it is asked for: a moment after the program in the one before has ended, when packd had the processor
 for what follows from that, or when the program takes its time. Programs never run side by side. The first
