@@ -53,7 +53,7 @@ __all__ = ["Refused", "Snapshot", "Store", "StoreFull", "StoreUnwritable", "Take
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY: Final = "tmp-"
-_LONG: Final = 4 * 1024 * 1024  # bytes, that take long to read without Python
+_LONG: Final = 1024 * 1024  # bytes, that take longer to read than to send a thread elsewhere and back
 _PATHS_REMEMBERED: Final = 256  # a revision on its way is asked for several times
 _THERE_ALREADY: Final = (errno.EEXIST, errno.ENOTEMPTY)
 _NO_LIMITS: Final = Limits(files=sys.maxsize, bytes=sys.maxsize, depth=MOST_DEPTH, path_length=sys.maxsize)

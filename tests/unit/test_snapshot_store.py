@@ -9,7 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +21,9 @@ from packd.snapshot import copying, durable
 from packd.snapshot.store import Snapshot, Store, Unsettled
 from packd.snapshot.tree import Limits, look
 from tests.unit.snapshot_ground import PACK, Ground, aged, made_tree, shape_of, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ABSENT = "sha256:" + "0" * 64
 
@@ -44,6 +50,27 @@ def test_a_snapshot_is_the_packs_tree_and_nothing_else(ground: Ground) -> None:
     assert stat.S_IMODE(taken.path.stat().st_mode) == 0o555
     assert (taken.files, taken.bytes, taken.warnings) == (3, 55, ())
     assert os.listdir(ground.root) == [taken.digest.removeprefix("sha256:")]
+
+
+def test_reading_much_may_use_every_processor(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing and copying wait for nobody; what is read in a moment stays with the other threads."""
+    free: list[bool] = []
+
+    @contextmanager
+    def everywhere() -> Iterator[None]:
+        free.append(True)
+        yield
+
+    monkeypatch.setattr("packd.snapshot.store.HERE", SimpleNamespace(all=everywhere))
+    path = ground.drop()
+    small = ground.snapshot(path)
+    assert ground.store.verify(small.digest)
+    assert free == []
+    (path / "data.bin").write_bytes(bytes(2 * 1024 * 1024))
+    large = ground.snapshot(path)
+    assert free == [True]
+    assert ground.store.verify(large.digest)
+    assert free == [True, True]
 
 
 def test_a_snapshot_says_what_the_drop_was(ground: Ground) -> None:
