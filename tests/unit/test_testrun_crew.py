@@ -139,6 +139,18 @@ def test_one_that_is_killed_is_replaced(at_work: AtWork, tmp_path: Path) -> None
     wait_until(lambda: not any((tmp_path / "work").iterdir()))
 
 
+def test_one_that_is_lost_while_idle_costs_no_run(at_work: AtWork) -> None:
+    """Nothing had begun: the next run has another process from the beginning."""
+    at_work.ask(id=1, command="exit 0")
+    assert at_work.hear("id")["status"] == "passed"
+    (_, idle) = at_work.crew()
+    os.kill(idle, signal.SIGKILL)
+    wait_until(lambda: not is_alive(idle))
+    for number in (2, 3, 4):  # as many workers as there are, and once more
+        at_work.ask(id=number, command="exit 0")
+        assert at_work.hear("id")["status"] == "passed"
+
+
 def test_without_the_one_that_makes_them_it_is_not_well(at_work: AtWork) -> None:
     """Whoever watches over the daemon then starts it anew; until then runs are answered."""
     at_work.ask(id=1, command="exit 0")
