@@ -22,7 +22,7 @@ _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _AT_WORK: Final = 0.02  # of a processor's time that this process takes
 _WORTH_MOVING: Final = 0.25  # of a processor's time that others take here, and not there
 _BUSY: Final = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal: the columns of proc(5), /proc/stat
-_PROCESSOR: Final = 36  # of the columns of /proc/self/stat that follow the name
+_PROCESSOR: Final = 36  # of the columns of proc(5), /proc/thread-self/stat, that follow the name
 
 
 Busy = Mapping[int, float]  # by processor: the seconds for which anybody used it, since some moment
@@ -148,7 +148,7 @@ def _send(thread: int, where: AbstractSet[int]) -> None:
 
 def _current() -> int:
     """The processor that this thread is on."""
-    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+    with open("/proc/thread-self/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
         return int(file.read().rpartition(")")[2].split()[_PROCESSOR])
 
 

@@ -61,7 +61,7 @@ class Tail:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), timeout_s)
 
-    def _committed(self, _newest: int) -> None:
+    def _committed(self) -> None:
         if self._waiting:
             self._in_loop(self._wake)
 

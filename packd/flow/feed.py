@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class Feed:
-    """Fan-out of "there is an event numbered n" to threads that wait and to listeners."""
+    """Fan-out of "there is something new" to threads that wait and to listeners."""
 
     def __init__(self, newest: int) -> None:
         self._newest = newest
         self._changed = threading.Condition()
-        self._listeners: list[Callable[[int], None]] = []
+        self._listeners: list[Callable[[], None]] = []
 
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events."""
         with self._changed:
             self._newest = max(self._newest, events[-1].seq)
-            newest, listeners = self._newest, list(self._listeners)
+            listeners = list(self._listeners)
             self._changed.notify_all()
         for listener in listeners:
-            listener(newest)
+            listener()
 
     @property
     def newest(self) -> int:
@@ -42,11 +42,11 @@ class Feed:
         with self._changed:
             return self._changed.wait_for(lambda: self._newest > after, timeout_s)
 
-    def add_listener(self, listener: Callable[[int], None]) -> None:
-        """`listener` gets the newest number after each commit, from the committing thread: be quick, never raise."""
+    def add_listener(self, listener: Callable[[], None]) -> None:
+        """`listener` is called after each commit, in the committing thread: be quick, never raise."""
         with self._changed:
             self._listeners.append(listener)
 
-    def remove_listener(self, listener: Callable[[int], None]) -> None:
+    def remove_listener(self, listener: Callable[[], None]) -> None:
         with self._changed:
             self._listeners.remove(listener)

@@ -53,7 +53,7 @@ __all__ = ["Refused", "Snapshot", "Store", "StoreFull", "StoreUnwritable", "Take
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY: Final = "tmp-"
-_LONG: Final = 1024 * 1024  # bytes, that take longer to read than to send a thread elsewhere and back
+_LARGE: Final = 1024 * 1024  # bytes: reading them takes longer than sending a thread elsewhere and back
 _PATHS_REMEMBERED: Final = 256  # a revision on its way is asked for several times
 _THERE_ALREADY: Final = (errno.EEXIST, errno.ENOTEMPTY)
 _NO_LIMITS: Final = Limits(files=sys.maxsize, bytes=sys.maxsize, depth=MOST_DEPTH, path_length=sys.maxsize)
@@ -99,7 +99,7 @@ class Store:
                 tree = walk(folder, None, _NO_LIMITS)
                 if tree.refused or tree.unsettled:
                     return False
-                with _at_length(tree):
+                with _anywhere_if_large(tree):
                     return digest_of(read_tree(tree, folder)) == digest
         except (OSError, ChangedError, UnreadableError):
             return False
@@ -122,7 +122,7 @@ class Store:
                 self._temporary() as fresh,
                 naming_trouble(self._root),
                 Unflushed(fresh) as copy,
-                _at_length(tree),
+                _anywhere_if_large(tree),
             ):
                 if tree.is_file:
                     return self._take_archive(source, ignore, tree, fresh, copy)
@@ -252,9 +252,9 @@ def _copy(source: Path, tree: Tree, copy: Unflushed) -> list[Content]:
         return copy_tree(tree, opened, copy.folder, wrote=copy.wrote, filled=copy.filled)
 
 
-def _at_length(tree: Tree) -> AbstractContextManager[None]:
-    """Around reading all of it."""
-    return HERE.all() if tree.is_file or tree.bytes > _LONG else nullcontext()
+def _anywhere_if_large(tree: Tree) -> AbstractContextManager[None]:
+    """Around reading all of it. How much is in an archive is not known yet."""
+    return HERE.all() if tree.is_file or tree.bytes > _LARGE else nullcontext()
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Station(Protocol):
     """One that carries out runs, one at a time."""
 
     def begin(self, errand: Errand) -> None:
-        """What `carry_out` can have behind it when it is called for this one; from any thread."""
+        """Called before `carry_out`, from any thread: what can be done at once, such as handing the request over."""
         ...
 
     def carry_out(self, errand: Errand) -> str | None:

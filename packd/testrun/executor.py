@@ -91,10 +91,10 @@ class _Job:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Worker:
-    """A thread that carries out runs at its station; `given`: what it is to do next, None to end."""
+    """A thread that carries out runs at its station."""
 
     station: Station
-    given: queue.SimpleQueue[tuple[_Job, Errand] | None] = field(default_factory=queue.SimpleQueue)
+    given: queue.SimpleQueue[tuple[_Job, Errand] | None] = field(default_factory=queue.SimpleQueue)  # None: end
 
 
 class LocalExecutor:
@@ -140,15 +140,15 @@ class LocalExecutor:
             slots=self._slots,
         )
         self._crew = Crew(tools) if apart else None
-        workers_here = [_Worker(station=station) for station in self._stations(tools, max(workers, 1))]
+        made = [_Worker(station=station) for station in self._stations(tools, max(workers, 1))]
         self._lock = threading.Lock()
         self._closed = False
         self._open: set[_Job] = set()  # submitted and not answered
         self._waiting: deque[_Job] = deque()
-        self._idle = deque(workers_here)  # the one that is idle longest first: it has made itself ready again
+        self._idle = deque(made)  # the one that is idle longest first: it has made itself ready again
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), name=f"testrun-{number}", daemon=True)
-            for number, worker in enumerate(workers_here)
+            for number, worker in enumerate(made)
         ]
         for thread in self._threads:
             thread.start()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from daemon import Daemon
@@ -32,35 +29,23 @@ def of_threads(process: int) -> set[frozenset[int]]:
     return found
 
 
-@pytest.fixture
-def own_daemon(tmp_path: Path, receiver: Receiver) -> Iterator[Callable[..., Daemon]]:
-    """Made with the settings of the test."""
-    with ExitStack() as ended:
-
-        def make(**settings: Any) -> Daemon:
-            webhook = {"name": "test", "url": receiver.url, "secret": SECRET}
-            daemon = Daemon(tmp_path, webhooks=[webhook], **settings)
-            ended.callback(lambda: daemon.process is None or daemon.kill())
-            return daemon
-
-        yield make
-
-
 @pytest.mark.parametrize("isolation", ["basic", "bwrap"])
-def test_suites_may_use_every_processor(
-    isolation: str, own_daemon: Callable[..., Daemon], receiver: Receiver, tmp_path: Path
-) -> None:
+def test_suites_may_use_every_processor(isolation: str, receiver: Receiver, tmp_path: Path) -> None:
     """Also those that follow in walls that stand, which are made by a process that keeps off the daemon's processor."""
     if isolation == "bwrap" and shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
-    daemon = own_daemon(tests={"isolation": isolation})
+    webhook = {"name": "test", "url": receiver.url, "secret": SECRET}
+    daemon = Daemon(tmp_path, webhooks=[webhook], tests={"isolation": isolation})
     daemon.start()
     assert daemon.process is not None
     settled = daemon.process.pid
-    daemon.wait_until(lambda: all(len(where) == 1 for where in of_threads(settled)), "its threads to settle")
-    for name in ("one", "two", "three", "four"):
-        pack = write_pack(tmp_path / name, name)
-        script(pack / "tests" / "run_tests.sh", f'echo "nproc: $(nproc)"; test "$(nproc)" = {len(_ALL)}')
-        pack.rename(daemon.packs / name)
-        receiver.wait_for("pack.registered", name)
-    assert {len(where) for where in of_threads(settled)} == {1}
+    try:
+        daemon.wait_until(lambda: all(len(where) == 1 for where in of_threads(settled)), "its threads to settle")
+        for name in ("one", "two", "three", "four"):
+            pack = write_pack(tmp_path / name, name)
+            script(pack / "tests" / "run_tests.sh", f'echo "nproc: $(nproc)"; test "$(nproc)" = {len(_ALL)}')
+            pack.rename(daemon.packs / name)
+            receiver.wait_for("pack.registered", name)
+        assert {len(where) for where in of_threads(settled)} == {1}
+    finally:
+        daemon.kill()

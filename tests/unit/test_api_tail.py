@@ -31,6 +31,13 @@ class CountingLoop(asyncio.SelectorEventLoop):
         return super().call_soon_threadsafe(*arguments, **more)  # type: ignore[arg-type]
 
 
+def opened(loop: asyncio.AbstractEventLoop, *, newest: int) -> tuple[Feed, Tail]:
+    feed = Feed(newest)
+    tail = Tail(feed)
+    tail.open(loop)
+    return feed, tail
+
+
 def commit(feed: Feed, seq: int) -> None:
     """In a thread of its own, as a lane does."""
     thread = threading.Thread(target=feed.committed, args=((event(seq),),))
@@ -40,9 +47,7 @@ def commit(feed: Feed, seq: int) -> None:
 
 def test_without_anybody_who_waits_the_loop_is_left_alone() -> None:
     loop = CountingLoop()
-    feed = Feed(3)
-    tail = Tail(feed)
-    tail.open(loop)
+    feed, tail = opened(loop, newest=3)
     commit(feed, 4)
     assert loop.woken == 0
     assert loop.run_until_complete(tail.wait(3, 20.0))
@@ -53,9 +58,7 @@ def test_without_anybody_who_waits_the_loop_is_left_alone() -> None:
 
 def test_whoever_waits_is_woken_and_told_at_once_of_what_was_missed() -> None:
     loop = CountingLoop()
-    feed = Feed(3)
-    tail = Tail(feed)
-    tail.open(loop)
+    feed, tail = opened(loop, newest=3)
 
     async def follow() -> list[bool]:
         waiting = asyncio.ensure_future(tail.wait(3, 20.0))
@@ -73,9 +76,7 @@ def test_whoever_waits_is_woken_and_told_at_once_of_what_was_missed() -> None:
 def test_no_commit_is_missed_between_looking_and_waiting() -> None:
     """Many commits from another thread, each of which is followed: none leaves a follower asleep."""
     loop = asyncio.new_event_loop()
-    feed = Feed(0)
-    tail = Tail(feed)
-    tail.open(loop)
+    feed, tail = opened(loop, newest=0)
     last = 2000
     seen: list[int] = []
 

@@ -77,6 +77,7 @@ def _become(wanted: dict[str, Any]) -> NoReturn:
         os.setgroups([])
         os.setgid(wanted["group"])
         os.setuid(wanted["user"])
+    kernel.drop_bounding_set()
     kernel.no_more_rights()
     kernel.landlock(wanted["readable"], wanted["writable"])
     if wanted["filter"]:

@@ -148,10 +148,8 @@ def drop_bounding_set() -> None:
             break
 
 
-def no_more_rights(*, bounded: bool = False) -> None:
-    """Neither what this process has nor what a program could give it; `bounded`: that was seen to by a parent."""
-    if not bounded:
-        drop_bounding_set()
+def no_more_rights() -> None:
+    """Neither what this process has nor what a set-uid program could give it; see `drop_bounding_set` for any other."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, bytes(24)), "capset")
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")

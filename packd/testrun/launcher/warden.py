@@ -87,13 +87,14 @@ def _first(walls: dict[str, Any], taken: int) -> int:
     _make_own(walls)
     if walls["known_as"]:
         kernel.be_known_as(*walls["known_as"])
+        kernel.drop_bounding_set()  # a new user namespace begins with every right
         kernel.forbid_nested_users()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # from inside nothing reaches it but what it has a handler for
     if walls["user"] is not None:
         os.setgroups([])
         os.setgid(walls["group"])
         os.setuid(walls["user"])
-    kernel.no_more_rights(bounded=not walls["known_as"])  # a new user namespace begins with every right
+    kernel.no_more_rights()
     kernel.hide_from_own_user()
     kernel.filter_calls(bytes.fromhex(walls["filter"]))
     line = socket.socket(fileno=_LINE)
@@ -118,7 +119,7 @@ def _first(walls: dict[str, Any], taken: int) -> int:
 def _started(request: dict[str, Any], descriptors: list[int]) -> int | None:
     """The program's process; None when there is no such thing, which it says itself.
 
-    Not by subprocess, which does much that is only done once here, and runs into pages that every cell has to copy.
+    Not by subprocess: each cell would run its code once, and copy every page that this touches.
     """
     moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for descriptor in descriptors]
     out, err, *kept = moved
