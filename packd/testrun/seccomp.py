@@ -124,37 +124,56 @@ def seccomp_program(machine: str | None = None) -> bytes | None:
 
 
 def _instructions(machine: Machine) -> list[bytes]:
-    """Every test that fails goes on to the next one; the end allows."""
-    column = machine.column
+    """The kernel goes through the filter once for every number there is, each time a process takes it: so it is a tree."""
     program = [
         _do(_LOAD, _ARCHITECTURE),
-        *_unless_equal(machine.architecture, _error(errno.ENOSYS)),
+        _jump(_IF_EQUAL, machine.architecture, yes=1, no=0),
+        _error(errno.ENOSYS),
         _do(_LOAD, _NUMBER),
     ]
     if machine.architecture == MACHINES["x86_64"].architecture:
         program += [_jump(_IF_AT_LEAST, _X32, yes=0, no=1), _error(errno.ENOSYS)]
-    for error, calls in ((errno.EPERM, _REFUSED), (errno.ENOSYS, _MISSING)):
-        for numbers in calls.values():
-            number = numbers[column]
-            if number is not None:
-                program += [_jump(_IF_EQUAL, number, yes=0, no=1), _error(error)]
-    program += _when(_CLONE[column], _ARGUMENT[0], [_jump(_IF_BIT, _NEW_NAMESPACES, yes=0, no=1)])
+    return program + _by_number(_ranges(_answers(machine.column)))
+
+
+def _answers(column: int) -> dict[int, list[bytes]]:
+    """What is done about each call, by its number; the others are allowed."""
+    answers = {
+        numbers[column]: [_error(error)]
+        for error, calls in ((errno.EPERM, _REFUSED), (errno.ENOSYS, _MISSING))
+        for numbers in calls.values()
+    }
+    answers[_CLONE[column]] = _harmless(_ARGUMENT[0], [_jump(_IF_BIT, _NEW_NAMESPACES, yes=1, no=0)])
+    families = [_jump(_IF_EQUAL, family, yes=len(_FAMILIES) - at, no=0) for at, family in enumerate(_FAMILIES)]
     for number in (_SOCKET[column], _SOCKETPAIR[column]):
-        tests = [_jump(_IF_EQUAL, family, yes=len(_FAMILIES) - at, no=0) for at, family in enumerate(_FAMILIES)]
-        program += _when(number, _ARGUMENT[0], tests, error=errno.EAFNOSUPPORT)
-    tests = [_jump(_IF_EQUAL, _TIOCSTI, yes=1, no=0), _jump(_IF_EQUAL, _TIOCLINUX, yes=0, no=1)]
-    program += _when(_IOCTL[column], _ARGUMENT[1], tests)
-    return [*program, _do(_RETURN, _ALLOW)]
+        answers[number] = [_do(_LOAD, _ARGUMENT[0]), *families, _error(errno.EAFNOSUPPORT), _ALLOWED]
+    typing = [_jump(_IF_EQUAL, _TIOCSTI, yes=2, no=0), _jump(_IF_EQUAL, _TIOCLINUX, yes=1, no=0)]
+    answers[_IOCTL[column]] = _harmless(_ARGUMENT[1], typing)
+    return {number: answer for number, answer in answers.items() if number is not None}
 
 
-def _when(number: int, argument: int, tests: list[bytes], *, error: int = errno.EPERM) -> list[bytes]:
-    """For one call: look at an argument; the tests jump over the error when it is harmless. The number is loaded again."""
-    body = [_do(_LOAD, argument), *tests, _error(error), _do(_LOAD, _NUMBER)]
-    return [_jump(_IF_EQUAL, number, yes=0, no=len(body)), *body]
+def _harmless(argument: int, tests: list[bytes]) -> list[bytes]:
+    """Look at an argument; the tests jump over the permission when it is not harmless."""
+    return [_do(_LOAD, argument), *tests, _ALLOWED, _error(errno.EPERM)]
 
 
-def _unless_equal(value: int, then: bytes) -> list[bytes]:
-    return [_jump(_IF_EQUAL, value, yes=1, no=0), then]
+def _ranges(answers: dict[int, list[bytes]]) -> list[tuple[int, list[bytes]]]:
+    """(the first number, what is done about it and all up to the next), from 0 on."""
+    ranges: list[tuple[int, list[bytes]]] = []
+    for number in sorted({0, *answers, *(number + 1 for number in answers)}):
+        answer = answers.get(number, [_ALLOWED])
+        if not ranges or ranges[-1][1] != answer:
+            ranges.append((number, answer))
+    return ranges
+
+
+def _by_number(ranges: list[tuple[int, list[bytes]]]) -> list[bytes]:
+    """By halves. Every answer ends the program, so that nothing follows it."""
+    if len(ranges) == 1:
+        return ranges[0][1]
+    middle = len(ranges) // 2
+    below, above = _by_number(ranges[:middle]), _by_number(ranges[middle:])
+    return [_jump(_IF_AT_LEAST, ranges[middle][0], yes=len(below), no=0), *below, *above]
 
 
 def _error(number: int) -> bytes:
@@ -167,3 +186,6 @@ def _do(code: int, value: int) -> bytes:
 
 def _jump(code: int, value: int, *, yes: int, no: int) -> bytes:
     return struct.pack("=HBBI", code, yes, no, value)
+
+
+_ALLOWED: Final = _do(_RETURN, _ALLOW)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import json
 import os
 import select
 import signal
@@ -158,15 +157,9 @@ class WardenGate:
         self._walls.taken()
         if order.private is not None:  # its room is there already
             Path(f"/proc/{self._vacancy.init}/root{order.private}").mkdir(mode=0o755)
-        request = {
-            "argv": order.argv,
-            "cwd": str(order.cwd),
-            "env": {**order.env, "PWD": str(order.cwd)},
-            "keep": list(keep),
-        }
         descriptors = array.array("i", [stdout, stderr, *keep])
         with_it = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
-        self._walls.line.sendmsg([json.dumps(request).encode()], with_it)
+        self._walls.line.sendmsg([_request(order, keep)], with_it)
         self._inmate = Inmate(self._vacancy, self._walls)
         return self._inmate
 
@@ -191,6 +184,17 @@ class WardenGate:
         if self._inmate is not None:
             self._inmate = None
             os.close(self._vacancy.handle)
+
+
+def _request(order: Order, keep: Sequence[int]) -> bytes:
+    """See `launcher/cell.py`. Raises ValueError for what no program can be given."""
+    env = {**order.env, "PWD": str(order.cwd)}
+    pairs = [word for pair in env.items() for word in pair]
+    words = (str(order.cwd), ",".join(map(str, keep)), str(len(order.argv)), *order.argv, *pairs)
+    request = "\0".join(words)
+    if request.count("\0") >= len(words):
+        raise ValueError("embedded null byte")
+    return os.fsencode(request)
 
 
 def _is_over(handle: int) -> bool:

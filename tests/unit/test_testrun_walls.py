@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import signal
 import socket
@@ -164,8 +164,9 @@ def test_the_next_cell_is_made_while_a_long_program_runs(ground: Ground) -> None
     assert ground.shell("true").status == "passed"
 
 
-def test_packd_says_when_it_waits_for_a_cell() -> None:
+def test_packd_says_when_it_waits_for_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not when one is there, nor when it does not wait: the warden, who rests until then, takes no word for a request."""
+    monkeypatch.syspath_prepend(Path(launcher.__file__).parent)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         gate: Any = None
@@ -175,19 +176,14 @@ def test_packd_says_when_it_waits_for_a_cell() -> None:
         with pytest.raises(BlockingIOError):
             theirs.recv(10)
         assert walls.vacancy(0.001) is None
-        ours.send(b'{"argv": []}')
-        assert warden_module()._received(theirs) == ({"argv": []}, [])
+        ours.send(b"a request")
+        ours.send(b"go")
+        assert cell_module().Cells((), theirs, []).asked() == (b"a request", [])
 
 
-def warden_module() -> Any:
-    """A program, which finds what it needs beside it."""
-    path = Path(launcher.__file__).with_name("warden.py")
-    spec = importlib.util.spec_from_file_location("warden", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def cell_module() -> Any:
+    """Part of a program, which finds the others beside it."""
+    return importlib.import_module("cell")
 
 
 def name_of(pid: int) -> str:

@@ -8,6 +8,10 @@ import os
 import socket
 import struct
 
+TYPE_CHECKING = False  # typing takes long to import
+if TYPE_CHECKING:
+    from typing import Any
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -42,6 +46,28 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
+class Call:
+    """A system call that is to be made later, or several times, with its arguments as the C library takes them.
+
+    Made before a process is forked it costs the new one least: whatever Python touches in there is copied for it.
+    """
+
+    __slots__ = ("_arguments", "_function", "_kept", "_what")
+
+    def __init__(self, what: str, function: Any, *arguments: object, keeping: object = None) -> None:
+        """`keeping`: what the arguments only have the address of."""
+        self._what = what
+        self._function = function
+        self._arguments = arguments
+        self._kept = keeping
+
+    def __call__(self) -> None:
+        """Raises OSError."""
+        if self._function(*self._arguments) < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"{self._what}: {os.strerror(number)}")
+
+
 def _checked(result: int, what: str) -> int:
     if result < 0:
         number = ctypes.get_errno()
@@ -49,23 +75,40 @@ def _checked(result: int, what: str) -> int:
     return result
 
 
+def nothing() -> Call:
+    return Call("getpid", _libc.getpid)
+
+
+def unsharing(flags: int) -> Call:
+    return Call("unshare", _libc.unshare, flags)
+
+
 def unshare(flags: int) -> None:
-    _checked(_libc.unshare(flags), "unshare")
+    unsharing(flags)()
 
 
-def enter_namespace(descriptor: int, kind: int) -> None:
-    _checked(_libc.setns(descriptor, kind), "setns")
+def entering(descriptor: int, kind: int) -> Call:
+    """The namespace that this is open on."""
+    return Call("setns", _libc.setns, descriptor, kind)
+
+
+def mounting(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> Call:
+    names = (os.fsencode(source), os.fsencode(target), kind.encode())
+    return Call(f"mount {target}", _libc.mount, *names, ctypes.c_ulong(flags), data.encode())
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
-    done = _libc.mount(os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode())
-    _checked(done, f"mount {target}")
+    mounting(source, target, kind, flags, data)()
+
+
+def mounting_tmpfs(target: str, *, size: int, mode: int) -> Call:
+    """An empty folder in memory; `size` in bytes, 0 for no limit of its own."""
+    limit = f"size={size}," if size else ""
+    return mounting("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"{limit}mode={mode:o}")
 
 
 def tmpfs(target: str, *, size: int, mode: int) -> None:
-    """An empty folder in memory; `size` in bytes, 0 for no limit of its own."""
-    limit = f"size={size}," if size else ""
-    mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"{limit}mode={mode:o}")
+    mounting_tmpfs(target, size=size, mode=mode)()
 
 
 def make_place(source: str, path: str) -> None:
@@ -108,8 +151,17 @@ def detach(target: str) -> None:
     _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount {target}")
 
 
+def dying_with_parent(signal_number: int) -> Call:
+    return Call("prctl", _libc.prctl, _PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
+
+
 def die_with_parent(signal_number: int) -> None:
-    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "prctl")
+    dying_with_parent(signal_number)()
+
+
+def having_default(signal_number: int) -> Call:
+    """What the system does with this signal by itself; Python's own way takes longer, and knows of it what it knew before."""
+    return Call("signal", _libc.signal, int(signal_number), 0)
 
 
 def loopback_up() -> None:
@@ -148,23 +200,36 @@ def drop_bounding_set() -> None:
             break
 
 
-def no_more_rights() -> None:
-    """Neither what this process has nor what a set-uid program could give it; see `drop_bounding_set` for any other."""
+def giving_up_rights() -> Call:
+    """All that this process has; see `drop_bounding_set` for what it could be given."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    _checked(_libc.capset(header, bytes(24)), "capset")
-    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    return Call("capset", _libc.capset, header, bytes(24))
 
 
-def hide_from_own_user() -> None:
+def gaining_no_rights() -> Call:
+    """Neither by a set-uid program nor by one with rights of its own."""
+    return Call("prctl", _libc.prctl, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def no_more_rights() -> None:
+    giving_up_rights()()
+    gaining_no_rights()()
+
+
+def hiding_from_own_user() -> Call:
     """Other processes of the user that this one became can't look into it, nor stop it (prctl(2), PR_SET_DUMPABLE)."""
-    _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+    return Call("prctl", _libc.prctl, _PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def filtering_calls(program: bytes) -> Call:
+    """By a seccomp program; see packd.testrun.seccomp."""
+    kept = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(kept))
+    return Call("seccomp", _libc.prctl, _PR_SET_SECCOMP, _SECCOMP_FILTER, described, 0, 0, keeping=kept)
 
 
 def filter_calls(program: bytes) -> None:
-    """A seccomp program; see packd.testrun.seccomp."""
-    kept = ctypes.create_string_buffer(program, len(program))
-    described = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(kept))
-    _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_FILTER, described, 0, 0), "seccomp")
+    filtering_calls(program)()
 
 
 def landlock_version() -> int:
