@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from packd.domain.lifecycle import UNFINISHED
+from packd.domain.lifecycle import UNFINISHED, Phase
 
-SCHEMA_VERSION: Final = "0001"
+SCHEMA_VERSION: Final = "0002"
 
 
 def one_of(column: str, words: object) -> str:
@@ -19,6 +19,7 @@ def one_of(column: str, words: object) -> str:
 IS_ACTIVE: Final = "phase = 'active'"
 IS_ACTIVE_WITH_NEEDS: Final = "phase = 'active' AND json_array_length(needs) > 0"
 IS_CANDIDATE: Final = one_of("phase", UNFINISHED)
+IS_WAITING: Final = one_of("phase", (Phase.TESTED, Phase.WAITING))  # maybe for another pack
 IS_REFUSED: Final = "json_array_length(problems) > 0 AND gone_at_s IS NULL"
 IS_PRESENT: Final = "unregistered_at IS NULL"
 IS_PENDING: Final = "state = 'pending'"

@@ -34,6 +34,7 @@ from packd.registry.conditions import (
     IS_PENDING_LATER,
     IS_PRESENT,
     IS_REFUSED,
+    IS_WAITING,
     one_of,
 )
 
@@ -68,6 +69,7 @@ drops = Table(
     Column("problems", JSON, nullable=False),  # why no revision was made of it; empty when one was
     Column("gone_at_s", Float),  # when it was found missing; NULL while it is there
     Column("held", Boolean, nullable=False),  # an operator removed its pack: left alone until its content changes
+    Index("ix_drops_ref", "ref", "name"),
     # Few drops are refused; a list of packs shows them, and must not look at every drop for that.
     Index("ix_drops_refused", "name", sqlite_where=text(IS_REFUSED)),
 )
@@ -121,6 +123,8 @@ revisions = Table(
     Index("one_candidate", "ref", unique=True, sqlite_where=text(IS_CANDIDATE)),
     # Few packs need others; finding these few must not cost a look at every pack.
     Index("ix_revisions_needy", "ref", sqlite_where=text(IS_ACTIVE_WITH_NEEDS)),
+    # Asked for behind every change; of many packs that are dropped at once most are candidates that wait for nobody.
+    Index("ix_revisions_waiting", "ref", sqlite_where=text(IS_WAITING)),
 )  # fmt: skip
 
 components = Table(

@@ -27,7 +27,7 @@ from packd.domain.event_data import PackDiscovered
 from packd.domain.event_parts import PackInfo
 from packd.domain.lifecycle import Phase
 from packd.notify.envelope import webhook_body
-from packd.registry import migrations
+from packd.registry import conditions, migrations
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
@@ -286,14 +286,15 @@ def _programs(package: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
     return folder / package.name / newest.name / "bin", {"user": "nobody", "group": "nogroup", "extra_groups": []}
 
 
+NEXT = f"{int(conditions.SCHEMA_VERSION) + 1:04}"  # the schema of a packd that does not exist yet
 MIGRATION = '''
 """A later one."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{next}"
+down_revision = "{now}"
 
 
 def upgrade() -> None:
@@ -305,11 +306,12 @@ def upgrade() -> None:
 
 
 def next_packd(folder: Path, monkeypatch: pytest.MonkeyPatch, *, last: str = "pass", recreate: str = "auto") -> None:
-    """From now on the code knows a second schema."""
+    """From now on the code knows one schema more."""
     origin = Path(str(migrations.__file__)).parent
     scripts = folder / "scripts"
     shutil.copytree(origin, scripts, ignore=shutil.ignore_patterns("__*"))
-    (scripts / "versions" / "0002_later.py").write_text(textwrap.dedent(MIGRATION).format(last=last, recreate=recreate))
+    later = textwrap.dedent(MIGRATION).format(last=last, recreate=recreate, now=conditions.SCHEMA_VERSION, next=NEXT)
+    (scripts / "versions" / f"{NEXT}_later.py").write_text(later)
     monkeypatch.setattr(migrations, "SCRIPTS", str(scripts))
     for known in ("packd.registry.conditions", "packd.registry.database"):
-        monkeypatch.setattr(f"{known}.SCHEMA_VERSION", "0002")
+        monkeypatch.setattr(f"{known}.SCHEMA_VERSION", NEXT)

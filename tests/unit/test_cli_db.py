@@ -20,7 +20,7 @@ from packd.cli.app import cli
 from packd.flow.exclusive import exclusively, holder
 from packd.registry.backup import NotPackds, back_up, schema_of, troubles_of
 from packd.registry.conditions import SCHEMA_VERSION
-from tests.unit.registry_ground import next_packd
+from tests.unit.registry_ground import NEXT, next_packd
 
 Packd = Callable[..., Result]
 
@@ -291,14 +291,14 @@ def test_an_older_schema_is_upgraded_and_kept(
     with monkeypatch.context() as newer:
         next_packd(tmp_path, newer)
         said = json.loads(packd("upgrade", "--json").stdout)
-        kept = folder / "state" / "packd.db.schema-0001"
-        assert said == {"from": "0001", "to": "0002", "kept": str(kept)}
-        assert schema_of(folder / "state" / "packd.db") == "0002"
+        kept = folder / "state" / f"packd.db.schema-{SCHEMA_VERSION}"
+        assert said == {"from": SCHEMA_VERSION, "to": NEXT, "kept": str(kept)}
+        assert schema_of(folder / "state" / "packd.db") == NEXT
         assert "nothing to do" in packd("upgrade").stdout
     for command in ("upgrade", "check"):
         refused = packd(command)
         assert refused.exit_code == 2
-        assert "schema 0002, this packd" in refused.stderr
+        assert f"schema {NEXT}, this packd" in refused.stderr
     assert packd("restore", str(kept)).exit_code == 0
     assert packd("check").exit_code == 0
 

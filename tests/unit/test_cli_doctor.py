@@ -22,10 +22,12 @@ from packd.domain.ignore import Ignore
 from packd.flow.diagnosis import machine, parts, places
 from packd.flow.diagnosis.answers import Answer
 from packd.flow.exclusive import exclusively
+from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.database import Database, sqlite_url
 from packd.testrun.ladder import Rung
 from packd.watch import usage
 from tests.unit.doors_ground import Ground, made_ground
+from tests.unit.registry_ground import NEXT
 
 
 @pytest.fixture
@@ -157,18 +159,18 @@ def test_endpoints(folder: Path, listening: int) -> None:
 def test_the_database(tmp_path: Path) -> None:
     """Missing is fine, damaged and newer are wrong, and so is a server that does not answer."""
     path = tmp_path / "packd.db"
-    assert parts.database(path, newest_schema="0001").outcome == "ok"
+    assert parts.database(path, newest_schema=SCHEMA_VERSION).outcome == "ok"
     database = Database(sqlite_url(tmp_path))
     database.prepare()
     database.close()
-    assert parts.database(path, newest_schema="0001").outcome == "ok"
-    assert parts.database(path, newest_schema="0002").outcome == "warning"
+    assert parts.database(path, newest_schema=SCHEMA_VERSION).outcome == "ok"
+    assert parts.database(path, newest_schema=NEXT).outcome == "warning"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0009'")
+        connection.execute("UPDATE alembic_version SET version_num = '0999'")
         connection.commit()
-    assert parts.database(path, newest_schema="0001").outcome == "wrong"
+    assert parts.database(path, newest_schema=SCHEMA_VERSION).outcome == "wrong"
     path.write_text("something else")
-    found = parts.database(path, newest_schema="0001")
+    found = parts.database(path, newest_schema=SCHEMA_VERSION)
     assert (found.outcome, "restore" in (found.fix or "")) == ("wrong", True)
     assert parts.server_database("postgresql+psycopg://x@127.0.0.1:1/x").outcome == "wrong"
     assert parts.server_database("nonsense://").outcome == "wrong"

