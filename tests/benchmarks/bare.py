@@ -1,8 +1,9 @@
 """The work of a drop done bare, by a process of its own: what no daemon that keeps packd's promises can leave out.
 
 Copy the pack's files and make them durable, run its shell test, commit one row durably, POST one signed webhook on a
-connection that is kept. No watching, no validation, no private copy for the tests, no history. Started by `Bare`; as
-a program it reads lines of names of packs and answers each line when all of its packs are done.
+connection that is kept. No watching, no validation, no private copy for the tests, no history. `Promising` does more
+of it, as bare as the rest. Started by `Bare`; as a program it reads lines of names of packs and answers each line when
+all of its packs are done.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,12 +30,13 @@ EVENT = "bare.registered"
 class Bare:
     """The other process, seen from here."""
 
-    def __init__(self, folder: Path, url: str, secret: str, *, workers: int) -> None:
+    def __init__(self, folder: Path, url: str, secret: str, *, workers: int, kind: str = "Work") -> None:
+        """`kind` names the class below that does the work."""
         self.packs = folder / "bare-packs"
         self.packs.mkdir()
         (folder / "bare-store").mkdir()
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(self.packs), str(folder / "bare-store"), url, secret, str(workers)],
+            [sys.executable, __file__, str(self.packs), str(folder / "bare-store"), url, secret, str(workers), kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -72,30 +76,72 @@ class Work:
         tree = self._store / name
         copy_durably(self._packs / name, tree)
         # Read by the shell, not executed: while another thread forks, its child holds the copy open for writing.
-        test = ["/bin/sh", str(tree / "tests" / "run_tests.sh")]
-        ran = subprocess.run(test, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, check=True)
-        with self._one_writer:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute("INSERT INTO packs VALUES (?, ?, ?)", (name, str(tree), ran.stdout.decode()))
-            self._database.execute("COMMIT")
+        output = _output_of(["/bin/sh", str(tree / "tests" / "run_tests.sh")], tree)
+        self._commit([("INSERT INTO packs VALUES (?, ?, ?)", (name, str(tree), output))])
         self._post(name)
 
-    def _post(self, name: str) -> None:
+    def _commit(self, changes: list[tuple[str, tuple[str, ...]]]) -> None:
+        with self._one_writer:
+            self._database.execute("BEGIN IMMEDIATE")
+            for sql, values in changes:
+                self._database.execute(sql, values)
+            self._database.execute("COMMIT")
+
+    def _post(self, name: str, event: str = EVENT) -> None:
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(str(self._url.hostname), self._url.port)
-        body = json.dumps({"type": EVENT, "seq": 0, "data": {"pack": {"ref": name}}})
+        body = json.dumps({"type": event, "seq": 0, "data": {"pack": {"ref": name}}})
         now = datetime.now(UTC)
         headers = {
             "content-type": "application/json",
-            "webhook-id": f"evt_{name}",
+            "webhook-id": f"evt_{event}_{name}",
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(f"evt_{name}", now, body),
+            "webhook-signature": self._webhook.sign(f"evt_{event}_{name}", now, body),
         }
         connection.request("POST", self._url.path, body, headers)
         response = connection.getresponse()
         response.read()
         assert response.status == 204, response.status
+
+
+class Promising(Work):
+    """With what packd promises about it: the test has a copy of its own and is run in a sandbox, and what happens is told
+    as it happens, each time behind a durable commit: found, passed, registered."""
+
+    def __init__(self, packs: Path, store: Path, url: str, secret: str) -> None:
+        super().__init__(packs, store, url, secret)
+        self._database.execute("CREATE TABLE events (seq INTEGER PRIMARY KEY, type TEXT, ref TEXT)")
+
+    def carry(self, name: str) -> None:
+        tree, own = self._store / name, self._store / f"{name}.run"
+        copy_durably(self._packs / name, tree)
+        row = ("INSERT INTO packs VALUES (?, ?, ?)", (name, str(tree), ""))
+        self._commit([row, _told("bare.found", name)])
+        self._post(name, "bare.found")
+        shutil.copytree(tree, own)
+        output = _output_of([*_SANDBOX, "--bind", str(own), str(own), "--chdir", str(own), *_TEST], own)
+        shutil.rmtree(own)
+        passed = ("UPDATE packs SET output = ? WHERE ref = ?", (output, name))
+        self._commit([passed, _told("bare.passed", name), _told(EVENT, name)])
+        self._post(name, "bare.passed")
+        self._post(name)
+
+
+_SANDBOX = (
+    *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/", "/"),
+    *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm", "--tmpfs", "/tmp"),
+)
+_TEST = ("/bin/sh", "tests/run_tests.sh")
+
+
+def _told(event: str, name: str) -> tuple[str, tuple[str, ...]]:
+    return "INSERT INTO events (type, ref) VALUES (?, ?)", (event, name)
+
+
+def _output_of(command: Sequence[str], folder: Path) -> str:
+    ran = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    return ran.stdout.decode()
 
 
 def copy_durably(source: Path, target: Path) -> None:
@@ -128,8 +174,8 @@ def _fsync_folder(folder: Path) -> None:
     os.close(descriptor)
 
 
-def main(packs: str, store: str, url: str, secret: str, workers: str) -> None:
-    work = Work(Path(packs), Path(store), url, secret)
+def main(packs: str, store: str, url: str, secret: str, workers: str, kind: str) -> None:
+    work: Work = {"Work": Work, "Promising": Promising}[kind](Path(packs), Path(store), url, secret)
     with ThreadPoolExecutor(int(workers)) as pool:
         for line in sys.stdin:
             names = json.loads(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,17 @@ _GOAL = Goal(says="≥ 0.60", reached=lambda _, ratio: ratio >= 0.6)
 def measure(folder: Path, *, quick: bool) -> list[Figure]:
     """`tests.workers` as it is by default, and as many threads for the bare work.
 
-    The second line isolates the tests as little as the peer does.
+    The second line isolates the tests as little as the peer does; in the third the peer keeps more of packd's promises.
     """
     batch, rounds = (50, 2) if quick else (200, 5)
     what = f"{batch} packs dropped at once"
     isolated = _in_turns(_made(folder / "isolated"), batch, rounds)
     open_ = _in_turns(_made(folder / "open"), batch, rounds, tests={"isolation": "basic"})
-    return [_figure(what, *isolated, _GOAL), _figure(f"{what}, tests.isolation basic", *open_, None)]
+    figures = [_figure(what, *isolated, _GOAL), _figure(f"{what}, tests.isolation basic", *open_, None)]
+    if shutil.which("bwrap") is not None:
+        alike = _in_turns(_made(folder / "alike"), batch, rounds, kind="Promising")
+        figures.append(_figure("  beside the same promises, kept barely", *alike, None))
+    return figures
 
 
 def _made(folder: Path) -> Path:
@@ -39,13 +44,15 @@ def _figure(what: str, packd: list[float], bare: list[float], goal: Goal | None)
     return Figure(bench="c", what=what, unit="packs/s", packd=samples(packd), bare=samples(bare), goal=goal)
 
 
-def _in_turns(folder: Path, batch: int, rounds: int, **settings: Any) -> tuple[list[float], list[float]]:
+def _in_turns(
+    folder: Path, batch: int, rounds: int, *, kind: str = "Work", **settings: Any
+) -> tuple[list[float], list[float]]:
     arrivals = Arrivals()
     webhook = {"name": "benchmark", "url": arrivals.url, "secret": SECRET}
     packd: list[float] = []
     plain: list[float] = []
     with running(folder / "packd", webhooks=[webhook], **settings) as daemon:
-        bare = Bare(folder, arrivals.url, SECRET, workers=os.cpu_count() or 1)
+        bare = Bare(folder, arrivals.url, SECRET, workers=os.cpu_count() or 1, kind=kind)
         for number in range(rounds + 1):
             size = batch if number else _WARM_UP
             ours, theirs = _staged(folder, f"p{number}x", size), _staged(folder, f"b{number}x", size)
