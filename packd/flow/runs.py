@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from packd.testrun.executor import Executor
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class _UnderWay:
     """A run that can be stopped and followed."""
 
@@ -44,6 +44,10 @@ class _UnderWay:
     token: CancelToken = field(default_factory=CancelToken)
     told: Told = field(default_factory=Told)
     since_s: float = field(default_factory=time.perf_counter)
+    runs: bool = True  # otherwise its report is there, and waits for whoever asked for it
+
+    def ended(self, _report: Future[Report]) -> None:
+        self.runs = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +146,7 @@ class Runs:
     def has_room(self, ref: str) -> bool:
         """A run of this pack that began now would not wait for others."""
         with self._lock:
-            return ref not in self._under_way and len(self._under_way) < self._at_once
+            return ref not in self._under_way and sum(one.runs for one in self._under_way.values()) < self._at_once
 
     def plan(self, tx: Writer, revision: Revision, manifest: Manifest, testing: Testing) -> Plan:
         """A run that starts with this transaction."""
@@ -189,6 +193,7 @@ class Runs:
         except BaseException:
             self._is_over(revision.ref, under_way)
             raise
+        report.add_done_callback(under_way.ended)
         return Running(plan=plan, under_way=under_way, report=report)
 
     def wait(self, running: Running) -> Report:

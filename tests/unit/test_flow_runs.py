@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 
 
 class Executor:
-    """Ends each run at once; `tokens` are their stop buttons, as they were handed over."""
+    """Ends a run when the test says so; `tokens` are their stop buttons, as they were handed over."""
 
     def __init__(self) -> None:
         self.tokens: list[CancelToken] = []
+        self._answers: dict[str, Future[Report]] = {}
 
     def submit(self, request: RunRequest, *, cancel: CancelToken, **_: Any) -> Future[Report]:
         self.tokens.append(cancel)
-        answer: Future[Report] = Future()
-        answer.set_result(cast("Report", request.run_id))
-        return answer
+        return self._answers.setdefault(request.run_id, Future())
+
+    def end(self, ref: str) -> None:
+        run_id = plan(ref).run_id
+        self._answers[run_id].set_result(cast("Report", run_id))
 
 
 @pytest.fixture
@@ -61,13 +64,15 @@ def plan(ref: str) -> Plan:
     )
 
 
-def test_there_is_room_for_as_many_as_are_carried_out_at_once(runs: Runs) -> None:
-    """Another one would be told to have begun while it waits."""
+def test_there_is_room_for_as_many_as_are_carried_out_at_once(runs: Runs, executor: Executor) -> None:
+    """Another one would be told to have begun while it waits. A report that nobody has taken yet is in nobody's way."""
     assert runs.has_room("a")
     first = runs.submit(plan("a"))
     assert (runs.has_room("a"), runs.has_room("b")) == (False, True)
     runs.submit(plan("b"))
     assert not runs.has_room("c")
+    executor.end("a")
+    assert (runs.has_room("a"), runs.has_room("c")) == (False, True)
     runs.wait(first)
     assert (runs.has_room("a"), runs.has_room("c")) == (True, True)
 
@@ -78,6 +83,7 @@ def test_what_was_submitted_can_be_followed_and_stopped(runs: Runs, executor: Ex
     told = runs.told_of("run_a")
     assert told is not None
     runs.cancel("a", older_than=2)
+    executor.end("a")
     runs.wait(running)
     assert [token.reason for token in executor.tokens] == ["newer content arrived"]
     assert (told.over, runs.told_of("run_a"), runs.under_way()) == (True, None, [])
