@@ -54,8 +54,7 @@ def is_refused(connection: Connection, drop: Drop) -> bool:
     """Would `explain` say that the newest content of this drop was refused?"""
     if drop.problems:
         return True
-    latest = queries.latest_revision(connection, drop.ref) if drop.ref is not None else None
-    return latest is not None and latest.phase in REFUSED
+    return drop.ref is not None and queries.latest_phase(connection, drop.ref) in REFUSED
 
 
 def _refused_drop(connection: Connection, drop: Drop, pack: Pack | None) -> Explanation:

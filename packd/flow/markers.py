@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING, Literal
@@ -45,16 +44,14 @@ class Markers:
         self.show(drop, failed=None, active=None)
 
     def _set(self, name: str, text: str | None) -> None:
-        path = self._packs_dir / name
         try:
             if text is None:
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
-            elif not _says(path, text):
-                self._write(path, text)
+                _remove(f"{self._packs_dir}/{name}")
+            elif not _says(self._packs_dir / name, text):
+                self._write(self._packs_dir / name, text)
         except OSError as failure:
             if failure.errno not in _READ_ONLY:
-                log.warning("marker.not_written", path=str(path), error=str(failure))
+                log.warning("marker.not_written", path=f"{self._packs_dir}/{name}", error=str(failure))
 
     def _write(self, path: Path, text: str) -> None:
         """Whole or not at all: a reader never sees half a sentence. Never through a link that somebody put there."""
@@ -64,6 +61,13 @@ class Markers:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
         fresh.replace(path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108  asked for behind every change, and mostly there is none
+    except FileNotFoundError:
+        return
 
 
 def _says(path: Path, text: str) -> bool:

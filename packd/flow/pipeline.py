@@ -27,7 +27,7 @@ from packd.registry import queries
 from packd.validate.load import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from packd.domain.manifest import Manifest, Testing
     from packd.domain.reports import Report
@@ -99,16 +99,16 @@ class Pipeline:
     def carry(self, ref: str, begun: Begun | None = None) -> None:
         """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
         first = revision = begun.revision if begun is not None else self._candidate(ref)
-        goes_on = True
+        goes_on, waiting = True, list[str]()
         while revision is not None and goes_on:
             before = revision
             goes_on = self._wait_for(begun) if begun is not None else self._stages[before.phase](before)
             begun = None
-            revision, ended = self._look_again(before)
+            revision, ended, waiting = self._look_again(before)
             if ended is not None:
                 self._say_ended(ended)
         if revision != first:
-            self.release(besides=ref)
+            self._start_all(waiting, besides=ref)
 
     def run_ahead(self, tx: Writer, revision: Revision, judgement: Judgement) -> Running | None:
         """In the transaction that is to make it a candidate, where its run can start by now; None: `carry` begins it.
@@ -149,11 +149,14 @@ class Pipeline:
             **self._stopwatch.take(ended.ref, ended.number),
         )
 
-    def release(self, besides: str | None = None) -> None:
+    def release(self) -> None:
         """Look again at every candidate that may be waiting for what has just changed."""
         with self._registry.read() as connection:
             waiting = queries.waiting_candidates(connection)
-        for ref in waiting:
+        self._start_all(waiting)
+
+    def _start_all(self, refs: Sequence[str], besides: str | None = None) -> None:
+        for ref in refs:
             if ref != besides:
                 self.start(ref)
 
@@ -288,13 +291,13 @@ class Pipeline:
             if along is not None:
                 self.say_carried(along)
 
-    def _look_again(self, before: Revision) -> tuple[Revision | None, Revision | None]:
-        """The candidate as it is now; and this one, if it has come to its end."""
+    def _look_again(self, before: Revision) -> tuple[Revision | None, Revision | None, list[str]]:
+        """The candidate as it is now; this one, if it has come to its end; and who may wait for what has changed."""
         with self._registry.read() as connection:
-            current = queries.candidate(connection, before.ref)
+            current, waiting = queries.candidate(connection, before.ref), queries.waiting_candidates(connection)
             if current is not None and current.number == before.number:
-                return current, None
-            return current, queries.revision(connection, before.ref, before.number) or before
+                return current, None, waiting
+            return current, queries.revision(connection, before.ref, before.number) or before, waiting
 
     def _candidate(self, ref: str) -> Revision | None:
         with self._registry.read() as connection:

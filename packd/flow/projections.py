@@ -43,13 +43,13 @@ class Projections:
     def show(self, ref: str) -> None:
         """Make the link of one pack and the markers of its drops say what is true now."""
         with self._registry.read() as connection:
-            active = queries.active_revision(connection, ref)
+            digest = queries.active_digest(connection, ref)
             pack = queries.pack(connection, ref)
             drops: dict[str, Drop | None] = {drop.name: drop for drop in queries.drops_claiming(connection, ref)}
             if pack is not None and pack.drop_name is not None and pack.drop_name not in drops:
                 drops[pack.drop_name] = queries.drop(connection, pack.drop_name)
             said = {name: self._markers_of(connection, name, drop) for name, drop in sorted(drops.items())}
-        self._links.point(ref, self._store.path(active.digest) if active else None)
+        self._links.point(ref, None if digest is None else self._store.path(digest))
         for name, (failed, in_use) in said.items():
             self._markers.show(name, failed=failed, active=in_use)
 

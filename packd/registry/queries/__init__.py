@@ -21,6 +21,7 @@ from packd.registry.queries.outgoing import (
 )
 from packd.registry.queries.packs import (
     activation_history,
+    active_digest,
     active_digests,
     active_revision,
     active_revisions,
@@ -37,6 +38,7 @@ from packd.registry.queries.packs import (
     drop,
     drops_claiming,
     fact,
+    latest_phase,
     latest_phases,
     latest_revision,
     latest_revisions,
@@ -90,6 +92,7 @@ __all__ = [
     "RunFilter",
     "Stretch",
     "activation_history",
+    "active_digest",
     "active_digests",
     "active_revision",
     "active_revisions",
@@ -128,6 +131,7 @@ __all__ = [
     "lane_heads",
     "last_errors",
     "last_seq",
+    "latest_phase",
     "latest_phases",
     "latest_report",
     "latest_revision",

@@ -26,6 +26,7 @@ _NAME: BindParameter[str] = bindparam("name")
 _DROP = Prepared(select(drops).where(drops.c.name == _NAME))
 _DROPS = Prepared(select(drops).order_by(drops.c.name))
 _ACTIVE_DIGESTS = Prepared(select(revisions.c.ref, revisions.c.digest).where(text(IS_ACTIVE)))
+_ACTIVE_DIGEST = Prepared(select(revisions.c.digest).where(revisions.c.ref == _REF, text(IS_ACTIVE)))
 _DROPS_CLAIMING = Prepared(select(drops).where(drops.c.ref == _REF).order_by(drops.c.name))
 _PACK = Prepared(select(packs).where(packs.c.ref == _REF))
 _PACK_OF_DROP = Prepared(select(packs).where(packs.c.drop_name == _NAME))
@@ -43,6 +44,9 @@ _PACKS_LEFT_BEHIND = Prepared(
 _OF_PACK = select(revisions).where(revisions.c.ref == _REF)
 _REVISION = Prepared(_OF_PACK.where(revisions.c.number == _NUMBER))
 _LATEST_REVISION = Prepared(_OF_PACK.order_by(revisions.c.number.desc()).limit(1))
+_LATEST_PHASE = Prepared(
+    select(revisions.c.phase).where(revisions.c.ref == _REF).order_by(revisions.c.number.desc()).limit(1)
+)
 _ACTIVE_REVISION = Prepared(_OF_PACK.where(text(IS_ACTIVE)))
 _CANDIDATE = Prepared(_OF_PACK.where(text(IS_CANDIDATE)))
 _CANDIDATES = Prepared(select(revisions).where(text(IS_CANDIDATE)))
@@ -116,6 +120,12 @@ def revision_history(connection: Connection, ref: str) -> list[Revision]:
 
 def latest_revision(connection: Connection, ref: str) -> Revision | None:
     return one(connection, Revision, _LATEST_REVISION, ref=ref)
+
+
+def latest_phase(connection: Connection, ref: str) -> Phase | None:
+    """Of the newest revision."""
+    found = _LATEST_PHASE.first(connection, {"ref": ref})
+    return None if found is None else Phase(found[0])
 
 
 def active_revision(connection: Connection, ref: str) -> Revision | None:
@@ -199,6 +209,12 @@ def active_versions(connection: Connection, refs: Collection[str]) -> dict[str, 
         return {}
     query = select(revisions.c.ref, revisions.c.version).where(text(IS_ACTIVE), revisions.c.ref.in_(sorted(refs)))
     return {row.ref: row.version for row in connection.execute(query)}
+
+
+def active_digest(connection: Connection, ref: str) -> str | None:
+    """Of what is in use."""
+    found = _ACTIVE_DIGEST.first(connection, {"ref": ref})
+    return None if found is None else found[0]
 
 
 def active_digests(connection: Connection) -> dict[str, str]:
