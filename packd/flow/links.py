@@ -22,15 +22,16 @@ class Links:
 
     def point(self, ref: str, tree: Path | None) -> None:
         """Make `ref` lead to `tree`, in one step; None takes the link away."""
+        link = self._folder / ref
         if tree is None:
-            (self._folder / ref).unlink(missing_ok=True)
+            link.unlink(missing_ok=True)
             return
         target = self._relative(tree)
         if self._target(ref) == target:
             return
-        fresh = f"{self._folder}/.{ref}.{secrets.token_hex(4)}"
-        os.symlink(target, fresh)
-        os.replace(fresh, f"{self._folder}/{ref}")  # noqa: PTH105  for every pack of many
+        fresh = self._folder / f".{ref}.{secrets.token_hex(4)}"
+        fresh.symlink_to(target)
+        fresh.replace(link)
 
     def rebuild(self, trees: Mapping[str, Path]) -> int:
         """Make the folder say exactly this; returns how many links were wrong."""

@@ -44,14 +44,15 @@ class Markers:
         self.show(drop, failed=None, active=None)
 
     def _set(self, name: str, text: str | None) -> None:
+        path = self._packs_dir / name
         try:
             if text is None:
-                _remove(f"{self._packs_dir}/{name}")
-            elif not _says(self._packs_dir / name, text):
-                self._write(self._packs_dir / name, text)
+                path.unlink(missing_ok=True)
+            elif not _says(path, text):
+                self._write(path, text)
         except OSError as failure:
             if failure.errno not in _READ_ONLY:
-                log.warning("marker.not_written", path=f"{self._packs_dir}/{name}", error=str(failure))
+                log.warning("marker.not_written", path=str(path), error=str(failure))
 
     def _write(self, path: Path, text: str) -> None:
         """Whole or not at all: a reader never sees half a sentence. Never through a link that somebody put there."""
@@ -61,13 +62,6 @@ class Markers:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
         fresh.replace(path)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)  # noqa: PTH108  asked for behind every change, and mostly there is none
-    except FileNotFoundError:
-        return
 
 
 def _says(path: Path, text: str) -> bool:

@@ -99,7 +99,8 @@ class Pipeline:
     def carry(self, ref: str, begun: Begun | None = None) -> None:
         """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
         first = revision = begun.revision if begun is not None else self._candidate(ref)
-        goes_on, waiting = True, list[str]()
+        goes_on = True
+        waiting: Sequence[str] = ()
         while revision is not None and goes_on:
             before = revision
             goes_on = self._wait_for(begun) if begun is not None else self._stages[before.phase](before)

@@ -44,10 +44,10 @@ class _UnderWay:
     token: CancelToken = field(default_factory=CancelToken)
     told: Told = field(default_factory=Told)
     since_s: float = field(default_factory=time.perf_counter)
-    runs: bool = True  # otherwise its report is there, and waits for whoever asked for it
+    has_report: bool = False  # which may not have been taken yet
 
-    def ended(self, _report: Future[Report]) -> None:
-        self.runs = False
+    def reported(self, _: Future[Report]) -> None:
+        self.has_report = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,8 @@ class Runs:
     def has_room(self, ref: str) -> bool:
         """A run of this pack that began now would not wait for others."""
         with self._lock:
-            return ref not in self._under_way and sum(one.runs for one in self._under_way.values()) < self._at_once
+            unfinished = [one for one in self._under_way.values() if not one.has_report]
+            return ref not in self._under_way and len(unfinished) < self._at_once
 
     def plan(self, tx: Writer, revision: Revision, manifest: Manifest, testing: Testing) -> Plan:
         """A run that starts with this transaction."""
@@ -193,7 +194,7 @@ class Runs:
         except BaseException:
             self._is_over(revision.ref, under_way)
             raise
-        report.add_done_callback(under_way.ended)
+        report.add_done_callback(under_way.reported)
         return Running(plan=plan, under_way=under_way, report=report)
 
     def wait(self, running: Running) -> Report:

@@ -143,25 +143,23 @@ def _answers(column: int) -> dict[int, list[bytes]]:
         for error, calls in ((errno.EPERM, _REFUSED), (errno.ENOSYS, _MISSING))
         for numbers in calls.values()
     }
-    answers[_CLONE[column]] = _harmless(_ARGUMENT[0], [_jump(_IF_BIT, _NEW_NAMESPACES, yes=1, no=0)])
+    # Where it hangs on an argument, the tests jump to the last two: permission and error, or the other way round.
+    refused, allowed = _error(errno.EPERM), _allowed()
+    apart = _jump(_IF_BIT, _NEW_NAMESPACES, yes=1, no=0)
+    answers[_CLONE[column]] = [_do(_LOAD, _ARGUMENT[0]), apart, allowed, refused]
+    typing = [_jump(_IF_EQUAL, _TIOCSTI, yes=2, no=0), _jump(_IF_EQUAL, _TIOCLINUX, yes=1, no=0)]
+    answers[_IOCTL[column]] = [_do(_LOAD, _ARGUMENT[1]), *typing, allowed, refused]
     families = [_jump(_IF_EQUAL, family, yes=len(_FAMILIES) - at, no=0) for at, family in enumerate(_FAMILIES)]
     for number in (_SOCKET[column], _SOCKETPAIR[column]):
-        answers[number] = [_do(_LOAD, _ARGUMENT[0]), *families, _error(errno.EAFNOSUPPORT), _ALLOWED]
-    typing = [_jump(_IF_EQUAL, _TIOCSTI, yes=2, no=0), _jump(_IF_EQUAL, _TIOCLINUX, yes=1, no=0)]
-    answers[_IOCTL[column]] = _harmless(_ARGUMENT[1], typing)
+        answers[number] = [_do(_LOAD, _ARGUMENT[0]), *families, _error(errno.EAFNOSUPPORT), allowed]
     return {number: answer for number, answer in answers.items() if number is not None}
-
-
-def _harmless(argument: int, tests: list[bytes]) -> list[bytes]:
-    """Look at an argument; the tests jump over the permission when it is not harmless."""
-    return [_do(_LOAD, argument), *tests, _ALLOWED, _error(errno.EPERM)]
 
 
 def _ranges(answers: dict[int, list[bytes]]) -> list[tuple[int, list[bytes]]]:
     """(the first number, what is done about it and all up to the next), from 0 on."""
     ranges: list[tuple[int, list[bytes]]] = []
     for number in sorted({0, *answers, *(number + 1 for number in answers)}):
-        answer = answers.get(number, [_ALLOWED])
+        answer = answers.get(number, [_allowed()])
         if not ranges or ranges[-1][1] != answer:
             ranges.append((number, answer))
     return ranges
@@ -176,6 +174,10 @@ def _by_number(ranges: list[tuple[int, list[bytes]]]) -> list[bytes]:
     return [_jump(_IF_AT_LEAST, ranges[middle][0], yes=len(below), no=0), *below, *above]
 
 
+def _allowed() -> bytes:
+    return _do(_RETURN, _ALLOW)
+
+
 def _error(number: int) -> bytes:
     return _do(_RETURN, _ERROR | number)
 
@@ -186,6 +188,3 @@ def _do(code: int, value: int) -> bytes:
 
 def _jump(code: int, value: int, *, yes: int, no: int) -> bytes:
     return struct.pack("=HBBI", code, yes, no, value)
-
-
-_ALLOWED: Final = _do(_RETURN, _ALLOW)

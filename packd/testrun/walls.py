@@ -154,12 +154,13 @@ class WardenGate:
 
     def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Inmate:
         """See Gate."""
+        request = _request(order, keep)  # what can't be asked for leaves the cell to the next one
         self._walls.taken()
         if order.private is not None:  # its room is there already
             Path(f"/proc/{self._vacancy.init}/root{order.private}").mkdir(mode=0o755)
         descriptors = array.array("i", [stdout, stderr, *keep])
         with_it = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
-        self._walls.line.sendmsg([_request(order, keep)], with_it)
+        self._walls.line.sendmsg([request], with_it)
         self._inmate = Inmate(self._vacancy, self._walls)
         return self._inmate
 

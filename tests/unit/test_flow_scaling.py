@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ _FEW = re.compile(
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Any:
+def parts(tmp_path: Path) -> Iterator[Parts]:
     for name in ("packs", "state"):
         (tmp_path / name).mkdir()
     (tmp_path / "packd.yaml").touch(mode=0o600)

@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.executor import CancelToken, kill_leftovers
 from packd.testrun.processes import children
 from packd.testrun.walled import WalledSandbox
-from packd.testrun.walls import Walls
+from packd.testrun.walls import Vacancy, Walls, WardenGate
 from tests.attacks.rungs import states
 from tests.unit.testrun_ground import Ground, is_alive, made_ground, shell, wait_until
 
@@ -197,6 +198,31 @@ def cells(bubblewrap: int) -> list[int]:
     """The first processes of the cells that its warden has made."""
     programs = [pid for pid in inside(bubblewrap) if name_of(pid).startswith("python")]
     return [pid for one in programs for pid in children(one) if pid in programs]
+
+
+def test_what_no_program_can_be_given_leaves_the_cell_to_the_next_one() -> None:
+    """A pack can write a NUL into its command, or half of a character."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    handle = os.pidfd_open(os.getpid())
+    with ours, theirs:
+        nobody: Any = None
+        walls = Walls((), gate=nobody, line=ours, warden=nobody)
+        walls._vacancy = vacancy = Vacancy(init=os.getpid(), handle=handle)
+        for argv in (["echo", "a\0b"], ["echo", "\ud800"]):
+            order: Any = SimpleNamespace(argv=argv, cwd=Path("/"), env={}, private=None)
+            with pytest.raises(ValueError, match=r"null byte|surrogates"):
+                WardenGate(walls, vacancy).start(order, stdout=1, stderr=2, keep=())
+        assert walls.vacancy() is vacancy
+    os.close(handle)
+
+
+def test_a_command_with_a_nul_says_so(ground: Ground) -> None:
+    """And the next one is run."""
+    ground.shell("true")
+    suite = ground.shell("echo a\0b")
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert "null byte" in str(suite.detail)
+    assert ground.shell("echo hello").output_tail == "hello\n"
 
 
 def test_a_killed_program_says_so(ground: Ground) -> None:

@@ -75,7 +75,7 @@ class Cells:
 
     def _carried_out(self, request: bytes, descriptors: list[int], taken: int) -> tuple[int, bool]:
         """(how the program ended, did it soon?)"""
-        _be_on(self._everywhere)
+        be_on(self._everywhere)
         program = _started(request, descriptors)
         if program is None:
             return _CANT_BE_RUN, True
@@ -258,7 +258,8 @@ def _end_all_others() -> None:
         return
 
 
-def _be_on(processors: list[int]) -> None:
+def be_on(processors: list[int]) -> None:
+    """This process, and what it starts, runs on these."""
     try:
         os.sched_setaffinity(0, processors)
     except OSError:  # the machine has lost them

@@ -63,9 +63,7 @@ class Call:
 
     def __call__(self) -> None:
         """Raises OSError."""
-        if self._function(*self._arguments) < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, f"{self._what}: {os.strerror(number)}")
+        _checked(self._function(*self._arguments), self._what)
 
 
 def _checked(result: int, what: str) -> int:
@@ -76,6 +74,7 @@ def _checked(result: int, what: str) -> int:
 
 
 def nothing() -> Call:
+    """To rehearse with."""
     return Call("getpid", _libc.getpid)
 
 
@@ -160,7 +159,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def having_default(signal_number: int) -> Call:
-    """What the system does with this signal by itself; Python's own way takes longer, and knows of it what it knew before."""
+    """The system does with this signal what it does by itself. Python does not hear of it: its own way takes longer."""
     return Call("signal", _libc.signal, int(signal_number), 0)
 
 

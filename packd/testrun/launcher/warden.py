@@ -27,7 +27,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import kernel  # type: ignore[import-not-found]
-from cell import Cells, rehearse, steps  # type: ignore[import-not-found]
+from cell import Cells, be_on, rehearse, steps  # type: ignore[import-not-found]
 
 _LINE = 0
 
@@ -42,7 +42,7 @@ def main() -> None:
     if not walls["known_as"]:
         _forbid_nested_users_here()
     kernel.drop_bounding_set()
-    _be_on(walls["processors"]["own"])
+    be_on(walls["processors"]["own"])
     cells = Cells(steps(walls), socket.socket(fileno=_LINE), walls["processors"]["all"])
     rehearse()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -92,13 +92,6 @@ def _keep_all_to_itself() -> None:
                 os.set_inheritable(descriptor, False)
             except OSError:  # that of the list
                 continue
-
-
-def _be_on(processors: list[int]) -> None:
-    try:
-        os.sched_setaffinity(0, processors)
-    except OSError:  # the machine has lost them
-        return
 
 
 if __name__ == "__main__":
