@@ -63,22 +63,21 @@ class Attendant:
         self._clock_step = ClockStep(wall=parts.clock.now, monotonic=parts.clock.monotonic)
         self._ailing: tuple[Ailment, ...] = ()
         self._described: tuple[object, ...] = ()  # what the status sentence was made of
-        every = [_ROUND_S]
-        if notifier.watchdog_s:
-            every.append(notifier.watchdog_s / _ROUNDS_A_WATCHDOG)
-        if reloader.watches:
-            every.append(_FILE_ROUND_S)
-        self._round_s = min(every)
+        self._round_s = min(_ROUND_S, notifier.watchdog_s / _ROUNDS_A_WATCHDOG) if notifier.watchdog_s else _ROUND_S
+        self._wait_s = min(self._round_s, _FILE_ROUND_S) if reloader.watches else self._round_s
 
     def attend(self) -> None:
         """One round after another, until SIGTERM or SIGINT."""
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)  # the watchdog ends us by SIGABRT: say where every thread stood
+        next_round_s = self._parts.clock.monotonic()
         while not self._signals.stop:
             self._look_after_configuration()
-            self._look_after_clock()
-            self._look_after_health()
-            self._signals.wait(self._round_s)
+            if self._parts.clock.monotonic() >= next_round_s:
+                self._look_after_clock()
+                self._look_after_health()
+                next_round_s = self._parts.clock.monotonic() + self._round_s
+            self._signals.wait(self._wait_s)
 
     def _look_after_configuration(self) -> None:
         asked, self._signals.reload = self._signals.reload, False

@@ -8,6 +8,8 @@ import socket
 import struct
 import threading
 import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -30,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred, unix(7)
 _START_S: Final = 30.0
+_TICK_S: Final = 10.0  # between two signs of life while nobody asks for anything
 
 
 class Server:
@@ -93,7 +96,7 @@ class Server:
         self._thread.join()
 
     def pulse(self) -> Pulse:
-        """Its loop wakes once a second."""
+        """Its loop wakes every few seconds."""
         alive = self._thread is not None and self._thread.is_alive()
         return Pulse(part="api", alive=alive, waiting_s=time.monotonic() - self._serving.ticked_at)
 
@@ -163,16 +166,14 @@ class _Serving(uvicorn.Server):
         return _NamedPeer(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def main_loop(self) -> None:
-        """Wakes once a second, for the Date header, instead of ten times; and at once when it is to stop."""
-        ticks_a_second, counter = 10, 0
-        while not await self.on_tick(counter):
+        """Wakes rarely, instead of ten times a second, since each request has its Date; and at once when it is to stop."""
+        while not await self.on_tick(0):
             self.ticked_at = time.monotonic()
-            counter += ticks_a_second
-            await self._tail.closed(1.0)
+            await self._tail.closed(_TICK_S)
 
 
 class _NamedPeer(H11Protocol):
-    """A socket's peer is called by its credentials, as the kernel tells them."""
+    """A socket's peer is called by its credentials, as the kernel tells them; an answer has the Date of its request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -181,6 +182,16 @@ class _NamedPeer(H11Protocol):
             pid, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
             self.client = (f"uid={uid} pid={pid}", 0)
         self.app_state = {**self.app_state, "abort": transport.abort}
+
+    def data_received(self, data: bytes) -> None:
+        self.server_state.default_headers = [(b"date", _http_date(int(time.time())))]
+        super().data_received(data)
+
+
+@lru_cache(maxsize=1)
+def _http_date(unix_s: int) -> bytes:
+    """RFC 9110, section 5.6.7."""
+    return formatdate(unix_s, usegmt=True).encode()
 
 
 def bind_tcp(listen: str) -> socket.socket:

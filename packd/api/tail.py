@@ -59,7 +59,8 @@ class Tail:
     async def closed(self, timeout_s: float) -> None:
         """Returns when the server is closing, or on time-out."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._closed.wait()
 
     def _committed(self) -> None:
         if self._waiting:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -163,3 +164,16 @@ def test_who_is_just_ending_is_waited_for(tmp_path: Path) -> None:
     with bind(path) as bound:
         assert bound.getsockname() == str(path)
     ending.join()
+
+
+def test_an_answer_is_dated_by_its_request(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long nobody asked for anything, and so nothing woke the server."""
+    assert ground.client.get("/status")
+    at_s = 784_111_777
+    monkeypatch.setattr("packd.api.server.time", SimpleNamespace(time=lambda: at_s, monotonic=time.monotonic))
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(ground.socket))
+        asking.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        head, _, _ = asking.makefile("rb").read().partition(b"\r\n\r\n")
+    dates = [line for line in head.split(b"\r\n") if line.lower().startswith(b"date:")]
+    assert dates == [b"date: Sun, 06 Nov 1994 08:49:37 GMT"]
