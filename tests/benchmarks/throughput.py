@@ -22,22 +22,18 @@ _GOAL = Goal(says="≥ 0.60", reached=lambda _, ratio: ratio >= 0.6)
 def measure(folder: Path, *, quick: bool) -> list[Figure]:
     """`tests.workers` as it is by default, and as many threads for the bare work.
 
-    The second line isolates the tests as little as the peer does; in the third the peer keeps more of packd's promises.
+    In the second line a peer keeps more of packd's promises, in the same turns, so that the two peers can be compared as
+    well; the third isolates the tests as little as the first peer does.
     """
     batch, rounds = (50, 2) if quick else (200, 5)
     what = f"{batch} packs dropped at once"
-    isolated = _in_turns(_made(folder / "isolated"), batch, rounds)
-    open_ = _in_turns(_made(folder / "open"), batch, rounds, tests={"isolation": "basic"})
-    figures = [_figure(what, *isolated, _GOAL), _figure(f"{what}, tests.isolation basic", *open_, None)]
-    if shutil.which("bwrap") is not None:
-        alike = _in_turns(_made(folder / "alike"), batch, rounds, kind="Promising")
-        figures.append(_figure("  beside the same promises, kept barely", *alike, None))
-    return figures
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+    peers = ["Work", "Promising"] if shutil.which("bwrap") is not None else ["Work"]
+    isolated, beside = _in_turns(folder / "isolated", batch, rounds, peers)
+    open_, beside_open = _in_turns(folder / "open", batch, rounds, peers[:1], tests={"isolation": "basic"})
+    figures = [_figure(what, isolated, beside["Work"], _GOAL)]
+    if "Promising" in beside:
+        figures.append(_figure("  beside the same promises, kept barely", isolated, beside["Promising"], None))
+    return [*figures, _figure(f"{what}, tests.isolation basic", open_, beside_open["Work"], None)]
 
 
 def _figure(what: str, packd: list[float], bare: list[float], goal: Goal | None) -> Figure:
@@ -45,26 +41,36 @@ def _figure(what: str, packd: list[float], bare: list[float], goal: Goal | None)
 
 
 def _in_turns(
-    folder: Path, batch: int, rounds: int, *, kind: str = "Work", **settings: Any
-) -> tuple[list[float], list[float]]:
+    folder: Path, batch: int, rounds: int, peers: list[str], **settings: Any
+) -> tuple[list[float], dict[str, list[float]]]:
+    """The rates of packd, and those of each peer."""
+    folder.mkdir()
     arrivals = Arrivals()
     webhook = {"name": "benchmark", "url": arrivals.url, "secret": SECRET}
     packd: list[float] = []
-    plain: list[float] = []
+    plain: dict[str, list[float]] = {kind: [] for kind in peers}
     with running(folder / "packd", webhooks=[webhook], **settings) as daemon:
-        bare = Bare(folder, arrivals.url, SECRET, workers=os.cpu_count() or 1, kind=kind)
+        bare = {kind: _started(folder / kind, kind, arrivals) for kind in peers}
         for number in range(rounds + 1):
             size = batch if number else _WARM_UP
-            ours, theirs = _staged(folder, f"p{number}x", size), _staged(folder, f"b{number}x", size)
+            ours = _staged(folder, f"p{number}x", size)
+            theirs = {kind: _staged(folder, f"{kind.lower()}{number}x", size) for kind in peers}
             os.sync()
-            packd_rate = _rate(ours, daemon.packs, None, arrivals)
-            bare_rate = _rate(theirs, bare.packs, bare, arrivals)
+            rate = _rate(ours, daemon.packs, None, arrivals)
+            rates = {kind: _rate(theirs[kind], bare[kind].packs, bare[kind], arrivals) for kind in peers}
             if number:
-                packd.append(packd_rate)
-                plain.append(bare_rate)
-        bare.close()
+                packd.append(rate)
+                for kind in peers:
+                    plain[kind].append(rates[kind])
+        for one in bare.values():
+            one.close()
     arrivals.close()
     return packd, plain
+
+
+def _started(folder: Path, kind: str, arrivals: Arrivals) -> Bare:
+    folder.mkdir()
+    return Bare(folder, arrivals.url, SECRET, workers=os.cpu_count() or 1, kind=kind)
 
 
 def _staged(folder: Path, prefix: str, size: int) -> list[Path]:
