@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import shutil
-import signal
 import socket
 import traceback
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from packd.api.porch import Porch
 from packd.flow.links import Links
 from packd.flow.scouting import Surveyor
+from packd.forked import stand_alone
 from packd.orders import LONGEST_ORDERS, MOST_HANDED_ON, RELIEVED, SURVEYED, WAITING
 from packd.registry.glimpse import glimpse
 from packd.snapshot.digest import hex_of
@@ -27,15 +25,11 @@ if TYPE_CHECKING:
     from packd.flow.scouting import Survey
     from packd.orders import Orders
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NAME: Final = 15
-_STANDARD: Final = (0, 1, 2)
-
 
 def go_ahead(supposed: Extent, daemon: int, *, line: socket.socket, queue: int) -> NoReturn:
     """`daemon` is the process that this one was forked from; `line` leads there."""
     try:
-        _become("packd-scout", daemon, keep=(line.fileno(), queue))
+        stand_alone("packd-scout", daemon, keep=(line.fileno(), queue))
         _scout(supposed, line, queue)
     except (BrokenPipeError, ConnectionResetError):
         pass  # nobody wants to know any more
@@ -59,20 +53,6 @@ def _scout(supposed: Extent, line: socket.socket, queue: int) -> None:
     waiting = Porch(socket.socket(fileno=descriptors[0])).receive(until=line) if survey.at_rest else []
     line.recv(len(RELIEVED))  # closing a socket with something unread makes the other end fail before it has read all
     _hand_on(waiting, line)
-
-
-def _become(name: str, parent: int, *, keep: tuple[int, ...]) -> None:
-    """A process that dies with its parent and holds nothing of it: its lock must be free when it is gone."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
-    signal.set_wakeup_fd(-1)
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
-        if descriptor not in (*_STANDARD, *keep):
-            with suppress(OSError):
-                os.close(descriptor)
 
 
 def _is_at_rest(survey: Survey, orders: Orders) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import pickle
@@ -14,6 +13,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from packd.forked import stand_alone
 from packd.processors import HERE
 from packd.testrun.bench import Bench, Errand
 from packd.testrun.cancel import CancelToken
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from packd.testrun.bench import Tools
     from packd.testrun.request import RunRequest
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NAME: Final = 15
-_STANDARD: Final = (0, 1, 2)
 # The daemon decides when it is time to end. Ctrl-C, and a `pkill` by name, reach these processes as well.
 _NOT_FOR_US: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -35,7 +32,8 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
     """Fork a process for every pair that comes through the door: a line to the daemon and the stop button for what it
     carries out. Ends with the daemon."""
     try:
-        _become("packd-crew", os.getppid(), keep=(door.fileno(), tools.slots.descriptor))
+        stand_alone("packd-crew", os.getppid(), keep=(door.fileno(), tools.slots.descriptor))
+        _leave_signals_to_the_daemon()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
         here = os.getpid()
         while True:
@@ -46,7 +44,7 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
                 os._exit(0)
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _become("packd-testrun", here, keep=(*given, tools.slots.descriptor))
+                stand_alone("packd-testrun", here, keep=(*given, tools.slots.descriptor))
                 line, button = (socket.socket(fileno=one) for one in given)
                 # Without a daemon there is nobody to run anything for.
                 _work(line, StopButton(button, gone=lambda: os._exit(0)), Bench(tools))
@@ -58,21 +56,9 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
         os._exit(1)
 
 
-def _become(name: str, parent: int, *, keep: tuple[int, ...]) -> None:
-    """A process that dies with its parent and holds nothing of it: locks and ports must be free when it is gone."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
-    with suppress(ValueError):
-        signal.set_wakeup_fd(-1)
+def _leave_signals_to_the_daemon() -> None:
     for number in _NOT_FOR_US:
         signal.signal(number, _nothing)  # not SIG_IGN, which suites would inherit
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
-        if descriptor not in (*_STANDARD, *keep):
-            with suppress(OSError):
-                os.close(descriptor)
 
 
 def _nothing(*_: object) -> None:
