@@ -177,7 +177,22 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
     pipeline = Pipeline(
         registry=registry, store=store, runs=runs, lanes=lanes, policy=policy, clock=clock, stopwatch=stopwatch
     )
-    removal = Removal(folder=folder, registry=registry, settling=settling, pipeline=pipeline, runs=runs, clock=clock)
+    markers = Markers(settings.packs_dir, settings.markers)
+    projections = Projections(
+        registry=registry,
+        store=store,
+        links=Links(settings.state_dir / "active"),
+        markers=markers,
+    )
+    removal = Removal(
+        folder=folder,
+        registry=registry,
+        settling=settling,
+        pipeline=pipeline,
+        projections=projections,
+        runs=runs,
+        clock=clock,
+    )
     keeper = Watchkeeper(packs_dir=settings.packs_dir, registry=registry, settling=settling, clock=clock)
     space = Space(settings.state_dir, floor_mb=settings.retention.min_free_mb, keeper=keeper)
     intake = Intake(
@@ -188,18 +203,12 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         runs=runs,
         settling=settling,
         removal=removal,
+        projections=projections,
         lanes=lanes,
         clock=clock,
         stopwatch=stopwatch,
         at_once=os.cpu_count() or 1,
         space=space,
-    )
-    markers = Markers(settings.packs_dir, settings.markers)
-    projections = Projections(
-        registry=registry,
-        store=store,
-        links=Links(settings.state_dir / "active"),
-        markers=markers,
     )
     restorer = Restorer(
         enabled=settings.rollback.folder == "restore",

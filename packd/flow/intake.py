@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from packd.flow.clock import Clock
     from packd.flow.occasion import Occasion
     from packd.flow.packs_folder import PacksFolder
-    from packd.flow.pipeline import Pipeline
+    from packd.flow.pipeline import Begun, Pipeline
+    from packd.flow.projections import Projections
     from packd.flow.removal import Removal
-    from packd.flow.runs import Runs
+    from packd.flow.runs import Ahead, Runs
     from packd.flow.settling import Settling
     from packd.flow.space import Space
     from packd.flow.stopwatch import Stopwatch
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Pack, Revision
     from packd.snapshot.store import Store
+    from packd.validate.findings import Findings
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class Intake:
         runs: Runs,
         settling: Settling,
         removal: Removal,
+        projections: Projections,
         lanes: Lanes,
         clock: Clock,
         stopwatch: Stopwatch,
@@ -71,6 +74,7 @@ class Intake:
         self._runs = runs
         self._settling = settling
         self._removal = removal
+        self._projections = projections
         self._lanes = lanes
         self._clock = clock
         self._stopwatch = stopwatch
@@ -147,34 +151,45 @@ class Intake:
         ref = findings.ref or str(seen.ref)
         seen = replace(seen, ref=ref, fingerprint=snapshot.fingerprint, digest=snapshot.digest, problems=())
         with self._runs.ahead() as ahead, self._registry.write() as tx:
-            pack, known = tx.pack(ref), queries.drop(tx.reader, seen.name)
-            if _is_left_alone(pack, known, seen):
-                tx.save_drop(replace(seen, held=known is not None and known.held))
-                return
-            rival = owners.rival(tx, pack, seen.name, self._folder)
-            if rival is not None:
-                self._refuse_in(tx, seen, (rival,) if findings.ref else errors(findings.problems), occasion)
-                return
-            latest = tx.latest(ref)
-            if _nothing_new(pack, latest, known, seen):
-                self._keep(tx, pack, seen)
-                return
-            path, correlation_id = str(self._folder.path / seen.name), self._clock.new_id("chg")
-            arrival = _arrival(path, occasion)
-            draft = drafted(tx, ref, snapshot, arrival, version=findings.version, correlation_id=correlation_id)
-            judgement = self._pipeline.judge(tx, draft, findings)
-            ahead.running = self._pipeline.run_ahead(tx, draft, judgement)
-            tx.save_drop(seen)
-            tx.claim_pack(ref, drop_name=seen.name, path=path)
-            revision = record(tx, draft, arrival, is_new=pack is None or not pack.is_present)
-            revision = self._pipeline.conclude(tx, revision, judgement)
-            begun = self._pipeline.begin(tx, revision, ahead.running) if ahead.running is not None else None
+            recorded = self._record_in(tx, ahead, seen, snapshot, findings, occasion)
+        if recorded is None:
+            self._projections.show(ref)  # nothing was told, and yet a marker may be out of date
+            return
+        revision, begun = recorded
         for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):
             self._stopwatch.add(revision.ref, revision.number, stage, ms)
         if revision.phase in REFUSED:
             self._pipeline.say_carried(revision)
         self._runs.cancel(ref, older_than=revision.number)
         self._pipeline.start(ref, begun)
+
+    def _record_in(
+        self, tx: Writer, ahead: Ahead, seen: Drop, snapshot: Snapshot, findings: Findings, occasion: Occasion
+    ) -> tuple[Revision, Begun | None] | None:
+        """The new revision, and its run where that could begin; None: there is none."""
+        ref = str(seen.ref)
+        pack, known = tx.pack(ref), queries.drop(tx.reader, seen.name)
+        if _is_left_alone(pack, known, seen):
+            tx.save_drop(replace(seen, held=known is not None and known.held))
+            return None
+        rival = owners.rival(tx, pack, seen.name, self._folder)
+        if rival is not None:
+            self._refuse_in(tx, seen, (rival,) if findings.ref else errors(findings.problems), occasion)
+            return None
+        latest = tx.latest(ref)
+        if _nothing_new(pack, latest, known, seen):
+            self._keep(tx, pack, seen)
+            return None
+        path, correlation_id = str(self._folder.path / seen.name), self._clock.new_id("chg")
+        arrival = _arrival(path, occasion)
+        draft = drafted(tx, ref, snapshot, arrival, version=findings.version, correlation_id=correlation_id)
+        judgement = self._pipeline.judge(tx, draft, findings)
+        ahead.running = self._pipeline.run_ahead(tx, draft, judgement)
+        tx.save_drop(seen)
+        tx.claim_pack(ref, drop_name=seen.name, path=path)
+        revision = record(tx, draft, arrival, is_new=pack is None or not pack.is_present)
+        revision = self._pipeline.conclude(tx, revision, judgement)
+        return revision, self._pipeline.begin(tx, revision, ahead.running) if ahead.running is not None else None
 
     def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
         tx.save_drop(seen)

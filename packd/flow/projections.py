@@ -53,6 +53,10 @@ class Projections:
         for name, (failed, in_use) in said.items():
             self._markers.show(name, failed=failed, active=in_use)
 
+    def withdraw(self, drop: str) -> None:
+        """Take the markers of a drop that is gone."""
+        self._markers.clear(drop)
+
     def _markers_of(self, connection: Connection, name: str, drop: Drop | None) -> tuple[str | None, str | None]:
         """The texts of `.failed` and `.active` beside one drop. Nothing is put into words that nobody will read."""
         if drop is None or drop.gone_at_s is not None:

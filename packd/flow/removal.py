@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from packd.flow.clock import Clock
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Pipeline
+    from packd.flow.projections import Projections
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
     from packd.registry.registry import Registry
@@ -32,6 +33,7 @@ class Removal:
         registry: Registry,
         settling: Settling,
         pipeline: Pipeline,
+        projections: Projections,
         runs: Runs,
         clock: Clock,
     ) -> None:
@@ -39,6 +41,7 @@ class Removal:
         self._registry = registry
         self._settling = settling
         self._pipeline = pipeline
+        self._projections = projections
         self._runs = runs
         self._clock = clock
 
@@ -53,6 +56,7 @@ class Removal:
         if self._folder.has(name):
             self._settling.touched(name)
             return
+        self._projections.withdraw(name)  # while the drop is known, so that it is done again should this be interrupted
         with self._registry.write() as tx:
             pack = queries.pack_of_drop(tx.connection, name)
             drop = queries.drop(tx.connection, name)
