@@ -22,6 +22,7 @@ from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.flow.diagnosis.machine import open_files
 from packd.flow.endpoints import follow_configuration
+from packd.flow.explain import explain
 from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from packd.bootstrap import Parts
     from packd.config import Settings
+    from packd.flow.explain import Explanation
     from packd.scout import Scout
 
 log = structlog.get_logger("packd")
@@ -129,6 +131,9 @@ def _run_once(parts: Parts) -> int:
         parts.lanes.wait_idle(0.05)
     parts.dispatcher.wait_empty(_TELLING_S)
     unused = _not_in_use(parts)
+    for name, explained in unused.items():  # as `packd why` would, which nobody answers once this has ended
+        why, details = ("", ()) if explained is None else (explained.headline, explained.lines)
+        log.error("drop.not_in_use", drop=name, why=why, details=[line for line in details if line])
     _stop(parts, None, Notifier({}))
     return 1 if unused else 0
 
@@ -309,11 +314,13 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     notifier.barrier()
 
 
-def _not_in_use(parts: Parts) -> list[str]:
-    """The drops whose content is not the one in use."""
+def _not_in_use(parts: Parts) -> dict[str, Explanation | None]:
+    """The drops whose content is not the one in use, each with why that is."""
     with parts.registry.read() as connection:
         latest = {revision.ref: revision for revision in queries.latest_revisions(connection)}
         drops = [drop for drop in queries.all_drops(connection) if drop.gone_at_s is None]
-    return [
-        drop.name for drop in drops if drop.problems or drop.ref not in latest or latest[drop.ref].phase != Phase.ACTIVE
-    ]
+        return {
+            drop.name: explain(connection, drop.name)
+            for drop in drops
+            if drop.problems or drop.ref not in latest or latest[drop.ref].phase != Phase.ACTIVE
+        }

@@ -194,6 +194,18 @@ def test_once_reconciles_and_says_whether_all_is_in_use(daemon: Daemon, receiver
     receiver.wait_for("pack.rolled_back", "bad")
 
 
+def test_once_names_what_is_not_in_use_and_says_why_each_time(daemon: Daemon) -> None:
+    """Also when nothing has changed since it was found out."""
+    write_pack(daemon.packs / "good", "good")
+    write_pack(daemon.packs / "bad", "bad", test="exit 1")
+    assert [daemon.once(), daemon.once()] == [1, 1]
+    said = [line for line in daemon.logged() if line["event"] == "drop.not_in_use"]
+    assert [line["drop"] for line in said] == ["bad", "bad"]
+    assert said[0] == {**said[1], "timestamp": said[0]["timestamp"]}
+    assert "did not pass its own tests" in said[1]["why"]
+    assert any("exit status 1" in line for line in said[1]["details"]), said[1]["details"]
+
+
 def test_every_delivery_is_in_order_and_without_a_gap(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """`endpoint_seq` counts what this endpoint was sent; per pack the order is the order of events."""
     daemon.start()
