@@ -10,6 +10,7 @@ from packd.domain.problems import Problem
 from packd.flow import standing
 from packd.flow.probation import ACTOR as PROBATION
 from packd.flow.revalidation import ACTOR as REVALIDATION
+from packd.flow.second_chances import is_excusable
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     run = queries.latest_run(connection, pack.ref, latest.number)
     return Explanation(
         ref=pack.ref,
-        headline=_headline(connection, latest, active),
+        headline=_headline(connection, latest, active, run),
         lines=(*_lacking(connection, active), *_waits_for(connection, latest), *_details(latest, run)),
         active=latest.phase == Phase.ACTIVE,
         refused=latest.phase in REFUSED,
@@ -108,13 +109,19 @@ def _why_gone(connection: Connection, pack: Pack) -> str:
     return "it was removed." if pack.origin == "registered" else "it is gone from the packs directory."
 
 
-def _headline(connection: Connection, latest: Revision, active: Revision | None) -> str:
+def _headline(connection: Connection, latest: Revision, active: Revision | None, run: Run | None) -> str:
     if latest.phase == Phase.ACTIVE:
         return f"{_named(latest)} is active since {_when(latest.phase_at)}."
     stays = f"{_named(active)} stays in use" if active else "nothing of this pack is in use"
     if latest.phase == Phase.ROLLED_BACK:
         return f"{_named(latest)} was rolled back {_by_whom(connection, latest)}; {stays}."
+    if latest.phase == Phase.FAILED and _could_not_be_run(run):
+        return f"{_named(latest)} could not be tested and was rolled back; {stays}."
     return f"{_named(latest)} {_BECAUSE[latest.phase]}; {stays}."
+
+
+def _could_not_be_run(run: Run | None) -> bool:
+    return run is not None and run.report is not None and run.report["reason"] == "unavailable"
 
 
 def _by_whom(connection: Connection, withdrawn: Revision) -> str:
@@ -181,7 +188,8 @@ def _details(latest: Revision, run: Run | None) -> Iterator[str]:
         yield from _run_lines(run, run.report)
     if latest.phase in REFUSED:
         yield ""
-        yield f"{_CHANGE_IT} To try the same content again: packd retry {latest.ref}"
+        by_itself = run is not None and is_excusable(run)
+        yield f"{_TRIED_AGAIN if by_itself else _CHANGE_IT} To try the same content again: packd retry {latest.ref}"
 
 
 def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
@@ -190,7 +198,8 @@ def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
     good = run.accepted and report["status"] == "passed"
     said_otherwise = good or (not run.accepted and str(run.verdict).startswith("suite '"))
     verdict = "" if said_otherwise else f" ({run.verdict})"
-    yield f"tests: {counts}{skipped} in {report['duration_ms'] / 1000:.2f} s{verdict}"
+    if report["total_tests"] or not _could_not_be_run(run):
+        yield f"tests: {counts}{skipped} in {report['duration_ms'] / 1000:.2f} s{verdict}"
     if good:
         return
     failing = [(suite["name"], case) for suite in report["test_suites"] for case in suite["test_cases"]
@@ -208,10 +217,12 @@ def _troubled_suites(report: dict[str, Any]) -> Iterator[str]:
     for suite in report["test_suites"]:
         if suite["status"] in ("passed", "skipped"):
             continue
-        if suite["detail"]:
-            yield f"suite {suite['name']}: {suite['detail']} [{suite['reason']}]"
+        first, *more = (suite["detail"] or "").splitlines() or [""]
+        if first:
+            yield f"suite {suite['name']}: {first} [{suite['reason']}]"
+        yield from (f"    {line}" for line in more)
         tail = suite["output_tail"][-_TAIL_SHOWN:].rstrip()
-        if tail:
+        if tail and tail not in (suite["detail"] or ""):
             yield f"the end of what {suite['name']} printed:"
             yield from (f"    | {line}" for line in tail.splitlines()[-40:])
 
@@ -234,3 +245,4 @@ def _when(moment: str) -> str:
 
 
 _CHANGE_IT = "Change what lies there, and it is tried again by itself."
+_TRIED_AGAIN = "packd tries again by itself, after a minute at first and then less and less often."

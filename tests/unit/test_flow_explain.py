@@ -10,11 +10,13 @@ from packd.domain.lifecycle import Phase
 from packd.flow import outcomes
 from packd.flow.explain import explain
 from packd.registry import queries
+from packd.registry.rows import Run
 from tests.unit.registry_ground import START_S, Ground, a_revision, made_ground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any
 
 
 @pytest.fixture
@@ -85,3 +87,37 @@ def test_gone(ground: Ground) -> None:
     said = text(ground, "core")
     assert "'core' is not registered any more since " in said
     assert "packd history core" in said
+
+
+def unavailable(blamed: str) -> dict[str, Any]:
+    """The report of a run whose environment could not be had."""
+    detail = "its environment could not be built: pip ended with exit status 1:\nERROR: no route to host"
+    environment = {"failed": blamed}
+    suite = {"name": "py", "status": "error", "reason": "unavailable", "detail": detail, "environment": environment,
+             "output_tail": "ERROR: no route to host\n", "test_cases": []}  # fmt: skip
+    counts = {"total_tests": 0, "passed": 0, "skipped": 0, "duration_ms": 20.0}
+    return {"status": "error", "reason": "unavailable", "environment": environment, "test_suites": [suite], **counts}
+
+
+@pytest.mark.parametrize(
+    ("blamed", "follows"),
+    [("network", "packd tries again by itself"), ("pack", "Change what lies there, and it is tried again by itself.")],
+)
+def test_what_could_not_be_run_did_not_fail(ground: Ground, blamed: str, follows: str) -> None:
+    """With what kept it from being run, once, and whether anybody has to do something."""
+    revision = ground.add(a_revision("core", phase=Phase.FAILED))
+    with ground.registry.write() as tx:
+        tx.start_run(
+            Run(
+                id="run_1", ref=revision.ref, number=revision.number, trigger_reason="install", source="watch",
+                actor="watch", started_at=tx.now, finished_at=None, status=None, accepted=None, verdict=None, report=None,
+            )
+        )  # fmt: skip
+        tx.finish_run("run_1", status="error", accepted=False, verdict="could not be run", report=unavailable(blamed))
+    said = text(ground, "core")
+    assert said.startswith("core#1 (version 1.0.0) could not be tested and was rolled back; nothing of this pack")
+    assert "own tests" not in said
+    assert "0 of 0" not in said
+    assert said.count("no route to host") == 1
+    assert "\n      ERROR: no route to host\n" in said
+    assert follows in said
