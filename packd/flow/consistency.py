@@ -165,9 +165,10 @@ class Checkup:
         wrong = _wrong_links(self._active, wanted)
         if repair and wrong:
             Links(self._active).rebuild(wanted)
+        left = {name for name, _ in _wrong_links(self._active, wanted)} if repair else wrong
         for name, why in wrong:
-            message = f"{self._active / name} {why}"
-            yield Finding(where="links", severity="error", message=message, cure=_REBUILD, repaired=repair)
+            message, repaired = f"{self._active / name} {why}", repair and name not in left
+            yield Finding(where="links", severity="error", message=message, cure=_REBUILD, repaired=repaired)
 
 
 def _needed(connection: Connection) -> dict[str, Revision]:

@@ -7,13 +7,20 @@ import secrets
 from functools import cache
 from typing import TYPE_CHECKING
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+log = structlog.get_logger(__name__)
+
 
 class Links:
-    """Readers that follow a link see one tree or the other, never a mixture and never nothing."""
+    """Readers that follow a link see one tree or the other, never a mixture and never nothing.
+
+    What can't be put right is logged and left to the next time; the others do not wait for it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -22,35 +29,56 @@ class Links:
 
     def point(self, ref: str, tree: Path | None) -> None:
         """Make `ref` lead to `tree`, in one step; None takes the link away."""
-        link = self._folder / ref
-        if tree is None:
-            link.unlink(missing_ok=True)
-            return
-        target = self._relative(tree)
-        if self._target(ref) == target:
-            return
-        fresh = self._folder / f".{ref}.{secrets.token_hex(4)}"
-        fresh.symlink_to(target)
-        fresh.replace(link)
+        try:
+            if tree is None:
+                self._take_away(ref)
+            elif self._target(ref) != self._relative(tree):
+                self._make(ref, self._relative(tree))
+        except OSError as failure:
+            log.error("link.not_made", pack=ref, folder=str(self._folder), error=str(failure))
 
     def rebuild(self, trees: Mapping[str, Path]) -> int:
         """Make the folder say exactly this; returns how many links were wrong."""
-        wrong = 0
-        for name in sorted(os.listdir(self._folder)):
-            if name not in trees:
-                (self._folder / name).unlink()
-                wrong += 1
-        for ref, tree in trees.items():
-            if self._target(ref) != self._relative(tree):
-                self.point(ref, tree)
-                wrong += 1
-        return wrong
+        others = self._names() - trees.keys()
+        wrong = [ref for ref, tree in trees.items() if self._target(ref) != self._relative(tree)]
+        for name in others:
+            self.point(name, None)
+        for ref in wrong:
+            self.point(ref, trees[ref])
+        return len(others) + len(wrong)
 
     def are_right(self, trees: Mapping[str, Path]) -> bool:
         """Does the folder say exactly this?"""
-        return trees.keys() == set(os.listdir(self._folder)) and all(
+        return trees.keys() == self._names() and all(
             self._target(ref) == self._relative(tree) for ref, tree in trees.items()
         )
+
+    def _make(self, ref: str, target: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fresh = self._folder / f".{ref}.{secrets.token_hex(4)}"
+        fresh.symlink_to(target)
+        try:
+            fresh.replace(self._folder / ref)
+        except IsADirectoryError:
+            self._take_away(ref)
+            fresh.replace(self._folder / ref)
+
+    def _take_away(self, name: str) -> None:
+        """A folder, which packd never makes here, is somebody's: it is moved and not removed."""
+        path = self._folder / name
+        try:
+            path.unlink(missing_ok=True)
+        except IsADirectoryError:
+            aside = self._folder.with_name("misplaced") / f"{name}.{secrets.token_hex(4)}"
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+            log.warning("link.misplaced", found=str(path), moved_to=str(aside))
+
+    def _names(self) -> set[str]:
+        try:
+            return set(os.listdir(self._folder))
+        except FileNotFoundError:
+            return set()
 
     def _relative(self, tree: Path) -> str:
         """So that the state directory can be moved as a whole."""
