@@ -224,6 +224,8 @@ def _first_reconcile(parts: Parts, begun: threading.Event, scout: Scout | None) 
     reconciled = parts.reconciler.run() if scout is None else _reconcile_behind(scout, parts)
     with parts.registry.write() as tx:
         tx.set_fact(_STOP, "crash")  # until a clean stop says otherwise
+        if parts.health.is_stopping:  # which was told already
+            return
         tx.emit(
             DaemonStarted(
                 version=__version__,
@@ -286,6 +288,7 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     notifier.stopping("Draining: no new drops are taken")
     notifier.extend(_STEP_S)
     parts.health.stopping()
+    parts.lanes.stop(0)  # nothing new begins
     with parts.registry.write() as tx:
         tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
     parts.schedule.stop()

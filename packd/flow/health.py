@@ -47,7 +47,12 @@ class Health:
 
     def working(self) -> None:
         """The packs directory was compared with the registry."""
-        self._stage = "working"
+        if not self.is_stopping:
+            self._stage = "working"
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stage == "stopping"
 
     def stopping(self) -> None:
         """No new work is taken any more."""

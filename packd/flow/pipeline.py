@@ -127,7 +127,9 @@ class Pipeline:
 
     def begin(self, tx: Writer, revision: Revision, running: Running) -> Begun:
         """Write down that what runs ahead has begun."""
-        return Begun(revision=revision, run=self._write_begun(tx, revision, running.plan), running=running)
+        reason = "update" if tx.active(revision.ref) else "install"
+        run = self._runs.begin(tx, revision, running.plan, reason=reason, source=revision.source, actor=revision.actor)
+        return Begun(revision=revision, run=run, running=running)
 
     def say_carried(self, revision: Revision) -> None:
         """The one line that has everything about a revision that has come to its end, with the time of every stage."""
@@ -228,15 +230,16 @@ class Pipeline:
 
     def _test(self, revision: Revision) -> bool:
         manifest = self.examine_revision(revision).manifest
-        with self._registry.write() as tx:
+        with self._runs.ahead() as ahead, self._registry.write() as tx:
             if not _is_still(tx, revision):
                 return True
             plan = self._plan(tx, revision, manifest)
             if plan is None:
                 tx.move(revision, Trigger.TESTS_PASSED, tests_skipped=True)
                 return True
-            run = self._write_begun(tx, revision, plan)
-        return self._wait_for(Begun(revision=revision, run=run, running=self._runs.submit(plan)))
+            ahead.running = self._runs.submit(plan)
+            begun = self.begin(tx, revision, ahead.running)
+        return self._wait_for(begun)
 
     def _activate(self, revision: Revision) -> bool:
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:
@@ -252,10 +255,6 @@ class Pipeline:
         if manifest is None or testing is None or not testing.enabled or revision.tests_skipped:
             return None
         return self._runs.plan(tx, revision, manifest, testing)
-
-    def _write_begun(self, tx: Writer, revision: Revision, plan: Plan) -> Run:
-        reason = "update" if tx.active(revision.ref) else "install"
-        return self._runs.begin(tx, revision, plan, reason=reason, source=revision.source, actor=revision.actor)
 
     def _wait_for(self, begun: Begun) -> bool:
         revision, running = begun.revision, begun.running

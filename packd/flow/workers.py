@@ -148,7 +148,9 @@ class Lanes:
             lane, (call, arguments) = taken
             try:
                 call(*arguments)
-            except Exception:
+            except Exception as surprise:
+                if self._stopping and isinstance(surprise, Failure) and surprise.code == Code.UNAVAILABLE:
+                    continue  # what it needed had stopped before; the next start does it
                 # One pack's surprise must not end the thread that serves all others; reconcile comes back to it.
                 log.exception("lane.job_failed", lane=lane)
             finally:
