@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from packd.domain.event_data import PackRolledBack, PackValidationFailed
-from packd.domain.lifecycle import REFUSED
+from packd.domain.lifecycle import REFUSED, Phase
 from packd.domain.problems import Problem, errors
 from packd.domain.refs import ref_from_name
 from packd.flow import owners, tell
@@ -268,4 +268,11 @@ def _nothing_new(pack: Pack | None, latest: Revision | None, known: Drop | None,
     """Content equal to the latest revision is a no-op, and so is content that packd itself put there."""
     if pack is None or not pack.is_present or latest is None:
         return False
-    return latest.digest == seen.digest or (known is not None and not known.problems and known.digest == seen.digest)
+    if latest.digest == seen.digest:
+        return not _was_put_off(latest, known)
+    return known is not None and not known.problems and known.digest == seen.digest
+
+
+def _was_put_off(latest: Revision, known: Drop | None) -> bool:
+    """It was on its way when the pack was taken out of use, and is to be read as if it were new now."""
+    return latest.phase == Phase.SUPERSEDED and known is not None and known.digest is None
