@@ -217,8 +217,8 @@ class Intake:
         owned = queries.pack_of_drop(tx.connection, seen.name)
         if owned is not None:
             supersede_candidate(tx, owned.ref)
-        active = queries.active_revision(tx.connection, owned.ref) if owned else None
         ref = owned.ref if owned else str(seen.ref)
+        active = queries.active_revision(tx.connection, ref)  # perhaps from another drop, and in use all the same
         about = tell.about_unread(ref, str(self._folder.path / seen.name), active)
         change = self._clock.new_id("chg")
         failed = tx.emit(PackValidationFailed(pack=about, problems=tell.problems(problems)), correlation_id=change)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_WENT_BACKWARDS: Final = "manifest.version_went_backwards"
 _FINDINGS_KEPT: Final = 256  # enough for what is on its way at any moment; a few kilobytes each
 
 
@@ -204,6 +205,9 @@ class Pipeline:
             revision, Trigger.VALIDATION_PASSED, **_said_by(manifest), fields=manifest.fields, problems=listed
         )
         tx.set_components(validated, manifest.components)
+        for problem in judgement.problems:
+            if problem.code == _WENT_BACKWARDS:
+                log.warning("version.went_backwards", pack=revision.ref, revision=revision.number, why=problem.message)
         return outcomes.settle_dependencies(tx, validated, outlook)
 
     # --- the stages: each returns True when the next one can follow at once ------------------------------------------
@@ -328,4 +332,4 @@ def _version_problems(tx: Writer, revision: Revision, manifest: Manifest | None)
     if not Version.coerce(manifest.version) < Version.coerce(active.version):
         return ()
     message = f"version {manifest.version} is older than the active {active.version}; that is allowed"
-    return (Problem(code="manifest.version_went_backwards", file="pack.yaml", message=message, severity="warning"),)
+    return (Problem(code=_WENT_BACKWARDS, file="pack.yaml", message=message, severity="warning"),)

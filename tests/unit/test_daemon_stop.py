@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from packd import daemon
-from packd.bootstrap import Parts, build
-from packd.config import load
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.flow.occasion import Occasion
 from packd.registry import queries
 from packd.service.notify import Notifier
+from tests.unit.flow_ground import MANIFEST, latest, made_parts, told, written
 
-MANIFEST = """\
-ref: core
-version: "1.0.0"
-testing: {enabled: true, runners: {shell: {type: script, entry_point: tests/run.sh}}}
-"""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from packd.bootstrap import Parts
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Parts]:
-    (tmp_path / "packs" / "core" / "tests").mkdir(parents=True)
-    (tmp_path / "packs" / "core" / "pack.yaml").write_text(MANIFEST)
-    (tmp_path / "packs" / "core" / "tests" / "run.sh").write_text("#!/bin/sh\n")
-    (tmp_path / "state").mkdir()
-    (tmp_path / "packd.yaml").touch(mode=0o600)
-    flags = {"packs_dir": tmp_path / "packs", "state_dir": tmp_path / "state", "tests": {"isolation": "basic"}}
-    made = build(load(tmp_path / "packd.yaml", {}, flags))
-    yield made
-    made.lanes.stop(10)
-    made.executor.close(0)
-    made.database.close()
+    with made_parts(tmp_path) as made:
+        written(made, "core", MANIFEST.format(version="1.0.0", needs=""))
+        yield made
 
 
-def told(parts: Parts) -> list[str]:
-    with parts.registry.read() as connection:
-        return [event.type for event in queries.events_after(connection, 0, limit=100)]
+def types(parts: Parts) -> list[str]:
+    return [event.type for event in told(parts)]
 
 
 def test_a_start_that_is_overtaken_by_the_stop_is_not_told(parts: Parts) -> None:
     daemon._stop(parts, None, Notifier({}))
     daemon._first_reconcile(parts, threading.Event(), None)
-    assert told(parts) == ["daemon.stopping"]
+    assert types(parts) == ["daemon.stopping"]
     assert parts.health.is_stopping
 
 
@@ -59,7 +48,7 @@ def test_what_waits_in_a_lane_is_left_to_the_next_start(parts: Parts) -> None:
     assert begun.wait(10)
     stopping = threading.Thread(target=daemon._stop, args=(parts, None, Notifier({})))
     stopping.start()
-    while "daemon.stopping" not in told(parts):
+    while "daemon.stopping" not in types(parts):
         assert stopping.is_alive()
     over.set()
     stopping.join(30)
@@ -73,13 +62,11 @@ def test_a_run_that_can_not_begin_is_not_told_to_have_begun(parts: Parts, monkey
         patched.setattr(parts.lanes, "submit", lambda *_, **__: True)
         parts.intake.take("core", Occasion(first_change_at_s=0.0))
     parts.executor.close(0)
-    before = told(parts)
+    before = types(parts)
     with pytest.raises(Failure) as refused:
         parts.pipeline.carry("core")
     assert refused.value.code == Code.UNAVAILABLE
-    assert told(parts) == before
+    assert types(parts) == before
+    assert latest(parts).phase == Phase.VALIDATED
     with parts.registry.read() as connection:
-        candidate = queries.candidate(connection, "core")
-        assert candidate is not None
-        assert candidate.phase == Phase.VALIDATED
         assert queries.unfinished_runs(connection) == []
