@@ -139,6 +139,12 @@ class RunEndedData(RunData):
     duration_ms: Milliseconds = Field(description="How long the run took.", examples=[1234.5])
     tests: Counts = Field(description="How many cases there were and how they ended.", examples=[Counts.example()])
     pass_rate: Share = Field(description="passed / (total - skipped); 0 when none was executed.", examples=[1.0])
+    notes: Annotated[tuple[Sentence, ...], first(NAMES_LIMIT)] = Field(
+        default=(),
+        description="What a suite that passed should not have done, and that changed nothing.",
+        examples=[["suite shell: it left 1 process running, which packd killed"]],
+        max_length=NAMES_LIMIT,
+    )
     url: Path = Field(
         default_factory=lambda said: _place(said["pack"].ref, "tests", said["run_id"]),
         description="Where the daemon has the whole report; a path of its API.",

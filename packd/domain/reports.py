@@ -97,6 +97,15 @@ class Report:
     environment: Environment | None = None  # None: nothing was run
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of suites that passed all the same, as sentences."""
+        return tuple(
+            f"suite {suite.name}: {suite.detail}"
+            for suite in self.test_suites
+            if suite.status == "passed" and suite.detail is not None
+        )
+
+    @property
     def total_tests(self) -> int:
         return sum(suite.total for suite in self.test_suites)
 

@@ -24,6 +24,7 @@ _LEVELS: Final = {
     said.WebhookDeliveryExhausted.type: "error",
     said.WebhookEndpointDisabled.type: "error",
 }
+_ONLY_IF_ANY: Final = ("limit", "notes")
 _TOLD_ELSEWHERE: Final = ("pack", "output_tail", "failures")  # long, or said in other words beside it
 
 
@@ -41,8 +42,9 @@ def _values(event: StoredEvent, envelope: dict[str, Any]) -> dict[str, Any]:
     if pack:
         values |= {"pack": pack["ref"], "revision": pack["revision"], "version": pack["version"]}
     values |= {name: value for name, value in data.items() if name not in _TOLD_ELSEWHERE}
-    if values.get("limit") is None:
-        values.pop("limit", None)
+    for name in _ONLY_IF_ANY:
+        if not values.get(name):
+            values.pop(name, None)
     if data.get("failures"):
         values["failures"] = [f"{one['suite']}: {one['case']}" for one in data["failures"]]
     return values

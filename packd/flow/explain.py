@@ -200,6 +200,11 @@ def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
     verdict = "" if said_otherwise else f" ({run.verdict})"
     if report["total_tests"] or not _could_not_be_run(run):
         yield f"tests: {counts}{skipped} in {report['duration_ms'] / 1000:.2f} s{verdict}"
+    elif not said_otherwise:
+        yield f"tests: {run.verdict}"
+    for suite in report["test_suites"]:
+        if suite["status"] == "passed" and suite["detail"]:
+            yield f"warning: suite {suite['name']}: {suite['detail']}"
     if good:
         return
     failing = [(suite["name"], case) for suite in report["test_suites"] for case in suite["test_cases"]

@@ -66,7 +66,12 @@ def run_ended(pack: PackInfo, run_id: str, report: Report) -> PackTestPassed | P
     counts, pass_rate = Counts(**report.counts()), round(report.pass_rate, 4)
     if report.status == "passed":
         return PackTestPassed(
-            pack=pack, run_id=run_id, duration_ms=report.duration_ms, tests=counts, pass_rate=pass_rate
+            pack=pack,
+            run_id=run_id,
+            duration_ms=report.duration_ms,
+            tests=counts,
+            pass_rate=pass_rate,
+            notes=report.notes,
         )
     return PackTestFailed(
         pack=pack,
@@ -74,6 +79,7 @@ def run_ended(pack: PackInfo, run_id: str, report: Report) -> PackTestPassed | P
         duration_ms=report.duration_ms,
         tests=counts,
         pass_rate=pass_rate,
+        notes=report.notes,
         reason=failed_reason(report.reason),
         limit=met_limit(report.reason),
         failures=tuple(

@@ -56,8 +56,8 @@ class Gate(Protocol):
         """The program's process group, once it runs."""
         ...
 
-    def is_empty(self) -> bool:
-        """Is it known that nothing of the program is left?"""
+    def left(self) -> int | None:
+        """How many processes the program left, all of which have been killed; None: that is not known."""
         ...
 
     def open(self) -> None:
@@ -83,6 +83,7 @@ class GatedCell:
     _private: int | None = None  # the folder inside that is `order.private`
     _spaces: list[int] = field(default_factory=list)  # folders of limited size
     _inodes: int = 0  # that they held to begin with
+    _left: int = 0  # processes
     _full: bool = False
     _overfull: bool = False
 
@@ -185,11 +186,12 @@ class GatedCell:
 
     def clear(self) -> bool:
         """See Cell. The kernel ends all processes of the sandbox before its first one is gone (pid_namespaces(7))."""
-        gone = self.gate.is_empty()
+        left = self.gate.left()
+        self._left = left or 0
         self.gate.close()
         if self._init is None:
             return False
-        gone = gone or self._end(self._init)
+        gone = left is not None or self._end(self._init)
         self.is_overfull()
         if gone and self._private is not None and self.order.private is not None and self.order.returns:
             self._bring_back(self._private, self.order.private)
@@ -225,4 +227,5 @@ class GatedCell:
             memory_peak=counted.memory_peak,
             disk_full=self._full,
             overfull=self._overfull,
+            left=self._left,
         )

@@ -62,6 +62,7 @@ class Spent:
     memory_peak: int | None = None  # bytes, of all of them together
     disk_full: bool = False  # the work folder, or another folder of limited size, had no room left
     overfull: bool = False  # there were more files than fit
+    left: int = 0  # processes that it left running, and the rung killed
 
 
 class SandboxFailed(OSError):

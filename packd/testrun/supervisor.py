@@ -135,6 +135,7 @@ class _Watch:
                 left = Killed() if is_empty else self._family.kill()
         self._drain()
         spent = self._cell.spent()
+        left = replace(left, count=left.count + spent.left)
         if spent.overfull and self._stopped is None:  # it was over before the next look
             self._stopped = "disk"
         output = self._output.text()

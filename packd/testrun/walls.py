@@ -12,7 +12,7 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from packd.testrun.gate import Inside
 from packd.testrun.processes import children
@@ -39,6 +39,13 @@ class Vacancy:
     handle: int  # a pidfd of that
 
 
+class Ended(NamedTuple):
+    """The end of a program in a cell."""
+
+    status: int  # as a shell says it
+    left: int  # processes that it left running, and that were killed
+
+
 class Walls:
     """One sandbox with its warden, who has one cell at a time."""
 
@@ -50,7 +57,7 @@ class Walls:
         self._warden = warden
         self._init: int | None = None  # a pidfd of the first process inside: without it nothing of them stands
         self._vacancy: Vacancy | None = None
-        self._endings: dict[int, int] = {}
+        self._endings: dict[int, Ended] = {}
         self.served = False  # there was a cell in them once
 
     def begun(self, deadline: float) -> None:
@@ -73,7 +80,7 @@ class Walls:
             self._listen()
         return self._vacancy
 
-    def ending(self, init: int) -> int | None:
+    def ending(self, init: int) -> Ended | None:
         """How the program of the cell with this first process ended; None as long as that was not said. Raises OSError."""
         while init not in self._endings and _has_said(self.line, time.monotonic()):
             self._listen()
@@ -85,7 +92,8 @@ class Walls:
             self._vacancy = Vacancy(init=pid, handle=os.pidfd_open(pid))
             self.served = True
         elif word.startswith(_ENDED):
-            self._endings = {pid: int(word.removeprefix(_ENDED))}  # of the only one that has a program
+            status, left = word.removeprefix(_ENDED).split()
+            self._endings = {pid: Ended(int(status), int(left))}  # of the only one that has a program
 
     def taken(self) -> None:
         """The vacancy is somebody's now, who closes its handle."""
@@ -124,9 +132,13 @@ class Inmate:
 
     def has_told(self) -> bool:
         """Has it said how the program ended?"""
+        return self.ended() is not None
+
+    def ended(self) -> Ended | None:
+        """How the program ended, and what it left; None as long as that was not said."""
         with contextlib.suppress(OSError):
-            return self._walls.ending(self.pid) is not None
-        return False
+            return self._walls.ending(self.pid)
+        return None
 
     def wait(self, timeout_s: float | None) -> int | None:
         poll = select.poll()
@@ -137,11 +149,8 @@ class Inmate:
             if deadline is not None and time.monotonic() >= deadline:
                 return None
             poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000)
-        with contextlib.suppress(OSError):
-            ending = self._walls.ending(self.pid)
-            if ending is not None:
-                return ending
-        return -signal.SIGKILL
+        ended = self.ended()
+        return -signal.SIGKILL if ended is None else ended.status
 
 
 class WardenGate:
@@ -172,9 +181,10 @@ class WardenGate:
         """See Gate."""
         return next(iter(children(self._vacancy.init)), None)
 
-    def is_empty(self) -> bool:
+    def left(self) -> int | None:
         """See Gate."""
-        return self._inmate is not None and self._inmate.has_told()
+        ended = None if self._inmate is None else self._inmate.ended()
+        return None if ended is None else ended.left
 
     def open(self) -> None:
         """See Gate."""

@@ -90,6 +90,14 @@ def test_nothing_is_left_for_the_next_program(ground: Ground) -> None:
     assert said[-3:] == ["no memory", "terminals ['ptmx']", "listening 0"]
 
 
+def test_what_a_program_leaves_running_is_counted(ground: Ground) -> None:
+    """Whoever left its session and its parents as well; what has ended by itself was not left."""
+    suite = ground.shell("sleep 600 & (setsid sleep 600 &) ; true & wait $!; exit 0")
+    assert suite.status == "passed"
+    assert suite.detail == "it left 2 processes running, which packd killed"
+    assert ground.shell("true").detail is None
+
+
 def test_a_program_finds_the_same_as_in_a_sandbox_of_its_own(tmp_path: Path) -> None:
     """The same view, the same rights, the same limits and the same environment, to the word."""
     look = """

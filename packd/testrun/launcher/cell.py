@@ -53,8 +53,8 @@ class Cells:
         if not request:
             return 1
         status, is_short = self._carried_out(request, descriptors, taken)
-        _end_all_others()
-        self._line.send(b"ended %d" % status)
+        left = _end_all_others()
+        self._line.send(b"ended %d %d" % (status, left))
         if is_short:
             _is_readable(self._line.fileno(), _REST_MS)  # a rest, unless the next cell is needed
             os.write(taken, b"t")
@@ -248,14 +248,16 @@ def _status_of(pid: int) -> int:
             return code if code >= 0 else 128 - code
 
 
-def _end_all_others() -> None:
-    """When this returns, nothing that the program left is alive."""
+def _end_all_others() -> int:
+    """When this returns, nothing that the program left is alive; how many there were."""
+    left = 0
     try:
         os.kill(-1, signal.SIGKILL)
         while True:
-            os.wait()
+            _, status = os.wait()
+            left += os.waitstatus_to_exitcode(status) == -signal.SIGKILL
     except (ProcessLookupError, ChildProcessError):
-        return
+        return left
 
 
 def be_on(processors: list[int]) -> None:
