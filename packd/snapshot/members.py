@@ -17,14 +17,23 @@ if TYPE_CHECKING:
     from packd.domain.problems import Problem
     from packd.snapshot.limits import Limits
 
-MemberKind = Literal["file", "folder", "link", "special", "sparse", "encrypted"]
+MemberKind = Literal["file", "folder", "symbolic link", "hard link", "special", "sparse", "encrypted"]
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _JUNK: Final = frozenset({"__MACOSX"})  # what the Mac's archiver adds beside the pack
 _TOP_FOLDER: Final = 1  # levels that an archive may have more than its pack: the folder that is stripped
 
 _KINDS: Final[dict[MemberKind, tuple[str, str]]] = {
-    "link": ("archive.link", "is a link: replace it by what it leads to (tar -h), or drop the pack as a folder"),
+    # `tar -h` alone makes hard links of what several links lead to.
+    "symbolic link": (
+        "archive.link",
+        "is a symbolic link: archive what it leads to (tar -h --hard-dereference, or zip without -y), "
+        "or drop the pack as a folder",
+    ),
+    "hard link": (
+        "archive.link",
+        "is a hard link: archive its content as well (tar --hard-dereference), or drop the pack as a folder",
+    ),
     "special": ("archive.special_member", "is neither a file nor a folder: leave it out"),
     "sparse": ("archive.sparse_member", "is a sparse file: archive it without --sparse"),
     "encrypted": ("archive.encrypted", "is encrypted: archive it without a password"),

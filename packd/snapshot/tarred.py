@@ -38,8 +38,8 @@ _KINDS: Final[dict[bytes, MemberKind]] = {
     tarfile.AREGTYPE: "file",
     tarfile.CONTTYPE: "file",
     tarfile.DIRTYPE: "folder",
-    tarfile.SYMTYPE: "link",
-    tarfile.LNKTYPE: "link",
+    tarfile.SYMTYPE: "symbolic link",
+    tarfile.LNKTYPE: "hard link",
     tarfile.GNUTYPE_SPARSE: "sparse",
 }
 _WITHOUT_DATA: Final = (

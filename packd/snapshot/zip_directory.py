@@ -149,7 +149,7 @@ def _member(found: tuple[int, ...], raw_name: bytes, extra: bytes) -> ZipMember:
 def _kind(name: str, mode: int, attributes: int) -> MemberKind:
     form = stat.S_IFMT(mode)
     if form == stat.S_IFLNK:
-        return "link"
+        return "symbolic link"
     if form not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "special"
     return "folder" if name.endswith("/") or form == stat.S_IFDIR or attributes & _DOS_FOLDER else "file"

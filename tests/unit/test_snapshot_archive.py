@@ -6,16 +6,18 @@ import gzip
 import io
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from packd.snapshot.store import Snapshot, Unsettled
+from packd.snapshot.store import Refused, Snapshot, Unsettled
 from tests.unit.snapshot_ground import FILES, Ground, aged, tar_of, zip_of
 
 WRAPPED = {
@@ -61,6 +63,22 @@ def test_what_the_usual_tools_make_is_taken(ground: Ground, command: str) -> Non
     suffix = ".zip" if "zip" in command.split(maxsplit=1)[0] else ".tar"
     subprocess.run([*command.split(), f"../p{suffix}", "."], cwd=path, check=True)
     assert ground.snapshot(ground.folder / f"p{suffix}").digest == ground.snapshot(path).digest
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_the_advice_for_links_in_an_archive_works(ground: Ground, link: Callable[[str, str], None]) -> None:
+    """Several links to one file, which tar by itself makes links to each other of: made again as told, it is taken."""
+    path = ground.drop(FILES)
+    (path / "shared").write_text("x")
+    for name in ("one", "other"):
+        link(str(path / "shared"), str(path / name))
+    subprocess.run(["tar", "-cf", "../p.tar", "."], cwd=path, check=True)
+    refused = ground.take(ground.folder / "p.tar")
+    assert isinstance(refused, Refused)
+    advice = re.search(r"\(tar ([^,)]+)", refused.problems[0].message)
+    assert advice is not None
+    subprocess.run(["tar", *advice[1].split(), "-cf", "../p.tar", "."], cwd=path, check=True)
+    assert (ground.snapshot(ground.folder / "p.tar").path / "other").read_text() == "x"
 
 
 def test_what_git_makes_is_taken(ground: Ground) -> None:
