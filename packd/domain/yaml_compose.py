@@ -5,6 +5,7 @@ A loop over events with its own stack, so that nesting costs no recursion, under
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import yaml
@@ -76,9 +77,19 @@ class Composer:
         self._anchors: dict[str, Node | None] = {}  # None: its end has not come yet
         self._values = 0
         self._documents = 0
+        self._handled = 0  # events
 
     def compose(self, text: str) -> None:
         """Never raises for anything in `text`, provided that YAML allows its characters."""
+        with suppress(_StopError):
+            try:
+                self._follow(text)
+                self.complete = True
+            except yaml.YAMLError as error:
+                self._unreadable(error, text)
+
+    def _follow(self, text: str) -> None:
+        """Handle the events of `text` that were not handled yet. Raises YAMLError, _StopError."""
         handlers = {
             yaml.ScalarEvent: self._scalar,
             yaml.AliasEvent: self._alias,
@@ -88,22 +99,18 @@ class Composer:
             yaml.SequenceEndEvent: self._close,
             yaml.DocumentStartEvent: self._document,
         }
-        try:
-            parser = _EventParser(text)
-            while (event := parser.get_event()) is not None:
-                handler = handlers.get(type(event))
-                if handler is not None:
-                    handler(event)
-            self.complete = True
-        except yaml.YAMLError as error:
-            self._unreadable(error, text)
-        except _StopError:
-            pass
+        parser = _EventParser(text)
+        for _ in range(self._handled):
+            parser.get_event()
+        while (event := parser.get_event()) is not None:
+            self._handled += 1
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event)
 
     def _unreadable(self, error: yaml.YAMLError, text: str) -> None:
         if _PARSERS_OWN_CAP in str(getattr(error, "problem", None)):
-            self._too_deep(error.problem_mark)  # type: ignore[attr-defined]  # not in its stubs
-            return
+            self._find_too_deep(text, error.problem_mark)  # type: ignore[attr-defined]  # not in its stubs
         line, column = _place(error)
         advice = _advice(error, text, line, column)
         self._complain("metadata.invalid_yaml", f"This is not valid YAML: {advice}", line, column)
@@ -184,6 +191,12 @@ class Composer:
         node = Node(target.value, mark.line + 1, mark.column + 1, target.text)
         node.keys, node.items, node.size, node.height = target.keys, target.items, target.size, target.height
         self._put(node)
+
+    def _find_too_deep(self, text: str, mark: Any) -> None:
+        """Of brackets the parser had read many more than it told of when it gave up, at `mark`: it tells of those before."""
+        with suppress(yaml.YAMLError):
+            self._follow(text[: mark.index])
+        raise self._too_deep(mark)
 
     def _too_deep(self, mark: Any) -> _StopError:
         message = f"This is nested more than {self._max_depth} levels deep"

@@ -59,7 +59,7 @@ def read_part(metadata: Metadata, pack: str | None, files: Files, problems: list
         return None
     if not isinstance(document.value, dict):
         what = "is empty" if document.value is None else "is no mapping"
-        message = f"The file {what}; a {metadata.kind.replace('_', ' ')} is described by lines of 'key: value'"
+        message = f"The file {what}; {_a(metadata.kind)} is described by lines of 'key: value'"
         problems.append(document.problem("component.not_object", message, ()))
         return None
     section = Section(document, (), document.value, problems, "component.invalid_field")
@@ -88,6 +88,11 @@ def read_part(metadata: Metadata, pack: str | None, files: Files, problems: list
         triggers=tuple(defined_triggers(section)) if metadata.kind == "sensor" else (),
         component=component,
     )
+
+
+def _a(kind: ComponentKind) -> str:
+    """The kind behind its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind.replace('_', ' ')}"
 
 
 def _ref(section: Section, kind: ComponentKind, pack: str | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from packd.domain.manifest import Need
 from packd.domain.ranges import as_range, in_range, range_meant
 from packd.domain.refs import is_ref, ref_from_name
-from packd.validate.fields import shown
+from packd.validate.fields import in_yaml, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def _from_text(section: Section, key: str, index: int, item: str) -> tuple[str |
 def _from_mapping(section: Section) -> tuple[str | None, str | None]:
     section.unknown(("ref", "name", "version"), "dependency.unknown_key", "a needed pack (they are: ref, version)")
     key = "ref" if "ref" in section or "name" not in section else "name"
-    ref = section.text(key, "dependency.invalid_ref")
+    ref = section.name(key, "dependency.invalid_ref", is_ref)
     if key not in section:
         message = "This entry names no pack; add 'ref: …'"
         section.missing("dependency.invalid_ref", message, "ref")
@@ -110,7 +110,7 @@ def _checked_ref(section: Section, ref: str, written: str, *keys: str | int) -> 
         message = f"{said!r} is an address; name the pack by its ref, and install it on its own"
         section.complain(code, message, *keys)
     else:
-        folded = ref_from_name(ref) if ref else None
+        folded = in_yaml(ref_from_name(ref)) if ref else None
         section.complain(code, f"{said!r} is not the ref of a pack", *keys, suggestion=folded)
     return None
 

@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from packd.domain.clipping import clip
+from packd.domain.yaml_scalars import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from packd.domain.positioned import Document, KeyPath
     from packd.domain.problems import Problem, Severity
@@ -47,6 +48,11 @@ def inside(path: str) -> str | None:
 def shown(value: Any) -> str:
     """A value as messages quote it."""
     return clip(value if isinstance(value, str) else str(value), 80)
+
+
+def in_yaml(text: str) -> str:
+    """A plain word as it has to be written to be read as text."""
+    return text if plain(text) == text else f'"{text}"'
 
 
 class Section:
@@ -101,6 +107,12 @@ class Section:
             message = f"{key} must be text, and YAML reads {written} as {_yaml_type(value)}; put it in quotes"
             self.complain(code or self.code, message, key, suggestion=f'"{written}"')
         return None
+
+    def name(self, key: str, code: str, fits: Callable[[str], bool]) -> str | None:
+        """`text` that is checked further. What fits once it is in quotes is told to lack them; else what was written counts."""
+        value = self.value.get(key)
+        is_text = value is None or isinstance(value, (str, dict, list))
+        return self.text(key, code) if is_text or fits(self.written(key)) else self.written(key)
 
     def flag(self, key: str, *, default: bool) -> bool:
         value = self.value.get(key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from packd.domain.probation import BadHealthCheck, health_check
 from packd.domain.ranges import is_version, version_meant
 from packd.domain.refs import REF_PATTERN, RESERVED, archive_suffix, is_ref, ref_from_name
-from packd.validate.fields import shown
+from packd.validate.fields import in_yaml, shown
 
 if TYPE_CHECKING:
     from packd.domain.positioned import Document
@@ -33,19 +33,20 @@ def declared_ref(section: Section, drop: str) -> str | None:
     """The pack's ref: `ref`, or `name` in a StackStorm pack without one. `drop` is the child's name, for advice."""
     key = "ref" if "ref" in section or "name" not in section else "name"
     if key not in section:
-        example = ref_from_name(drop)
+        example = in_yaml(ref_from_name(drop))
         message = f"There is no ref, so the pack has no name; add a line such as 'ref: {example}'"
         section.missing("manifest.invalid_ref", message, "ref", f"ref: {example}")
         return None
-    ref = section.text(key, "manifest.invalid_ref")
+    ref = section.name(key, "manifest.invalid_ref", is_ref)
     if ref is None or is_ref(ref):
         return ref
+    meant = in_yaml(ref_from_name(ref))
     message = f"{key} {shown(ref)!r} can't name a pack; a ref is {_REF_RULE}"
     if ref in RESERVED:
         message = f"{key} {ref!r} can't name a pack, as /packs/{ref} of the API means something else; choose another"
     if key == "name":
-        message = f"There is no ref, and name {shown(ref)!r} can't be one; add a line 'ref: {ref_from_name(ref)}'"
-    section.complain("manifest.invalid_ref", message, key, suggestion=ref_from_name(ref) if ref.strip() else None)
+        message = f"There is no ref, and name {shown(ref)!r} can't be one; add a line 'ref: {meant}'"
+    section.complain("manifest.invalid_ref", message, key, suggestion=meant if ref.strip() else None)
     return None
 
 

@@ -172,6 +172,16 @@ def test_nesting_up_to_the_cap_is_fine() -> None:
     assert read("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), file="f").problems[0].column == MAX_DEPTH + 1
 
 
+@pytest.mark.parametrize(("opening", "columns"), [("[", 1), ("{a: ", 4), ("- ", 2)])
+@pytest.mark.parametrize("levels", [70, 990, 3_000])
+def test_what_is_too_deep_is_shown_at_the_first_level_too_many(opening: str, columns: int, levels: int) -> None:
+    """However far the parser looked ahead before it told of it."""
+    problems = read("ä: 1\nb:\n  " + opening * levels, file="f").problems
+    assert [(problem.code, problem.line, problem.column) for problem in problems] == [
+        ("limits.metadata_depth_exceeded", 3, 3 + columns * (MAX_DEPTH - 1))
+    ]
+
+
 def test_thousands_of_mistakes_are_cut_short() -> None:
     """A file of nothing but duplicates does not make as many problems."""
     assert len(read("a: 1\n" * 5000, file="f").problems) == 100

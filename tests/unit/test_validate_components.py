@@ -30,6 +30,15 @@ def places(findings: Findings) -> list[str]:
 
 
 @pytest.mark.parametrize(
+    ("path", "words"), [("actions/a.yaml", "an action"), ("permission_sets/a.yaml", "a permission set")]
+)
+def test_an_empty_file_is_told_what_it_describes(tmp_path: Path, path: str, words: str) -> None:
+    """With the article that the word takes."""
+    (problem,) = checked(tmp_path, {path: ""}).problems
+    assert f"; {words} is described by lines of 'key: value'" in problem.message
+
+
+@pytest.mark.parametrize(
     ("path", "text", "expected"),
     [
         ("triggers/a.yaml", "", ["component.not_object triggers/a.yaml:1:1"]),
