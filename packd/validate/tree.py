@@ -28,6 +28,7 @@ class PackFiles:
         self._traversed = 0
         # What was found once stays so: the tree is immutable.
         self._kinds: dict[str, PathKind | None] = {}
+        self._listings: dict[str, list[tuple[str, bool]]] = {}
         self._folders: set[str] = set()  # to which no link leads
 
     def kind(self, path: str) -> PathKind | None:
@@ -118,8 +119,11 @@ class PackFiles:
 
     def _entries(self, folder: str) -> list[tuple[str, bool]]:
         """(name, is it a real folder) of what is in a folder, hidden names left out."""
-        if self.kind(folder) != "folder":
-            return []
+        if folder not in self._listings:
+            self._listings[folder] = self._listed(folder) if self.kind(folder) == "folder" else []
+        return self._listings[folder]
+
+    def _listed(self, folder: str) -> list[tuple[str, bool]]:
         entries: list[tuple[str, bool]] = []
         try:
             with os.scandir(f"{self._tree}/{folder}") as scan:

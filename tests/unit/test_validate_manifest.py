@@ -302,6 +302,15 @@ def test_limits(tmp_path: Path) -> None:
     ]
 
 
+def test_looking_for_what_was_meant_counts_once(tmp_path: Path) -> None:
+    """However many files are missing, each folder is listed once, and that is what the limit is about."""
+    action = "ref: demo.a{0}\nrunner_type: shell\nentry_point: missing{0}.sh\n"
+    actions = {f"actions/a{index}.yaml": action.format(index) for index in range(20)}
+    findings = checked(tmp_path, {"pack.yaml": HEAD, **actions}, limits=ValidationLimits(traversed_entries=25))
+    assert {problem.code for problem in findings.problems} == {"action.entrypoint"}
+    assert len(findings.problems) == 20
+
+
 def test_too_many_problems_are_cut_short(tmp_path: Path) -> None:
     """The first ones are shown and the number of all is said, and the pack stays refused."""
     text = HEAD + "".join(f"tags{index}: 1\n" for index in range(3)) + "tags: [" + "1, " * 30 + "]\n"
