@@ -174,7 +174,8 @@ class Intake:
             return None
         rival = owners.rival(tx, pack, seen.name, self._folder)
         if rival is not None:
-            self._refuse_in(tx, seen, (rival,) if findings.ref else errors(findings.problems), occasion)
+            why = (rival,) if findings.ref else errors(self._pipeline.objections(findings))
+            self._refuse_in(tx, seen, why, occasion)
             return None
         latest = tx.latest(ref)
         if _nothing_new(pack, latest, known, seen):

@@ -144,7 +144,7 @@ def _check(path: Path, store: Store, terms: Terms) -> tuple[Checked, str | None]
         name=name,
         ref=findings.ref,
         version=findings.version,
-        problems=(*findings.problems, *taken.warnings, *untested(findings.manifest, required=terms.tests_required)),
+        problems=(*untested(findings, required=terms.tests_required), *findings.problems, *taken.warnings),
         manifest=findings.manifest,
     )
     return checked, taken.digest

@@ -181,12 +181,16 @@ class Pipeline:
         """What validation says of a revision's snapshot."""
         return self.examine(revision.digest, PurePath(revision.path).name)
 
+    def objections(self, findings: Findings, *, tests_skipped: bool = False) -> tuple[Problem, ...]:
+        """All that is wrong with a content by itself: what every pack must say, and what is asked of it here."""
+        required = self._policy.tests_required and not tests_skipped
+        return (*untested(findings, required=required), *findings.problems)
+
     def judge(self, tx: Writer, revision: Revision, findings: Findings) -> Judgement:
         """What is to become of a revision, which need not be written down yet."""
         manifest = findings.manifest
         problems = (
-            *findings.problems,
-            *untested(manifest, required=self._policy.tests_required and not revision.tests_skipped),
+            *self.objections(findings, tests_skipped=revision.tests_skipped),
             *_version_problems(tx, revision, manifest),
         )
         if errors(problems) or manifest is None:

@@ -26,6 +26,7 @@ from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable
 
 if TYPE_CHECKING:
     from packd.domain.manifest import Manifest
+    from packd.domain.problems import Problem
     from packd.domain.reports import RunSource
     from packd.flow.clock import Clock
     from packd.flow.packs_folder import PacksFolder
@@ -182,7 +183,7 @@ class Registrar:
         findings = self._pipeline.examine(snapshot.digest, path.name)
         ref = findings.ref
         if ref is None:
-            raise invalid(f"What lies in {path} is no pack", errors(findings.problems))
+            raise invalid(f"What lies in {path} is no pack", self._wrong(findings, wish))
         if wish.ref is not None and wish.ref != ref:
             raise Failure(Code.BAD_REQUEST, f"what lies in {path} is the pack '{ref}', not '{wish.ref}'")
         self._remember(path, ref, snapshot)
@@ -243,8 +244,11 @@ class Registrar:
         if wish.replace or wish.force:
             return
         if errors(findings.problems):
-            raise invalid(f"What is to be registered as '{pack.ref}' is no pack", errors(findings.problems))
+            raise invalid(f"What is to be registered as '{pack.ref}' is no pack", self._wrong(findings, wish))
         raise owners.already_exists(pack.ref)
+
+    def _wrong(self, findings: Findings, wish: Registration) -> tuple[Problem, ...]:
+        return errors(self._pipeline.objections(findings, tests_skipped=wish.skip_tests))
 
     def _claim(
         self, tx: Writer, pack: Pack | None, ref: str, wish: Registration, path: Path, drop: str | None, snap: Snapshot

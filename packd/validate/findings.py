@@ -34,6 +34,9 @@ class Runtime:
     other_pythons: Callable[[], tuple[str, ...]] = tuple  # versions that can take its place; asked only when it matters
 
 
+NoTests = Literal["missing", "disabled"]  # there is no `testing:` section, or it is switched off
+
+
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """All that validation has to say about one content of one pack."""
@@ -42,6 +45,7 @@ class Findings:
     problems: tuple[Problem, ...] = ()  # pack.yaml first, then by file and place
     ref: str | None = None  # the declared ref whenever it can be read and is valid, whatever else is wrong
     version: str | None = None  # the declared version, likewise
+    no_tests: NoTests | None = None  # pack.yaml was read and declares none; no problem by itself
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import posixpath
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +48,7 @@ def check(tree: Path, *, name: str, limits: ValidationLimits = _LIMITS, runtime:
         return findings
     # What could not be looked at is known only after the rules have asked for everything.
     problems = in_order([*findings.problems, *files.problems], limits.problems)
-    return Findings(problems=problems, ref=findings.ref, version=findings.version)
+    return replace(findings, manifest=None, problems=problems)
 
 
 def _manifest_content(files: PackFiles) -> bytes | Problem:

@@ -22,7 +22,7 @@ from packd.validate.identity import (
     salvaged,
 )
 from packd.validate.references import check_target
-from packd.validate.testing import testing
+from packd.validate.testing import no_tests, testing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,16 +49,16 @@ def judge(
     `found` are the problems that reading met already.
     """
     problems = [*found, *document.problems, *(problem for one in metadata for problem in one.document.problems)]
-    ref, version, manifest = _manifest(document, text, problems, name=name, files=files, runtime=runtime)
-    parts = [part for one in metadata if (part := read_part(one, ref, files, problems)) is not None]
+    said = _said(document, text, problems, name=name, files=files, runtime=runtime)
+    parts = [part for one in metadata if (part := read_part(one, said.ref, files, problems)) is not None]
     _check_duplicates(parts)
-    if ref is not None:
-        _check_targets(parts, metadata, ref)
+    if said.ref is not None:
+        _check_targets(parts, metadata, said.ref)
     ordered = in_order(problems, limits.problems)
-    if manifest is None or errors(ordered):
-        return Findings(problems=ordered, ref=ref, version=version)
+    if said.manifest is None or errors(ordered):
+        return replace(said, manifest=None, problems=ordered)
     components = tuple(part.component for part in parts if part.component is not None)
-    return Findings(manifest=replace(manifest, components=components), problems=ordered, ref=ref, version=version)
+    return replace(said, manifest=replace(said.manifest, components=components), problems=ordered)
 
 
 def in_order(problems: Iterable[Problem], most: int) -> tuple[Problem, ...]:
@@ -78,17 +78,18 @@ def _place(problem: Problem) -> tuple[bool, bool, str, int, int, str, str]:
     return (*where, problem.code, problem.message)
 
 
-def _manifest(
+def _said(
     document: Document, text: str, problems: list[Problem], *, name: str, files: Files, runtime: Runtime
-) -> tuple[str | None, str | None, Manifest | None]:
-    """(ref, version, manifest without its components)."""
+) -> Findings:
+    """What pack.yaml by itself says, its manifest without components; what is wrong with it is added to `problems`."""
     if not document.complete:
-        return (*salvaged(document, text), None)
+        ref, version = salvaged(document, text)
+        return Findings(ref=ref, version=version)
     if not isinstance(document.value, dict):
         what = "is empty" if document.value is None else "is no mapping"
         message = f"pack.yaml {what}; it is made of lines of 'key: value', at least 'ref: …' and 'version: …'"
         problems.append(document.problem("manifest.not_object", message, ()))
-        return None, None, None
+        return Findings()
     section = Section(document, (), document.value, problems, "manifest.invalid_field")
     ref, version = declared_ref(section, name), declared_version(section)
     if ref is not None:
@@ -97,8 +98,9 @@ def _manifest(
     check_health(section)
     needed = dependencies(section, ref, runtime)
     tests = testing(section, files)
+    said = Findings(ref=ref, version=version, no_tests=no_tests(section, tests))
     if ref is None or version is None:
-        return ref, version, None
+        return said
     description, enabled = document.value.get("description"), document.value.get("enabled")
     manifest = Manifest(
         ref=ref,
@@ -113,7 +115,7 @@ def _manifest(
         testing=tests,
         fields=document.value,
     )
-    return ref, version, manifest
+    return replace(said, manifest=manifest)
 
 
 def _check_duplicates(parts: Iterable[Part]) -> None:

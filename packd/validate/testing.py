@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from packd.validate.fields import Section
-    from packd.validate.findings import Files
+    from packd.validate.findings import Files, NoTests
 
 _KEYS: Final = (
     "enabled",
@@ -69,6 +69,13 @@ def testing(manifest: Section, files: Files) -> Testing | None:
         ),
         result_path=checked_path(section, "result_path"),
     )
+
+
+def no_tests(manifest: Section, testing: Testing | None) -> NoTests | None:
+    """Why no suite would be run even if the section `testing` had some; a section that can't be read says nothing of it."""
+    if "testing" not in manifest:
+        return "missing"
+    return "disabled" if testing is not None and not testing.enabled else None
 
 
 def _path(discovery: Section) -> str:

@@ -113,6 +113,28 @@ def test_bad_content_is_refused_with_its_reason(
 
 
 @pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("", ""),
+        ("ref: My Pack", "manifest.invalid_ref"),
+        ("version: new", "manifest.invalid_version"),
+        ("dependencies: [core@newest]", "dependency.invalid_range"),
+    ],
+)
+def test_a_pack_without_tests_is_told_so_with_all_else(
+    said: str, code: str, daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """One refusal names all that is to be done, so that fixing it is enough."""
+    daemon.start()
+    missing_entry_point(tmp_path / "pack")
+    manifest = {"ref": "ref: pack", "version": "version: 1.0.0", said.partition(":")[0]: said}
+    (tmp_path / "pack" / "pack.yaml").write_text("\n".join(manifest.values()) + "\n")
+    (tmp_path / "pack").rename(daemon.packs / "pack")
+    told = receiver.wait_for("pack.validation_failed", "pack").event["data"]["problems"]
+    assert {problem["code"] for problem in told} == {"testing.missing", "action.entrypoint", code} - {""}
+
+
+@pytest.mark.parametrize(
     ("test", "reason", "says"),
     [
         ("yes 'a line that is printed for ever' | head -c 1100000000", "resource_limit", "output"),

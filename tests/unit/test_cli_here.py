@@ -126,6 +126,10 @@ def test_check_asks_for_tests_as_a_daemon_would(packd: Packd) -> None:
     assert packd("check", "hello", PACKD_TESTS__REQUIRED="false").exit_code == 0
     Path("packd.yaml").write_text("tests: {required: false}\n")
     assert packd("check", "hello", "--config", "packd.yaml").exit_code == 0
+    Path("packd.yaml").unlink()
+    (pack / "pack.yaml").write_text("ref: 12\nversion: new\ntesting: {enabled: false}\n")
+    told = packd("check", "hello").stdout
+    assert all(f"[{code}]" in told for code in ("testing.disabled", "manifest.invalid_ref", "manifest.invalid_version"))
 
 
 @pytest.mark.parametrize("target", ["nowhere", "hello/pack.yaml", "hello/actions/greet.sh"])
