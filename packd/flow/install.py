@@ -142,7 +142,7 @@ class Installer:
         wish = trip.wish
         self._fetcher.check_allowed(source, is_owner=wish.is_owner, actor=wish.actor)
         fetched = self._fetcher.fetch(source, trip.room, trip.errand(f"fetching {public_url(wish.source)}"))
-        inspected = self._inspect(fetched)
+        inspected = self._inspect(fetched, wish)
         with self._turn(trip):
             self._check_existing(inspected.manifest.ref, wish)
             plan = self._plan_fetched(fetched, inspected, trip)
@@ -211,12 +211,12 @@ class Installer:
         fetched = self._fetcher.fetch_offer(
             step.offer, trip.room, lambda shown: trip.errand(f"fetching {step.ref} {step.version} from {shown}")
         )
-        return fetched, self._inspect(fetched)
+        return fetched, self._inspect(fetched, trip.wish)
 
-    def _inspect(self, fetched: FetchedPack) -> Inspected:
+    def _inspect(self, fetched: FetchedPack, wish: InstallWish) -> Inspected:
         """What it is; a refusal names where it came from, not where it lies now."""
         try:
-            inspected = self._registrar.inspect(fetched.path)
+            inspected = self._registrar.inspect(fetched.path, tests_skipped=wish.skip_tests)
         except Failure as failure:
             said = failure.sentence.replace(str(fetched.path), fetched.shown)
             raise Failure(failure.code, said, problems=failure.problems, members=failure.members) from None

@@ -136,12 +136,12 @@ class Registrar:
             self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
         return self._outcome(wish, taken)
 
-    def inspect(self, path: Path) -> Inspected:
+    def inspect(self, path: Path, *, tests_skipped: bool) -> Inspected:
         """What lies there, without registering it. Raises Failure when it can't be taken, or is no pack."""
         snapshot = self._snapshot(readable(path))
         findings = self._pipeline.examine(snapshot.digest, path.name)
         if findings.manifest is None:
-            raise invalid(f"What lies in {path} is no pack", errors(findings.problems))
+            raise invalid(f"What lies in {path} is no pack", self._wrong(findings, tests_skipped=tests_skipped))
         return Inspected(digest=snapshot.digest, manifest=findings.manifest)
 
     def cancel(self, revision: Revision, *, why: str) -> bool:
@@ -183,7 +183,7 @@ class Registrar:
         findings = self._pipeline.examine(snapshot.digest, path.name)
         ref = findings.ref
         if ref is None:
-            raise invalid(f"What lies in {path} is no pack", self._wrong(findings, wish))
+            raise invalid(f"What lies in {path} is no pack", self._wrong(findings, tests_skipped=wish.skip_tests))
         if wish.ref is not None and wish.ref != ref:
             raise Failure(Code.BAD_REQUEST, f"what lies in {path} is the pack '{ref}', not '{wish.ref}'")
         self._remember(path, ref, snapshot)
@@ -244,11 +244,12 @@ class Registrar:
         if wish.replace or wish.force:
             return
         if errors(findings.problems):
-            raise invalid(f"What is to be registered as '{pack.ref}' is no pack", self._wrong(findings, wish))
+            wrong = self._wrong(findings, tests_skipped=wish.skip_tests)
+            raise invalid(f"What is to be registered as '{pack.ref}' is no pack", wrong)
         raise owners.already_exists(pack.ref)
 
-    def _wrong(self, findings: Findings, wish: Registration) -> tuple[Problem, ...]:
-        return errors(self._pipeline.objections(findings, tests_skipped=wish.skip_tests))
+    def _wrong(self, findings: Findings, *, tests_skipped: bool) -> tuple[Problem, ...]:
+        return errors(self._pipeline.objections(findings, tests_skipped=tests_skipped))
 
     def _claim(
         self, tx: Writer, pack: Pack | None, ref: str, wish: Registration, path: Path, drop: str | None, snap: Snapshot
