@@ -73,9 +73,11 @@ class Reading:
         )
 
     def refused_drop(self, name: str) -> Drop | None:
-        """A drop that was refused and owns no pack."""
-        drop = queries.drop(self.connection, name)
-        return drop if drop and _is_refused(drop, queries.pack_of_drop(self.connection, name)) else None
+        """A drop that was refused and owns no pack, by its name or by the ref that it claims."""
+        named = queries.drop(self.connection, name)
+        drops = queries.refused_claiming(self.connection, name) if named is None else [named]
+        owned = ((drop, queries.pack_of_drop(self.connection, drop.name)) for drop in drops)
+        return next((drop for drop, pack in owned if _is_refused(drop, pack)), None)
 
     def pack_page(self, page: Page, *, status: str | None, words: str | None, packs_dir: Path) -> View:
         """Packs and refused drops by name; only those with this status and all of these words."""

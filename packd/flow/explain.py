@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packd.domain.lifecycle import REFUSED, Phase
@@ -39,31 +39,51 @@ class Explanation:
 
 
 def explain(connection: Connection, name: str) -> Explanation | None:
-    """Of a pack by its ref, or of a drop by its name; None when there is neither."""
+    """Of what people mean by `name`: a pack's ref, else a drop's name, else the ref that a refused drop claims."""
     pack = queries.pack(connection, name)
-    drop = queries.drop(connection, name)
-    if drop is None and pack is not None and pack.drop_name is not None:
-        drop = queries.drop(connection, pack.drop_name)
-    if pack is None and drop is not None and drop.ref is not None:
-        pack = queries.pack(connection, drop.ref)
-    if drop is not None and drop.problems:
-        return _refused_drop(connection, drop, pack)
+    if pack is not None:
+        return _pack_and_rivals(connection, pack)
+    drop = queries.drop(connection, name) or next(iter(queries.refused_claiming(connection, name)), None)
+    return None if drop is None else explain_drop(connection, drop)
+
+
+def explain_drop(connection: Connection, drop: Drop) -> Explanation | None:
+    """Of what lies in the packs directory under one name; None when it is no pack, and was not refused either."""
+    if drop.problems:
+        return _refused_drop(connection, drop)
+    pack = queries.pack(connection, drop.ref) if drop.ref is not None else None
     return None if pack is None else _pack(connection, pack)
 
 
 def is_refused(connection: Connection, drop: Drop) -> bool:
-    """Would `explain` say that the newest content of this drop was refused?"""
+    """Would `explain_drop` say that the newest content of this drop was refused?"""
     if drop.problems:
         return True
     return drop.ref is not None and queries.latest_phase(connection, drop.ref) in REFUSED
 
 
-def _refused_drop(connection: Connection, drop: Drop, pack: Pack | None) -> Explanation:
-    mine = pack is not None and pack.drop_name == drop.name
-    active = queries.active_revision(connection, pack.ref) if pack is not None and mine else None
+def _pack_and_rivals(connection: Connection, pack: Pack) -> Explanation:
+    """A pack with its own drop; others that can't be it, or can't be told from it by their names, are not hidden."""
+    own = queries.drop(connection, pack.drop_name) if pack.drop_name is not None else None
+    said = _pack(connection, pack) if own is None else explain_drop(connection, own) or _pack(connection, pack)
+    return replace(said, lines=(*_rivals(connection, pack), *said.lines))
+
+
+def _rivals(connection: Connection, pack: Pack) -> Iterator[str]:
+    namesake = queries.drop(connection, pack.ref)
+    namesakes = [namesake] if namesake is not None and namesake.problems and namesake.gone_at_s is None else []
+    rivals = {drop.name: drop for drop in (*namesakes, *queries.refused_claiming(connection, pack.ref))}
+    for name, drop in sorted(rivals.items()):
+        if name != pack.drop_name:
+            yield f"What lies in '{name}' was refused: {drop.problems[0]['message']}"
+
+
+def _refused_drop(connection: Connection, drop: Drop) -> Explanation:
+    pack = queries.pack_of_drop(connection, drop.name)
+    active = queries.active_revision(connection, pack.ref) if pack is not None else None
     stays = f"; {_named(active)} stays in use" if active else ""
     return Explanation(
-        ref=pack.ref if pack is not None and mine else None,
+        ref=pack.ref if pack is not None else None,
         headline=f"What lies in '{drop.name}' was refused{stays}.",
         lines=(*_problem_lines(drop.problems), "", _CHANGE_IT),
         active=False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from packd.domain import event_data as said
-from packd.flow.explain import explain, is_refused
+from packd.flow.explain import explain_drop, is_refused
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Projections:
             drops: dict[str, Drop | None] = {drop.name: drop for drop in queries.drops_claiming(connection, ref)}
             if pack is not None and pack.drop_name is not None and pack.drop_name not in drops:
                 drops[pack.drop_name] = queries.drop(connection, pack.drop_name)
-            said = {name: self._markers_of(connection, name, drop) for name, drop in sorted(drops.items())}
+            said = {name: self._markers_of(connection, drop) for name, drop in sorted(drops.items())}
         self._links.point(ref, None if digest is None else self._store.path(digest))
         for name, (failed, in_use) in said.items():
             self._markers.show(name, failed=failed, active=in_use)
@@ -57,13 +57,13 @@ class Projections:
         """Take the markers of a drop that is gone."""
         self._markers.clear(drop)
 
-    def _markers_of(self, connection: Connection, name: str, drop: Drop | None) -> tuple[str | None, str | None]:
+    def _markers_of(self, connection: Connection, drop: Drop | None) -> tuple[str | None, str | None]:
         """The texts of `.failed` and `.active` beside one drop. Nothing is put into words that nobody will read."""
         if drop is None or drop.gone_at_s is not None:
             return None, None
         if not (self._markers.tells_of_active or is_refused(connection, drop)):
             return None, None
-        explanation = explain(connection, name)
+        explanation = explain_drop(connection, drop)
         if explanation is None:
             return None, None
         text = explanation.text()

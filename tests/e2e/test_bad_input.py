@@ -194,6 +194,34 @@ def test_a_second_drop_with_the_same_ref_is_refused_until_the_first_is_gone(
     daemon.wait_active("same", "2.0.0")
 
 
+def test_a_refused_archive_answers_to_the_name_that_it_is_listed_by(daemon: Daemon, receiver: Receiver) -> None:
+    """`packd list`, the event and the log all call it by the ref that it claims, and so may whoever asks why."""
+    daemon.start()
+    (daemon.packs / "zlie.zip").write_bytes(b"this is no archive")
+    receiver.wait_for("pack.validation_failed", "zlie")
+    for command in ("why", "show"):
+        assert "zlie.zip" in daemon.cli(command, "zlie").stdout
+    assert daemon.cli("why", "zlie").stdout == daemon.cli("why", "zlie.zip").stdout
+
+
+def test_the_marker_tells_of_its_drop_also_where_a_pack_has_that_name(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Asked for the pack one hears of the pack, and that the drop of its name was refused."""
+    daemon.start()
+    write_pack(tmp_path / "one", "emoji").rename(daemon.packs / "dup")
+    receiver.wait_for("pack.registered", "emoji")
+    write_pack(tmp_path / "two", "emoji", "2.0.0").rename(daemon.packs / "emoji")
+    marker = daemon.packs / "emoji.failed"
+    daemon.wait_until(marker.exists, "the marker")
+    assert marker.read_text().startswith("What lies in 'emoji' was refused.")
+    why = daemon.cli("why", "emoji")
+    assert why.returncode == 0
+    assert why.stdout.startswith("emoji#1 ")
+    said = " ".join(why.stdout.split())
+    assert "What lies in 'emoji' was refused: the pack 'emoji' is already here, in 'dup'" in said
+
+
 def test_another_name_for_the_folder_is_allowed_and_said(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """The ref counts; the folder's name is only where it lies."""
     daemon.start()

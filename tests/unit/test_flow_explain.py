@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from packd.domain.lifecycle import Phase
+from packd.domain.problems import Problem
 from packd.flow import outcomes
-from packd.flow.explain import explain
+from packd.flow.explain import explain, explain_drop
 from packd.registry import queries
-from packd.registry.rows import Run
+from packd.registry.rows import Drop, Run
 from tests.unit.registry_ground import START_S, Ground, a_revision, made_ground
 
 if TYPE_CHECKING:
@@ -75,6 +76,46 @@ def test_refused(ground: Ground) -> None:
     assert said.startswith("core#2 (version 2.0.0) was rejected by validation; core#1 (version 1.0.0) stays in use.\n")
     assert "Change what lies there, and it is tried again by itself." in said
     assert "packd retry core" in said
+
+
+def refuse(ground: Ground, drop: str, ref: str, message: str) -> None:
+    problem = Problem(code="manifest.ref_taken", message=message).to_dict()
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name=drop, kind="folder", ref=ref, problems=(problem,)))
+
+
+def test_a_refused_drop_is_found_by_its_name_and_by_the_ref_that_it_claims(ground: Ground) -> None:
+    """Which is what it is called wherever packs are listed."""
+    refuse(ground, "zlie.zip", "zlie", "it can't be unpacked")
+    assert text(ground, "zlie") == text(ground, "zlie.zip")
+    assert text(ground, "zlie").startswith("What lies in 'zlie.zip' was refused.\n")
+    with ground.registry.read() as connection:
+        assert explain(connection, "zli") is None
+
+
+def test_the_ref_of_a_pack_goes_before_the_name_of_another_drop(ground: Ground) -> None:
+    """The pack is explained; of whatever else goes by that name, and was refused, it is said why."""
+    revision = ground.add(a_revision("emoji", phase=Phase.TESTED), drop="dup")
+    with ground.registry.write() as tx:
+        outcomes.activate(tx, revision, now_s=START_S)
+        tx.save_drop(Drop(name="dup", kind="folder", ref="emoji"))
+    refuse(ground, "emoji", "emoji", "the pack 'emoji' is already here")
+    refuse(ground, "third", "emoji", "and here as well")
+    refuse(ground, "fourth", "smile", "this one is something else")
+    headline, *lines = text(ground, "emoji").splitlines()
+    assert headline.startswith("emoji#1 (version 1.0.0) is active since ")
+    assert lines[:2] == [
+        "  What lies in 'emoji' was refused: the pack 'emoji' is already here",
+        "  What lies in 'third' was refused: and here as well",
+    ]
+    assert "something else" not in text(ground, "emoji")
+    assert "refused" not in text(ground, "dup")
+    with ground.registry.read() as connection:
+        beside = queries.drop(connection, "emoji")
+        assert beside is not None
+        said = explain_drop(connection, beside)
+    assert said is not None
+    assert said.text().startswith("What lies in 'emoji' was refused.\n")
 
 
 def test_gone(ground: Ground) -> None:

@@ -28,6 +28,7 @@ _DROPS = Prepared(select(drops).order_by(drops.c.name))
 _ACTIVE_DIGESTS = Prepared(select(revisions.c.ref, revisions.c.digest).where(text(IS_ACTIVE)))
 _ACTIVE_DIGEST = Prepared(select(revisions.c.digest).where(revisions.c.ref == _REF, text(IS_ACTIVE)))
 _DROPS_CLAIMING = Prepared(select(drops).where(drops.c.ref == _REF).order_by(drops.c.name))
+_REFUSED_CLAIMING = Prepared(select(drops).where(drops.c.ref == _REF, text(IS_REFUSED)).order_by(drops.c.name))
 _PACK = Prepared(select(packs).where(packs.c.ref == _REF))
 _PACK_OF_DROP = Prepared(select(packs).where(packs.c.drop_name == _NAME))
 _PACKS_LEFT_BEHIND = Prepared(
@@ -89,6 +90,11 @@ def all_drops(connection: Connection) -> list[Drop]:
 def drops_claiming(connection: Connection, ref: str) -> list[Drop]:
     """Every drop that says it is this pack; more than one when somebody copied a folder."""
     return many(connection, Drop, _DROPS_CLAIMING, ref=ref)
+
+
+def refused_claiming(connection: Connection, ref: str) -> list[Drop]:
+    """Those of them that lie there and were refused."""
+    return many(connection, Drop, _REFUSED_CLAIMING, ref=ref)
 
 
 # --- packs and revisions -------------------------------------------------------------------------------------------
