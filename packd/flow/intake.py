@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -22,6 +22,7 @@ from packd.flow.recording import Arrival, drafted, record
 from packd.registry import queries
 from packd.registry.rows import Drop
 from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable, Unsettled
+from packd.snapshot.taken import UNSETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from packd.registry.rows import Pack, Revision
     from packd.snapshot.store import Store
     from packd.validate.findings import Findings
+
+Listed = tuple[dict[str, Any], ...]  # problems as a drop keeps them
 
 log = structlog.get_logger(__name__)
 
@@ -213,7 +216,7 @@ class Intake:
         listed = tuple(problem.to_dict() for problem in problems)
         known = queries.drop(tx.connection, seen.name)
         tx.save_drop(replace(seen, problems=listed))
-        if known is not None and known.problems == listed:
+        if known is not None and _is_told(known.problems, listed):
             return
         owned = queries.pack_of_drop(tx.connection, seen.name)
         if owned is not None:
@@ -245,6 +248,15 @@ def lane(name: str) -> str:
 def _seen(name: str, kind: str, known: Drop | None) -> Drop:
     """The drop as far as it is known before its content is read; until it says its ref, it goes by its name."""
     return Drop(name=name, kind=kind, ref=(known.ref if known else None) or ref_from_name(name))
+
+
+def _is_told(before: Listed, now: Listed) -> bool:
+    """Is it the same refusal? What is written to all the time is refused once, whichever of its files is caught changing."""
+    return before == now or (_is_unsettled(before) and _is_unsettled(now))
+
+
+def _is_unsettled(problems: Listed) -> bool:
+    return bool(problems) and all(problem["code"] in UNSETTLED for problem in problems)
 
 
 def _arrival(path: str, occasion: Occasion) -> Arrival:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,15 @@ class Snapshot:
     warnings: tuple[Problem, ...]  # what is odd about the drop, and accepted
 
 
+# The codes of what has not come to rest. Which of them it is, and of which file, hangs on when one looks.
+UNSETTLED: Final = frozenset({"tree.changed", "tree.vanished", "archive.truncated"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unsettled:
     """The drop was changed while it was read, vanished, or has not all arrived: nothing was kept, try again later."""
 
-    problem: Problem  # what to say if it stays like this
+    problem: Problem  # what to say if it stays like this; its code is one of UNSETTLED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -257,6 +259,48 @@ def test_a_truncated_archive_waits_and_is_then_named(tmp_path: Path, receiver: R
         target.write_bytes(whole)
         receiver.wait_for("pack.registered", "pack")
     finally:
+        daemon.kill()
+
+
+def test_a_pack_that_is_written_to_all_the_time_is_refused_once(tmp_path: Path, receiver: Receiver) -> None:
+    """Another file caught changing is no other refusal; what is said of it when asked is the latest."""
+    from receiver import SECRET
+
+    watch = {"quiet_ms": 100, "longest_wait_s": 0.3}
+    daemon = Daemon(tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}], watch=watch)
+    pack = write_pack(tmp_path / "pack", "pack")
+    files = [pack / f"data-{number}" for number in range(300)]
+    for file in files:
+        file.write_text("at rest")
+    daemon.start()
+    stop = threading.Event()
+
+    def write() -> None:
+        for number in count():
+            if stop.is_set():
+                return
+            (daemon.packs / "pack" / files[number % len(files)].name).write_text(str(number))
+
+    caught: set[str] = set()
+
+    def several_caught() -> bool:
+        caught.update(str(problem) for problem in daemon.show("pack")["problems"])
+        return len(caught) > 2
+
+    writer = threading.Thread(target=write)
+    try:
+        pack.rename(daemon.packs / "pack")
+        receiver.wait_for("pack.registered", "pack")
+        writer.start()
+        refused = receiver.wait_for("pack.rolled_back", "pack", reason="validation_failed")
+        daemon.wait_until(several_caught, "several files to be caught changing")
+        stop.set()
+        writer.join()
+        receiver.wait_for("pack.updated", "pack", after=refused.event["seq"])
+        types = [one.type for one in receiver.received if one.ref == "pack"]
+        assert ("pack.rolled_back", "pack.validation_failed") not in pairwise(types)
+    finally:
+        stop.set()
         daemon.kill()
 
 
