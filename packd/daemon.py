@@ -22,7 +22,7 @@ from packd.domain.event_data import DaemonStarted, DaemonStopping
 from packd.domain.lifecycle import Phase
 from packd.flow.diagnosis.machine import open_files
 from packd.flow.endpoints import follow_configuration
-from packd.flow.explain import explain
+from packd.flow.explain import explain_drop
 from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
@@ -323,7 +323,7 @@ def _not_in_use(parts: Parts) -> dict[str, Explanation | None]:
         latest = {revision.ref: revision for revision in queries.latest_revisions(connection)}
         drops = [drop for drop in queries.all_drops(connection) if drop.gone_at_s is None]
         return {
-            drop.name: explain(connection, drop.name)
+            drop.name: explain_drop(connection, drop)
             for drop in drops
             if drop.problems or drop.ref not in latest or latest[drop.ref].phase != Phase.ACTIVE
         }
