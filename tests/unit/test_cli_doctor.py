@@ -265,3 +265,12 @@ def test_isolation_that_is_asked_for_and_not_there() -> None:
     assert (answer.outcome, "prlimit is missing" in answer.said) == ("warning", True)
     good = Rung(name="bwrap", sandbox=SimpleNamespace(isolation="bwrap", shortcomings=()))  # type: ignore[arg-type]
     assert parts.isolation([good, basic], "auto").outcome == "ok"
+
+
+def test_an_owner_without_a_name_can_be_asked_for_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sudo(8) takes a number behind a #."""
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}[0])
+    (said,) = (one for one in places.state_folder(folder / "state", folder / "packs") if one.outcome == "warning")
+    assert said.fix == f"ask as its user: sudo -u '#{owner}' packd doctor"

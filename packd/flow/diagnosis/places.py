@@ -109,7 +109,7 @@ def state_folder(folder: Path, packs_dir: Path) -> Iterator[Answer]:
         yield warning(
             about,
             f"{folder} belongs to {owner}: what {_me()} may do says nothing about the daemon",
-            f"ask as its user: sudo -u {owner} packd doctor",
+            f"ask as its user: sudo -u {_as_for_sudo(found.st_uid)} packd doctor",
         )
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield wrong(about, f"{folder} can't be written by {_me()}", f"chmod u+rwx {folder}")
@@ -195,6 +195,14 @@ def _size(count: float) -> str:
 
 def _me() -> str:
     return _name_of(os.geteuid())
+
+
+def _as_for_sudo(uid: int) -> str:
+    """A user without a name goes by the number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"'#{uid}'"
 
 
 def _name_of(uid: int) -> str:
