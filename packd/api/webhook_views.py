@@ -1,4 +1,4 @@
-"""Endpoints and deliveries as they are shown. No secret, no header's value and no key is ever among it."""
+"""Endpoints and deliveries as they are shown. No secret, no header's value, no query of a URL and no key is ever among it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from packd.domain.breaker import state
+from packd.domain.masking import masked_url
 from packd.domain.moments import rfc3339
 from packd.flow.webhooks import scheme_of
 from packd.notify.signature import public_key
@@ -41,7 +42,7 @@ def endpoint_view(one: Endpoint, now: float) -> View:
     tls = one.tls or {}
     return {
         "name": one.name,
-        "url": one.url,
+        "url": masked_url(one.url),
         "types": list(one.types),
         "packs": list(one.packs),
         "ordering": one.ordering,

@@ -5,32 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from packd.config.complaints import dotted
 from packd.config.settings import Settings
+from packd.domain.masking import STARS, masked_url
 
 if TYPE_CHECKING:
     from packd.config.layers import Place
 
-_HIDDEN: Final = "**********"
-_ADDRESSES: Final = (
-    "database_url",
-    "index_url",
-    "extra_index_urls",
-    "npm_registry",
-    "proxy",
-    "url",
-)  # may hold a password
+# Secrets that are addresses: all but the secret in them is shown.
+_ADDRESSES: Final = ("database_url", "index_url", "extra_index_urls", "npm_registry", "proxy", "url")
 
 
 class Setting(NamedTuple):
     """One value in force."""
 
     key: str  # dotted, e.g. "tests.limits.memory_mb" or "webhooks.0.url"
-    value: Any  # JSON-able; secrets are starred out
+    value: Any  # JSON-able; secrets are starred out, and so are the passwords and queries of URLs
     origin: str  # "default", "<file>:<line>", "environment <NAME>" or "flag <--name>"
 
 
@@ -72,7 +65,9 @@ def _settings(model: BaseModel, before: Place, origins: Mapping[Place, str]) -> 
 
 def _shown(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
-        return _without_password(value.get_secret_value()) if name in _ADDRESSES else _HIDDEN
+        return masked_url(value.get_secret_value()) if name in _ADDRESSES else STARS
+    if isinstance(value, str):
+        return masked_url(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, os.PathLike):
@@ -80,14 +75,3 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _shown(name, item) for key, item in value.items()}
     return [_shown(name, item) for item in value] if isinstance(value, tuple) else value
-
-
-def _without_password(url: str) -> str:
-    """A database's address, of which only what is surely no secret is shown."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    user, at, place = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    query = f"?{_HIDDEN}" if parts.query else ""
-    return f"{parts.scheme}://{name}{colon and f':{_HIDDEN}'}{at}{place}{parts.path}{query}"

@@ -92,12 +92,13 @@ def _note_origins(origins: dict[Place, str], layer: Layer, said: Mapping[str, An
         place = (*before, key)
         if isinstance(value, dict):
             _note_origins(origins, layer, value, place)
-        elif key == "webhooks":
-            for stale in [known for known in origins if known[0] == key]:
-                del origins[stale]
-            for index, webhook in enumerate(value):
-                _note_origins(origins, layer, dict.fromkeys(webhook.model_fields_set), (*place, index))
-        else:
+            continue
+        for stale in [known for known in origins if known[: len(place)] == place]:
+            del origins[stale]  # a list replaces the whole list of a weaker layer
+        sections = [item for item in value if isinstance(item, BaseModel)] if isinstance(value, tuple) else []
+        for index, section in enumerate(sections):
+            _note_origins(origins, layer, dict.fromkeys(section.model_fields_set), (*place, index))
+        if not sections:
             origins[place] = layer.origin(place)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from packd import __version__
 from packd.domain.lifecycle import REFUSED, UNFINISHED, Phase
+from packd.domain.masking import masked_url
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _endpoints(connection: Connection) -> list[dict[str, Any]]:
     return [
         {
             "name": endpoint.name,
-            "url": endpoint.url,
+            "url": masked_url(endpoint.url),
             "state": endpoint.state,
             "pending": counts.get(endpoint.name, {}).get("pending", 0),
             "delivered": counts.get(endpoint.name, {}).get("delivered", 0),

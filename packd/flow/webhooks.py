@@ -15,6 +15,7 @@ from packd.domain.addresses import refusal
 from packd.domain.breaker import WELL, rested
 from packd.domain.event_data import WebhookEndpointDisabled, WebhookEndpointEnabled, WebhookTest
 from packd.domain.failures import Code, Failure
+from packd.domain.masking import masked_url
 from packd.flow.endpoints import ROTATION_S
 from packd.notify import signature
 from packd.notify.tls import BadCertificate, Tls, context
@@ -86,11 +87,13 @@ class Webhooks:
         return kept
 
     def change(self, name: str, changes: Mapping[str, Any], *, expect: Expect = _anything) -> Endpoint:
-        """Other values for some of its fields; a secret is changed by `rotate`."""
+        """Other values for some of its fields; a secret is changed by `rotate`. A URL as it is shown, masked, stays what it is."""
         with self._registry.write() as tx:
             known = _ours(tx.connection, name)
             expect(known)
             changed = replace(known, **changes)
+            if changed.url == masked_url(known.url):
+                changed = replace(changed, url=known.url)
             _check(changed)
             outbox.save_endpoint(tx.connection, changed)
             endpoint = _there(tx.connection, name)

@@ -152,6 +152,18 @@ def test_a_change_says_only_what_is_to_be_another(ground: Ground) -> None:
     assert shown["last_endpoint_seq"] == 1
 
 
+def test_the_query_of_a_url_is_used_and_not_shown(ground: Ground) -> None:
+    """It holds a token as often as not; sent back as it was shown, the URL stays what it is."""
+    url = "https://ci.example/hook?token=s3cret"
+    made = create(ground, url=url)
+    assert "s3cret" not in json.dumps([made, show(ground), *ground.client.items(ENDPOINTS)])
+    ground.client.patch(f"{ENDPOINTS}/ci", {"url": show(ground)["url"], "rate": 5})
+    with ground.registry.read() as connection:
+        kept = queries.endpoint(connection, "ci")
+    assert kept is not None
+    assert (kept.url, kept.rate) == (url, 5)
+
+
 def test_what_the_configuration_says_is_changed_there(ground: Ground) -> None:
     """Fields are read-only by API; silencing and trying are not fields."""
     with ground.registry.write() as tx:

@@ -71,3 +71,30 @@ def test_folders_that_are_allowed_start_from_the_file(tmp_path: Path) -> None:
     """URL beginnings stay as they are."""
     settings = loaded(tmp_path, {"allow": ["work", "https://git.example/team"]})
     assert settings.sources.allow == (str(tmp_path / "work"), "https://git.example/team")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "shown"),
+    [
+        ("https://ada:s3cret@packs.example/team", "https://ada:**********@packs.example/team"),
+        ("https://s3cret@packs.example/", "https://**********@packs.example/"),
+        ("https://packs.example/?token=s3cret", "https://packs.example/?**********"),
+        ("https://ada:s3/cret@packs.example/", "https://**********"),
+        ("ssh://git@packs.example/team", "ssh://git@packs.example/team"),
+    ],
+)
+def test_passwords_in_what_is_allowed_are_not_shown(tmp_path: Path, allowed: str, shown: str) -> None:
+    """One rule for every URL: no password, no query."""
+    values = {key: value for key, value, _ in effective(loaded(tmp_path, {"allow": [allowed]}))}
+    assert values["sources.allow"] == [shown]
+
+
+def test_every_index_is_said_by_the_line_that_says_it(tmp_path: Path) -> None:
+    """A list of sections in the file is not a default; what such a section leaves out is."""
+    file = tmp_path / "packd.yaml"
+    file.write_text("sources:\n  indexes:\n    - name: main\n      url: /srv/i.json\n    - /srv/j.json\n")
+    origins = {key: origin for key, _, origin in effective(load(file, {"HOME": "/home/ada"}, {}))}
+    assert origins["sources.indexes.0.name"] == f"{file}:3"
+    assert origins["sources.indexes.0.url"] == f"{file}:4"
+    assert origins["sources.indexes.0.priority"] == "default"
+    assert origins["sources.indexes.1.url"] == f"{file}:5"

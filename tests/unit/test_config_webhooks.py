@@ -233,3 +233,11 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     assert values["database_url"] == "postgresql://ada:**********@db.example/packd?**********"
     assert values["webhooks.0.secret"] == "**********"
     assert values["webhooks.0.headers"] == {"Authorization": "**********"}
+
+
+def test_the_query_of_a_url_is_not_shown(tmp_path: Path) -> None:
+    """It often holds a token; the URL that is used is whole."""
+    settings = loaded(tmp_path, one(url="https://x.example/hook?token=hunter5"))
+    values = {key: value for key, value, _ in effective(settings)}
+    assert values["webhooks.0.url"] == "https://x.example/hook?**********"
+    assert settings.webhooks[0].url.endswith("hunter5")
