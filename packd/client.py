@@ -238,7 +238,12 @@ def _target(path: str, query: Query) -> str:
 
 
 def part(name: str) -> str:
-    """A name as one step of a path, whatever is in it. Bytes that are not UTF-8 stay what they are."""
+    """A name as one step of a path. Bytes that are not UTF-8 stay what they are.
+
+    Raises Failure NOT_FOUND for what is no single step: an empty name, or one with a slash, which servers take for two.
+    """
+    if not name or "/" in name:
+        raise Failure(Code.NOT_FOUND, f"there is nothing called '{name}': a name has no slash in it, and is not empty")
     return quote(name, safe="", errors="surrogateescape")
 
 

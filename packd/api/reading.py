@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from packd.api.views import Standing, View, drop_view, pack_view
 from packd.domain.failures import Code, Failure
+from packd.flow.unknown import no_such_pack
 from packd.registry import queries
 from packd.registry.rows import Drop, Pack, Revision
 
@@ -46,10 +47,7 @@ class Reading:
 
     def no_such(self, name: str) -> Failure:
         """What to say of a name that is neither a pack nor a drop."""
-        packs = [pack.ref for pack in queries.present_packs(self.connection)]
-        near = get_close_matches(name, [*packs, *(drop.name for drop in queries.all_drops(self.connection))], n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "`packd list` shows what there is"
-        return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")
+        return no_such_pack(self.connection, name)
 
     def no_such_endpoint(self, name: str) -> Failure:
         """What to say of a name that no endpoint has."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.completing import complete_refs
+from packd.domain.failures import Code, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,4 +60,21 @@ def said_before() -> tuple[Path | None, Path | None]:
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON, as the API gives it.")
 
-ref_argument = click.argument("ref", shell_complete=complete_refs)
+
+def pack_name(text: str) -> str:
+    """A name that a pack or a drop can have. Raises Failure NOT_FOUND for a path, and for an empty one."""
+    if not text:
+        raise Failure(Code.NOT_FOUND, "no pack has an empty name; `packd list` shows what there is")
+    if "/" not in text:
+        return text
+    last = text.rstrip("/").rpartition("/")[2]
+    hint = "`packd list` shows what there is" if last in ("", ".", "..") else f"did you mean '{last}'?"
+    raise Failure(Code.NOT_FOUND, f"'{text}' is a path, and a pack is named by its ref; {hint}")
+
+
+def checked_ref(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The same of an argument, which may have been left out."""
+    return None if value is None else pack_name(value)
+
+
+ref_argument = click.argument("ref", callback=checked_ref, shell_complete=complete_refs)

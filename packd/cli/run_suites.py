@@ -10,7 +10,7 @@ import click
 
 from packd.cli.completing import complete_refs
 from packd.cli.live import Progress, progress
-from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for
+from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for, pack_name
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import note, say_json
 from packd.domain.failures import Code, Failure
@@ -59,7 +59,8 @@ def command(
     if _is_path(target):
         outcome = _here(Path(target), config, runner, rebuild=rebuild, verbose=verbose, as_json=as_json)
     else:
-        outcome = _by_daemon(target, socket, state_dir, runner, rebuild=rebuild, verbose=verbose, as_json=as_json)
+        ref = pack_name(target)
+        outcome = _by_daemon(ref, socket, state_dir, runner, rebuild=rebuild, verbose=verbose, as_json=as_json)
     if junit is not None and outcome.get("report"):
         _write_junit(outcome["report"], junit)
     ctx.exit(0 if outcome["accepted"] else 1)

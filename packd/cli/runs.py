@@ -9,7 +9,7 @@ import click
 
 from packd.cli.completing import complete_refs
 from packd.cli.moments import moment
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.options import as_json, asks_daemon, checked_ref
 from packd.cli.screen import Cell, cell, note, say, say_json, table, word
 from packd.cli.text import ago, duration, plural
 from packd.client import part
@@ -22,7 +22,7 @@ _TRIGGERS: Final = ("install", "update", "manual", "validation")
 
 
 @click.command("tests")
-@click.argument("ref", required=False, shell_complete=complete_refs)
+@click.argument("ref", required=False, callback=checked_ref, shell_complete=complete_refs)
 @click.option("--run", "run_id", metavar="ID", help="One run with its report; `latest` is the newest.")
 @click.option("--follow", "-f", is_flag=True, help="The newest run, case by case while it is under way.")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only these; repeatable.")

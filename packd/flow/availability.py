@@ -12,6 +12,7 @@ from packd.domain.manifest import plural
 from packd.flow import tell
 from packd.flow.outcomes import supersede_candidate, unregister
 from packd.flow.pipeline import lane
+from packd.flow.unknown import no_such_pack
 from packd.registry import queries
 from packd.registry.rows import Pack
 
@@ -148,8 +149,8 @@ class Availability:
     def _known(self, ref: str) -> None:
         with self._registry.read() as connection:
             pack = queries.pack(connection, ref)
-        if pack is None or not pack.is_present:
-            raise Failure(Code.NOT_FOUND, f"no pack is called '{ref}'; `packd list` shows what there is")
+            if pack is None or not pack.is_present:
+                raise no_such_pack(connection, ref)
 
     def _present(self, tx: Writer, ref: str) -> Pack:
         """Once more, now that it is its turn. Raises Failure NOT_FOUND."""

@@ -12,6 +12,7 @@ from packd.domain.lifecycle import REFUSED, Phase, Trigger
 from packd.flow import standing
 from packd.flow.explain import Explanation, explain
 from packd.flow.pipeline import lane
+from packd.flow.unknown import no_such_pack
 from packd.flow.withdrawal import put_back, take_out
 from packd.registry import queries
 
@@ -110,7 +111,7 @@ class Commands:
             return None
         ref = pack.ref if pack else drop.ref if drop else None
         if ref is None:
-            raise _no_such(name)
+            raise self._no_such(name)
         return self.retry_revision(ref, source="cli", actor=actor)
 
     def retry_revision(self, ref: str, *, source: RunSource, actor: str) -> Revision:
@@ -161,7 +162,7 @@ class Commands:
         with self._registry.read() as connection:
             explanation = explain(connection, name)
         if explanation is None:
-            raise _no_such(name)
+            raise self._no_such(name)
         return explanation
 
     def status(self) -> dict[str, Any]:
@@ -225,7 +226,7 @@ class Commands:
         with self._registry.write() as tx:
             latest = queries.latest_revision(tx.connection, ref)
             if latest is None:
-                raise _no_such(ref)
+                raise no_such_pack(tx.connection, ref)
             pack = queries.pack(tx.connection, ref)
             left_behind = pack is not None and pack.drop_name is None and pack.origin == "dropped"
             if pack is None or not pack.is_present or left_behind:
@@ -254,13 +255,17 @@ class Commands:
     def _known(self, ref: str) -> None:
         with self._registry.read() as connection:
             if queries.pack(connection, ref) is None:
-                raise _no_such(ref)
+                raise no_such_pack(connection, ref)
+
+    def _no_such(self, name: str) -> Failure:
+        with self._registry.read() as connection:
+            return no_such_pack(connection, name)
 
     def _to_test(self, ref: str) -> Revision:
         with self._registry.read() as connection:
             revision = queries.active_revision(connection, ref) or queries.latest_revision(connection, ref)
         if revision is None:
-            raise _no_such(ref)
+            raise self._no_such(ref)
         return revision
 
 
@@ -315,7 +320,3 @@ def _broken(target: Revision, outlook: Standing) -> str:
     lacking = [f"the active pack '{ref}' needs {need}" for ref, need in outlook.breaks]
     lacking += [f"{target.name} needs {need}, which is not active" for need in outlook.missing]
     return ", and ".join(lacking)
-
-
-def _no_such(name: str) -> Failure:
-    return Failure(Code.NOT_FOUND, f"no pack and no drop is called '{name}'; `packd list` shows what there is")

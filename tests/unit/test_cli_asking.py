@@ -75,6 +75,32 @@ def test_json_is_what_the_api_gives(ground: Ground, packd: Packd, command: tuple
     assert same is None or value == same()
 
 
+OF_ONE_PACK = ("show", "why", "history", "tests", "compare", "retry", "rollback", "enable", "disable", "remove")
+
+
+@pytest.mark.parametrize("command", OF_ONE_PACK)
+def test_a_path_is_no_ref(packd: Packd, command: str) -> None:
+    """Nor is nothing: it is said so, and no address of the API is shown to somebody who did not ask for one."""
+    for typed in ("packs/core", "core/", "./packs/core", "../core"):
+        result = packd(command, typed)
+        said = f"packd: '{typed}' is a path, and a pack is named by its ref; did you mean 'core'?\n"
+        assert (result.exit_code, result.stderr) == (1, said)
+    assert (packd(command, "").exit_code, "api" in packd(command, "").stderr) == (1, False)
+    assert "`packd list`" in packd(command, "..//").stderr
+
+
+def test_no_other_name_is_taken_for_a_path_of_the_api(packd: Packd) -> None:
+    """Whatever is named."""
+    for command in (
+        ("tests", "core", "--run", "a/b"),
+        ("webhook", "show", ""),
+        ("token", "revoke", "a/b"),
+        ("test", ""),
+    ):
+        result = packd(*command)
+        assert (result.exit_code, "/api/" in result.stderr, "Traceback" in result.stderr) == (1, False, False)
+
+
 @pytest.mark.parametrize("command", READING, ids=" ".join)
 def test_a_pipe_gets_plain_text(packd: Packd, command: tuple[str, ...]) -> None:
     """No colours, no blanks at the end of lines, nothing cut off where nobody looks."""

@@ -69,7 +69,15 @@ def test_odd_answers_are_failures(answering: Answering, answer: bytes, code: Cod
     assert caught.value.sentence
 
 
-@pytest.mark.parametrize("name", ["core", "a/b", "?", "My Pack", "naïve", "..", "%2e", "\udcff"])
+@pytest.mark.parametrize("name", ["", "a/b", "/"])
+def test_what_is_no_single_step_is_never_asked_for(name: str) -> None:
+    """A server would take it for another path; nothing is called so."""
+    with pytest.raises(Failure, match="there is nothing called") as refused:
+        part(name)
+    assert refused.value.code == Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("name", ["core", "?", "My Pack", "naïve", "..", "%2e", "\udcff"])
 def test_a_name_is_one_step_of_a_path(name: str) -> None:
     """Whatever is in it, it can't lead elsewhere."""
     quoted = part(name)

@@ -1,0 +1,25 @@
+"""What to say of a name that no pack has, with what was probably meant."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from packd.domain.failures import Code, Failure
+from packd.registry import queries
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def no_such_pack(connection: Connection, name: str) -> Failure:
+    """NOT_FOUND for a name that is neither a pack nor a drop; a revision is told from its pack, `core#7` from `core`."""
+    refs = [pack.ref for pack in queries.present_packs(connection)]
+    ref, _, number = name.rpartition("#")
+    if ref in refs and number.isdecimal():
+        hint = f"that is a revision of '{ref}': name the pack, as in `packd why {ref}`"
+        return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")
+    drops = [drop.name for drop in queries.all_drops(connection) if drop.name != name]
+    near = get_close_matches(name, [*refs, *drops], n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "`packd list` shows what there is"
+    return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")

@@ -1,0 +1,57 @@
+"""A name that no pack has: what is said of it, and by every command alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from packd.domain.failures import Code, Failure
+from packd.flow.availability import Availability
+from packd.flow.commands import Commands
+from tests.unit.registry_ground import Ground, a_revision, made_ground
+
+Ask = Callable[[Commands, Availability, str], object]
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    with made_ground("sqlite", tmp_path) as ground:
+        ground.add(a_revision("inventory"))
+        yield ground
+
+
+def refusal(ground: Ground, ask: Ask, name: str) -> str:
+    others = ("pipeline", "runs", "settling", "lanes", "clock")
+    parts = {part: Mock() for part in others}
+    commands = Commands(registry=ground.registry, status=Mock(), has_content=Mock(), is_whole=Mock(), **parts)
+    with pytest.raises(Failure) as refused:
+        ask(commands, Availability(registry=ground.registry, **parts), name)
+    assert refused.value.code == Code.NOT_FOUND
+    return refused.value.sentence
+
+
+ASKED: dict[str, Ask] = {
+    "why": lambda commands, _, name: commands.explain(name),
+    "test": lambda commands, _, name: commands.run_tests(name, runner=None, actor="me", source="cli"),
+    "rollback": lambda commands, _, name: commands.rollback(name, to=None, actor="me"),
+    "retry": lambda commands, _, name: commands.retry(name, actor="me"),
+    "enable": lambda _, availability, name: availability.enable(name, actor="me"),
+    "disable": lambda _, availability, name: availability.disable(name, actor="me"),
+    "remove": lambda _, availability, name: availability.remove(name, actor="me"),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_the_nearest_name_is_told(ground: Ground, ask: Ask) -> None:
+    """Where none is near, where to look."""
+    assert "did you mean 'inventory'?" in refusal(ground, ask, "inventry")
+    assert "`packd list` shows what there is" in refusal(ground, ask, "zzz")
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_a_revision_is_told_from_its_pack(ground: Ground, ask: Ask) -> None:
+    """`inventory#1`, as packd itself writes it, is no pack."""
+    assert "that is a revision of 'inventory'" in refusal(ground, ask, "inventory#1")
