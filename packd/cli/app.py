@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -39,6 +40,18 @@ Exit status: 0 fine, 1 the answer is no, 2 bad usage or input, 3 no daemon answe
 
 class LazyGroup(click.Group):
     """Knows its commands by name, and turns a refusal into a sentence and an exit status."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """An answer that can't be written is told in a sentence, too; a reader that went away is click's to see to."""
+        _open_what_is_closed()
+        try:
+            return super().main(*args, **extra)
+        except OSError as refusal:
+            if not _came_from_writing(refusal):
+                raise
+            _give_up_stdout()
+            _complain(f"can't write to stdout: {refusal.strerror}")
+            sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -105,6 +118,27 @@ def cli(ctx: click.Context, socket: Path | None, state_dir: Path | None) -> None
         from packd.cli.overview import print_overview
 
         print_overview(socket, state_dir)
+
+
+def _open_what_is_closed() -> None:
+    """As after `>&-`: what is then written is refused, and no file or socket takes that descriptor."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _came_from_writing(refusal: OSError) -> bool:
+    """All that is printed goes through click.echo."""
+    import traceback
+
+    *_, (innermost, _) = traceback.walk_tb(refusal.__traceback__)
+    return innermost.f_code is click.echo.__code__
+
+
+def _give_up_stdout() -> None:
+    """What is left in the buffer would be refused again while Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(sentence: str) -> None:

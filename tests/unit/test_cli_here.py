@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -301,6 +302,20 @@ def test_run_takes_its_flags(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> N
     assert (settings.packs_dir, settings.state_dir, settings.socket_path, once) == (
         here / "mine", here / "state", here / "s.sock", True,
     )  # fmt: skip
+
+
+# --- where nothing can be written ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["config show --all", "config show --json", "--help"])
+@pytest.mark.parametrize(("to", "why"), [("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")])
+def test_an_answer_that_can_not_be_written(command: str, to: str, why: str, unbuffered: str) -> None:
+    """One sentence on stderr, exit 1."""
+    environ = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    shell = f"exec {shlex.quote(sys.executable)} -m packd {command} >{to}"
+    run = subprocess.run(["sh", "-c", shell], env=environ, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (1, f"packd: can't write to stdout: {why}\n")
 
 
 # --- help ----------------------------------------------------------------------------------------------------------
