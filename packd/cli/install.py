@@ -10,10 +10,10 @@ import click
 
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.plan_tree import tree
-from packd.cli.registering import carry_out, followed, in_options
+from packd.cli.refusals import as_answers
+from packd.cli.registering import carry_out, followed
 from packd.cli.screen import note, say_json
 from packd.cli.text import clean
-from packd.domain.failures import Code, Failure
 from packd.domain.sources import NamedSource, PathSource, public_url, read_source
 
 if TYPE_CHECKING:
@@ -68,15 +68,8 @@ def command(
         "skip_tests": skip_tests,
         "dry_run": dry_run,
     }
-    try:
+    with as_answers():
         ctx.exit(_install(client, wish, doing=f"installing {public_url(source)}", as_json=as_json))
-    except Failure as failure:
-        if failure.code == Code.UNREACHABLE:
-            raise
-        # What SOURCE means was clear: from here on every refusal is the answer, and the answer is no.
-        raise Failure(
-            Code.CONFLICT, in_options(failure.sentence), problems=failure.problems, members=failure.members
-        ) from failure
 
 
 def _install(client: Client, wish: dict[str, Any], *, doing: str, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from packd.cli.options import as_json, asks_daemon
+from packd.cli.refusals import as_answers
 from packd.cli.screen import Cell, cell, note, say_json, table
 from packd.cli.text import clean
 
@@ -27,9 +28,10 @@ def command(ctx: click.Context, client: Client, as_json: bool) -> None:
     Examples:
       packd outdated
 
-    Exit status: 0 everything is up to date, 1 something is not, 3 no daemon answers.
+    Exit status: 0 everything is up to date, 1 something is not or no index can be read, 3 no daemon answers.
     """
-    answer = client.get("/indexes/outdated", page_size=100)
+    with as_answers():
+        answer = client.get("/indexes/outdated", page_size=100)
     found = answer["items"]
     if as_json:
         say_json(found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.options import A_PATH, as_json, asks_daemon
+from packd.cli.refusals import in_words_of_options
 from packd.cli.registering import carry_out
 
 if TYPE_CHECKING:
@@ -38,4 +39,5 @@ def command(
     2 PATH is no pack, 3 no daemon answers.
     """
     wish = {"path": str(path.absolute()), "replace": replace, "force": force, "skip_tests": skip_tests}
-    ctx.exit(carry_out(client, "/packs/register", wish, doing=f"registering {path}", as_json=as_json))
+    with in_words_of_options():
+        ctx.exit(carry_out(client, "/packs/register", wish, doing=f"registering {path}", as_json=as_json))

@@ -10,6 +10,7 @@ import click
 
 from packd.cli.live import Progress, progress
 from packd.cli.plan_tree import tree
+from packd.cli.refusals import in_options
 from packd.cli.report import print_case, print_report
 from packd.cli.screen import note, paragraph, say_json
 from packd.cli.text import clean
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 _BAR: Final = 12  # columns
 _SHARE: Final = re.compile(r"\b(\d{1,3}) ?%")
 
-# The daemon speaks of the API's fields; at a terminal these are options.
-_OPTIONS: Final = {"force=true": "--force", "replace=true": "--replace", "skip_tests=true": "--skip-tests"}
-
 
 def carry_out(client: Client, path: str, wish: dict[str, Any], *, doing: str, as_json: bool) -> int:
     """POST `wish` and follow it; returns the exit status.
@@ -36,9 +34,7 @@ def carry_out(client: Client, path: str, wish: dict[str, Any], *, doing: str, as
         answer = followed(client, path, wish, doing, quiet=as_json)
     except Failure as failure:
         if not failure.members.get("rolled_back"):
-            raise Failure(
-                failure.code, in_options(failure.sentence), problems=failure.problems, members=failure.members
-            ) from failure
+            raise
         _refused(failure, as_json=as_json)
         return 1
     if as_json:
@@ -47,13 +43,6 @@ def carry_out(client: Client, path: str, wish: dict[str, Any], *, doing: str, as
         waits = answer["data"]["pack"]["status"] == "waiting"
         click.secho(in_options(clean(answer["message"])), fg="yellow" if waits or answer["data"]["forced"] else "green")
     return 1 if answer["data"]["pack"]["status"] == "waiting" else 0
-
-
-def in_options(sentence: str) -> str:
-    """The daemon's sentence with options in the place of fields."""
-    for field, option in _OPTIONS.items():
-        sentence = sentence.replace(field, option)
-    return sentence
 
 
 def followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, quiet: bool) -> dict[str, Any]:

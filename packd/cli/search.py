@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from packd.cli.options import as_json, asks_daemon
+from packd.cli.refusals import as_answers
 from packd.cli.screen import Cell, cell, note, say_json, table
 from packd.cli.text import clean
 
@@ -27,9 +28,10 @@ def command(ctx: click.Context, client: Client, words: tuple[str, ...], as_json:
       packd search slack
       packd search network backup --json
 
-    Exit status: 0 something was found, 1 nothing was, 3 no daemon answers.
+    Exit status: 0 something was found, 1 nothing was or no index can be read, 3 no daemon answers.
     """
-    answer = client.get("/indexes/packs", q=" ".join(words), page_size=100)
+    with as_answers():
+        answer = client.get("/indexes/packs", q=" ".join(words), page_size=100)
     found = answer["items"]
     if as_json:
         say_json(found)

@@ -9,10 +9,10 @@ import click
 from packd.cli.completing import complete_refs
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.plan_tree import tree
-from packd.cli.registering import followed, in_options
+from packd.cli.refusals import as_answers
+from packd.cli.registering import followed
 from packd.cli.screen import note, say_json
 from packd.cli.text import clean
-from packd.domain.failures import Code, Failure
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -36,12 +36,8 @@ def command(client: Client, refs: tuple[str, ...], dry_run: bool, as_json: bool)
     Exit status: 0 done, or there was nothing to do, 1 it can't be done, or was rolled back, 3 no daemon answers.
     """
     wish = {"refs": list(refs), "dry_run": dry_run}
-    try:
+    with as_answers():
         answer = followed(client, "/packs/upgrade", wish, "upgrading", quiet=as_json or dry_run)
-    except Failure as failure:
-        if failure.code == Code.UNREACHABLE:
-            raise
-        raise Failure(Code.CONFLICT, in_options(failure.sentence), problems=failure.problems) from failure
     if as_json:
         say_json(answer["data"])
         return

@@ -160,6 +160,7 @@ class Asked:
         return Installed(plan=self.plan)
 
     def catalogue(self, progress: Progress) -> Catalogue:
+        self._note("catalogue", "")
         return self.shelf
 
     def explain(self, name: str) -> Explanation:

@@ -165,6 +165,16 @@ def test_a_refusal_of_the_daemon(ground: Ground, packd: Packd, code: Code, statu
     assert result.stderr == "packd: the daemon's own words\n"
 
 
+@pytest.mark.parametrize(
+    "command", [("search", "core"), ("outdated",), ("upgrade",), ("install", "core")], ids=" ".join
+)
+def test_a_dead_index_is_no_dead_daemon(ground: Ground, packd: Packd, command: tuple[str, ...]) -> None:
+    """Whoever asks for what an index has gets a no for an answer: 3 is kept for a daemon that can't be asked."""
+    ground.asked.refusal = Failure(Code.UNAVAILABLE, "no index can be read")
+    result = packd(*command)
+    assert (result.exit_code, result.stderr) == (1, "packd: no index can be read\n")
+
+
 def test_a_refusal_is_safe_to_print(ground: Ground, packd: Packd) -> None:
     """Control characters in what a pack made the daemon say do not reach the terminal."""
     ground.asked.refusal = Failure(Code.CONFLICT, "\x1b]0;owned\x07 red \x1b[31m")

@@ -46,6 +46,14 @@ def done(result: Result) -> Result:
     return result
 
 
+def test_a_private_address_is_refused_with_the_option_that_allows_it(packd: Packd) -> None:
+    """What the API calls a field is an option here, for `add` and for `set`."""
+    refused = packd("webhook", "add", "ci", "http://127.0.0.1:9/in")
+    assert (refused.exit_code, "with --allow-private" in refused.stderr) == (2, True)
+    done(packd("webhook", "add", "ci", "http://127.0.0.1:9/in", "--allow-private"))
+    assert "with --allow-private" in packd("webhook", "set", "ci", "--no-allow-private").stderr
+
+
 def test_from_nothing_to_a_delivery_in_three_commands(packd: Packd, ground: Ground) -> None:
     """The secret stands alone on stdout; what waits and what arrived is there to be seen."""
     assert "no endpoints yet" in done(packd("webhook", "list")).stderr

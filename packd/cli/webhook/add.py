@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.options import A_PATH, as_json, asks_daemon
+from packd.cli.refusals import in_words_of_options
 from packd.cli.screen import note, say, say_json
 from packd.cli.text import clean
 from packd.cli.webhook.endpoints import ENDPOINTS, path_of
@@ -101,7 +102,8 @@ def add(
         wish["secret"] = read_text(secret_file).strip()
     if signature is not None:
         wish["signature"] = signature
-    answer = client.post(ENDPOINTS, wish)
+    with in_words_of_options():
+        answer = client.post(ENDPOINTS, wish)
     if as_json:
         say_json(answer["data"])
         return
@@ -130,7 +132,8 @@ def change(client: Client, name: str, wish: dict[str, Any], url: str | None, as_
         wish["url"] = url
     if not wish:
         raise click.UsageError("say what is to be another, e.g. --type 'pack.*'")
-    answer = client.patch(path_of(name), wish)
+    with in_words_of_options():
+        answer = client.patch(path_of(name), wish)
     if as_json:
         say_json(answer["data"])
         return
