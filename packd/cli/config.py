@@ -79,8 +79,11 @@ def check(ctx: click.Context, file: Path | None, as_json: bool) -> None:
 
     Exit status: 0 it can be used, 2 it can't.
     """
+    from packd.config import check_layout
+
     try:
         settings = _load(file)
+        check_layout(settings)
     except Failure as failure:
         if not as_json:
             raise

@@ -79,7 +79,7 @@ def _start(
 ) -> int:
     with ExitStack() as stack:
         scout = None if once or packs_dir is None else _sent_ahead(usual_extent(packs_dir), stack)
-        from packd.config import Source, load
+        from packd.config import Source, check_layout, load
 
         socket_before, state_before = said_before()
         flags = {
@@ -89,6 +89,7 @@ def _start(
             "api.listen": listen,
         }
         settings = load(config, os.environ, flags)
+        check_layout(settings)
         for warning in settings.warnings:
             note(f"warning: {clean(str(warning))}")
         if sys.stderr.isatty() and not once:

@@ -6,6 +6,7 @@ Only the wiring reads settings; rooms take plain values.
 from packd.config.changes import changed_keys
 from packd.config.effective import Setting, effective, schema
 from packd.config.layers import FILE_VARIABLE, BadConfig
+from packd.config.layout import check_layout
 from packd.config.loading import load
 from packd.config.settings import (
     Api,
@@ -39,6 +40,7 @@ __all__ = [
     "Watch",
     "Webhook",
     "changed_keys",
+    "check_layout",
     "effective",
     "load",
     "schema",

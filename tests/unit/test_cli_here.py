@@ -283,6 +283,17 @@ def test_run_refuses_a_bad_configuration(packd: Packd) -> None:
     assert not Path("packs").exists()
 
 
+def test_packs_inside_the_state_are_refused(packd: Packd) -> None:
+    """By `run` before anything is made, and by `config check`."""
+    result = packd("run", "packs", "--state-dir", "packs/state")
+    assert (result.exit_code, Path("packs").exists()) == (2, False)
+    assert "would be taken for a pack" in result.stderr
+    Path("packd.yaml").write_text("packs_dir: p\nstate_dir: p/state\n")
+    checked = packd("config", "check", "packd.yaml", "--json")
+    (problem,) = json.loads(checked.stdout)["problems"]
+    assert (checked.exit_code, "would be taken for a pack" in problem["message"]) == (2, True)
+
+
 def test_run_takes_its_flags(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> None:
     """Flags reach the settings, from before the command's name as well; the daemon's answer is the exit status."""
     seen: list[Any] = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from packd.config import BadConfig, Settings, effective, load
+from packd.config import BadConfig, Settings, check_layout, effective, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -270,6 +270,42 @@ def test_without_any_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         "state_dir: the home folder is not known: set HOME, or write the path without ~, or give --state-dir"
     ]
     assert str(load(None, {}, {"state_dir": "/s"}).state_dir) == "/s"
+
+
+@pytest.mark.parametrize(
+    ("packs", "state", "said"),
+    [
+        ("p", "p", "the packs directory {0}/p is packd's own {0}/p"),
+        ("p", "p/state", "the state directory {0}/p/state lies in the packs directory {0}/p"),
+        ("p", "p/core/deep/.state", "lies in the packs directory"),
+        ("link", "p/state", "the state directory {0}/p/state lies in the packs directory {0}/link"),
+        ("p", "link/state", "the state directory {0}/link/state lies in the packs directory {0}/p"),
+        ("s/store", "s", "the packs directory {0}/s/store is packd's own {0}/s/store"),
+        ("s/work/p", "s", "the packs directory {0}/s/work/p lies in packd's own {0}/s/work"),
+    ],
+)
+def test_packs_and_state_are_kept_apart(folder: Path, packs: str, state: str, said: str) -> None:
+    """Both are named, with the way out; links are followed, and nothing needs to be there yet."""
+    (folder / "link").symlink_to("p")
+    settings = of("", folder, packs_dir=str(folder / packs), state_dir=str(folder / state))
+    with pytest.raises(BadConfig) as refusal:
+        check_layout(settings)
+    assert said.format(folder) in refusal.value.sentence
+    assert "flag PACKS_DIR and flag --state-dir: " in refusal.value.sentence
+    assert "keep them apart, by --state-dir or by another PACKS_DIR" in refusal.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("packs", "state"), [("s/packs", "s"), ("p", "s"), ("home", "home/.local/state/packd"), ("p", "p2")]
+)
+def test_packs_that_are_in_nobodys_way(folder: Path, packs: str, state: str) -> None:
+    """As the service is packaged, side by side, and where packd never looks for packs."""
+    check_layout(of("", folder, packs_dir=str(folder / packs), state_dir=str(folder / state)))
+
+
+def test_the_default_layout_is_accepted(folder: Path) -> None:
+    """Without file, variables and flags."""
+    check_layout(load(None, HOME, {}))
 
 
 def test_settings_cannot_be_changed(folder: Path) -> None:
