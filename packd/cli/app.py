@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ import click
 
 from packd import __version__
 from packd.cli.commands import COMMANDS, SECTIONS
+from packd.cli.nearest import nearest_command
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP
 from packd.cli.screen import wants_colour
 from packd.domain.failures import Code, Failure
@@ -67,8 +67,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """A mistyped name gets the nearest one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "`packd --help` lists what there is"
+            near = nearest_command(args[0], COMMANDS)
+            hint = f"did you mean '{near}'?" if near else "`packd --help` lists what there is"
             raise click.UsageError(f"there is no command '{args[0]}'; {hint}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -153,9 +153,28 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
 
 
 def _make_folders(settings: Settings) -> None:
-    settings.packs_dir.mkdir(parents=True, exist_ok=True)
-    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(settings.packs_dir, "the packs directory", "give another PACKS_DIR", mode=0o777)
+    _make_folder(settings.state_dir, "the state directory", "give another one with --state-dir", mode=0o700)
     settings.state_dir.chmod(0o700)
+
+
+def _make_folder(path: Path, what: str, way_out: str, *, mode: int) -> None:
+    """Raises Failure BAD_REQUEST when it isn't there and can't be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=mode)
+    except OSError as refusal:
+        said = f"can't start: {what} {path} can't be made: {_why(path, refusal)}; {way_out}"
+        raise Failure(Code.BAD_REQUEST, said) from refusal
+
+
+def _why(path: Path, refusal: OSError) -> str:
+    """What is in the way of making this folder."""
+    there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        return f"{there} is no folder"
+    if isinstance(refusal, FileNotFoundError):  # as in /proc, and "No such file" would only puzzle
+        return f"nothing can be made in {there}"
+    return f"{there}: {refusal.strerror}"
 
 
 def _welcome(settings: Settings) -> None:

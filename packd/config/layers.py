@@ -105,7 +105,7 @@ def from_file(path: Path) -> FileLayer:
     try:
         document = read(path.read_bytes(), file=str(path))
     except OSError as failure:
-        message = f"can't be read: {failure.strerror}; give another file with --config"
+        message = f"can't be read: {failure.strerror}; give another configuration file"
         problem = Problem(code="config.unreadable", message=message, file=str(path))
         return FileLayer(document=Document(file=str(path)), folder=folder, values={}, problems=(problem,))
     if not document.complete or document.value is None:

@@ -22,8 +22,14 @@ class Problem:
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        hint = f" (did you mean {self.suggestion!r}?)" if self.suggestion else ""
-        return f"{where}: {self.message}{hint}" if where else f"{self.message}{hint}"
+        return f"{where}: {self.sentence}" if where else self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """The message with what was probably meant, unless it gives that as its own example."""
+        if not self.suggestion or f"such as {self.suggestion!r}" in self.message:
+            return self.message
+        return f"{self.message} (did you mean {self.suggestion!r}?)"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, as in events, markers and `--json` output."""

@@ -297,7 +297,7 @@ def _target(connection: Connection, active: Revision, to: int | None) -> Revisio
     if chosen.phase != Phase.SUPERSEDED or not queries.was_ever_active(connection, active.ref, to):
         raise Failure(
             Code.CONFLICT,
-            f"{chosen.name} is {chosen.phase} and can't be put back: only a superseded revision that was active once can; "
+            f"{chosen.name} is {chosen.phase.replace('_', ' ')} and can't be put back: only a superseded revision that was active once can; "
             f"see `packd history {active.ref}`",
         )
     return chosen

@@ -53,9 +53,7 @@ def problems(found: Iterable[Problem]) -> tuple[ProblemInfo, ...]:
             file=problem.file,
             line=problem.line,
             column=problem.column,
-            message=f"{problem.message} (did you mean {problem.suggestion!r}?)"
-            if problem.suggestion
-            else problem.message,
+            message=problem.sentence,
         )
         for problem in found
     )

@@ -263,7 +263,8 @@ def test_config_check(packd: Packd) -> None:
     assert (value["ok"], len(value["problems"])) == (False, 2)
     Path("packd.yaml").write_text("log: {level: debug}\n")
     assert packd("config", "check", "packd.yaml").exit_code == 0
-    assert packd("config", "check", "nowhere.yaml").exit_code == 2
+    missing = packd("config", "check", "nowhere.yaml")
+    assert (missing.exit_code, "give another configuration file" in missing.stderr) == (2, True)
 
 
 def test_config_schema(packd: Packd) -> None:
@@ -281,6 +282,30 @@ def test_run_refuses_a_bad_configuration(packd: Packd) -> None:
     assert result.exit_code == 2
     assert "PACKD_TESTS__WORKERS" in result.stderr
     assert not Path("packs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("run file", "the packs directory {0}/file can't be made: {0}/file is no folder; give another PACKS_DIR"),
+        ("run file/packs", "the packs directory {0}/file/packs can't be made: {0}/file is no folder; give another"),
+        (
+            "run p --state-dir file",
+            "the state directory {0}/file can't be made: {0}/file is no folder; give another one",
+        ),
+        (
+            "run p --state-dir /proc/x",
+            "directory /proc/x can't be made: nothing can be made in /proc; give another one",
+        ),
+    ],
+)
+def test_run_says_which_folder_can_not_be_made(packd: Packd, flags: str, said: str) -> None:
+    """Why, and what to give instead."""
+    Path("file").write_text("")
+    result = packd(*flags.split())
+    assert result.exit_code == 2
+    assert said.format(Path.cwd()) in result.stderr
+    assert result.stderr.startswith("packd: can't start: ")
 
 
 def test_packs_inside_the_state_are_refused(packd: Packd) -> None:
@@ -348,11 +373,14 @@ def test_every_command_has_help(packd: Packd) -> None:
         assert result.stdout.startswith(f"Usage: cli {name}"), name
 
 
-def test_a_mistyped_command(packd: Packd) -> None:
-    """The nearest one is named."""
-    result = packd("stauts")
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("stauts", "status"), ("hist", "history"), ("reg", "register"), ("webhook del", "deliveries")]
+)
+def test_a_mistyped_command(packd: Packd, typed: str, meant: str) -> None:
+    """The nearest one is named, before all one that begins with what was typed."""
+    result = packd(*typed.split())
     assert result.exit_code == 2
-    assert "did you mean 'status'?" in result.stderr
+    assert f"did you mean '{meant}'?" in result.stderr
 
 
 HEAVY = (

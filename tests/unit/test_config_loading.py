@@ -228,7 +228,7 @@ def test_a_file_that_is_no_configuration(folder: Path, text: str, said: str) -> 
 def test_a_file_that_cannot_be_read(folder: Path) -> None:
     """No file and a folder in its place are problems in words."""
     assert refused(folder / "none.yaml") == [
-        " can't be read: No such file or directory; give another file with --config"
+        " can't be read: No such file or directory; give another configuration file"
     ]
     assert "Is a directory" in refused(folder)[0]
 

@@ -9,8 +9,10 @@ from unittest.mock import Mock
 import pytest
 
 from packd.domain.failures import Code, Failure
+from packd.domain.lifecycle import Phase
 from packd.flow.availability import Availability
-from packd.flow.commands import Commands
+from packd.flow.commands import Commands, _target
+from packd.registry import queries
 from tests.unit.registry_ground import Ground, a_revision, made_ground
 
 Ask = Callable[[Commands, Availability, str], object]
@@ -55,3 +57,14 @@ def test_the_nearest_name_is_told(ground: Ground, ask: Ask) -> None:
 def test_a_revision_is_told_from_its_pack(ground: Ground, ask: Ask) -> None:
     """`inventory#1`, as packd itself writes it, is no pack."""
     assert "that is a revision of 'inventory'" in refusal(ground, ask, "inventory#1")
+
+
+def test_a_revision_that_can_not_be_put_back_is_said_in_words(ground: Ground) -> None:
+    """As `packd history` says it, without underscores."""
+    ground.add(a_revision("core", 1, Phase.ROLLED_BACK))
+    ground.add(a_revision("core", 2, Phase.ACTIVE))
+    with ground.registry.read() as connection:
+        active = queries.active_revision(connection, "core")
+        assert active is not None
+        with pytest.raises(Failure, match="core#1 is rolled back and can't be put back"):
+            _target(connection, active, 1)

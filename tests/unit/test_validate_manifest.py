@@ -348,3 +348,12 @@ def test_python_dependencies_arrive(tmp_path: Path) -> None:
     assert manifest is not None
     assert manifest.python_dependencies == ("six", "attrs>=22")
     assert manifest.python_version == ">=3.9,<4"
+
+
+def test_an_example_is_given_once(tmp_path: Path) -> None:
+    """A message that gives what was meant as its example does not ask whether it was meant."""
+    (missing,) = checked(tmp_path, {"pack.yaml": "ref: demo\n" + TESTING}).problems
+    assert str(missing).endswith("There is no version; add a line such as 'version: 0.1.0'")
+    assert missing.suggestion == "version: 0.1.0"
+    (misspelt,) = checked(tmp_path, {"pack.yaml": HEAD + "versoin: 1.0.0\n" + TESTING}).problems
+    assert misspelt.sentence == f"{misspelt.message} (did you mean {misspelt.suggestion!r}?)"

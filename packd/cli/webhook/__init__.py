@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
 import click
+
+from packd.cli.nearest import nearest_command
 
 # Name → (module, one line). In the order of the help.
 _COMMANDS: Final = {
@@ -47,8 +48,8 @@ class WebhookGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """A mistyped name gets the nearest one."""
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "`packd webhook --help` lists what there is"
+            near = nearest_command(args[0], _COMMANDS)
+            hint = f"did you mean '{near}'?" if near else "`packd webhook --help` lists what there is"
             raise click.UsageError(f"there is no command 'webhook {args[0]}'; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
