@@ -77,4 +77,9 @@ def checked_ref(ctx: click.Context, param: click.Parameter, value: str | None) -
     return None if value is None else pack_name(value)
 
 
+def checked_refs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The same of as many as there are."""
+    return tuple(map(pack_name, value))
+
+
 ref_argument = click.argument("ref", callback=checked_ref, shell_complete=complete_refs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.completing import complete_refs
-from packd.cli.options import as_json, asks_daemon
+from packd.cli.options import as_json, asks_daemon, checked_refs
 from packd.cli.plan_tree import tree
 from packd.cli.refusals import as_answers
 from packd.cli.registering import followed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("upgrade")
-@click.argument("refs", metavar="[REF]...", nargs=-1, shell_complete=complete_refs)
+@click.argument("refs", metavar="[REF]...", nargs=-1, callback=checked_refs, shell_complete=complete_refs)
 @click.option("--dry-run", is_flag=True, help="Only print what would be done, as a tree.")
 @as_json
 @asks_daemon

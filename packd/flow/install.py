@@ -17,6 +17,7 @@ from packd.flow.fetching import FetchedPack
 from packd.flow.plans import Plan, Step, plan_of
 from packd.flow.register import Registered, Registration
 from packd.flow.trip import InstallWish, Trip, Turn, telling
+from packd.flow.unknown import what_was_meant
 from packd.registry import queries
 from packd.sources.catalogue import Catalogue
 from packd.sources.resolve import resolve
@@ -179,9 +180,14 @@ class Installer:
         return sorted(one.ref for one in found if one.provenance.get("index"))
 
     def _check_upgradable(self, asked: Sequence[str], active: dict[str, Party]) -> None:
-        for ref in asked:
-            if ref not in active:
-                raise Failure(Code.NOT_FOUND, f"no revision of '{ref}' is in use: `packd install {ref}` installs it")
+        unused = next((ref for ref in asked if ref not in active), None)
+        if unused is None:
+            return
+        with self._registry.read() as connection:
+            known = queries.pack(connection, unused) is not None
+            hint = None if known else what_was_meant(connection, unused)
+        hint = hint or f"`packd install {unused}` installs it"
+        raise Failure(Code.NOT_FOUND, f"no revision of '{unused}' is in use: {hint}")
 
     def _check_existing(self, ref: str, wish: InstallWish) -> None:
         """Before anything else is fetched for it. Raises Failure CONFLICT."""

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
 
 def no_such_pack(connection: Connection, name: str) -> Failure:
-    """NOT_FOUND for a name that is neither a pack nor a drop; a revision is told from its pack, `core#7` from `core`."""
+    """NOT_FOUND for a name that is neither a pack nor a drop."""
+    hint = what_was_meant(connection, name) or "`packd list` shows what there is"
+    return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")
+
+
+def what_was_meant(connection: Connection, name: str) -> str | None:
+    """The nearest name; of a revision, `core#7`, its pack. None where nothing is near."""
     refs = [pack.ref for pack in queries.present_packs(connection)]
     ref, _, number = name.rpartition("#")
     if ref in refs and number.isdecimal():
-        hint = f"that is a revision of '{ref}': name the pack, as in `packd why {ref}`"
-        return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")
+        return f"that is a revision of '{ref}': name the pack, as in `packd why {ref}`"
     drops = [drop.name for drop in queries.all_drops(connection) if drop.name != name]
     near = get_close_matches(name, [*refs, *drops], n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "`packd list` shows what there is"
-    return Failure(Code.NOT_FOUND, f"no pack is called '{name}'; {hint}")
+    return f"did you mean '{near[0]}'?" if near else None

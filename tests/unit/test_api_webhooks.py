@@ -12,6 +12,7 @@ import pytest
 from packd.domain.deliveries import Outcome
 from packd.domain.events import EVENT_TYPES
 from packd.domain.failures import Code, Failure
+from packd.flow.status import _endpoints as status_endpoints
 from packd.notify.signature import decode, public_key
 from packd.registry import outbox, queries
 from tests.unit.doors_ground import Ground, made_ground
@@ -156,7 +157,10 @@ def test_the_query_of_a_url_is_used_and_not_shown(ground: Ground) -> None:
     """It holds a token as often as not; sent back as it was shown, the URL stays what it is."""
     url = "https://ci.example/hook?token=s3cret"
     made = create(ground, url=url)
-    assert "s3cret" not in json.dumps([made, show(ground), *ground.client.items(ENDPOINTS)])
+    with ground.registry.read() as connection:
+        in_status = status_endpoints(connection)
+    assert in_status[0]["url"] == show(ground)["url"] == "https://ci.example/hook?**********"
+    assert "s3cret" not in json.dumps([made, in_status, show(ground), *ground.client.items(ENDPOINTS)])
     ground.client.patch(f"{ENDPOINTS}/ci", {"url": show(ground)["url"], "rate": 5})
     with ground.registry.read() as connection:
         kept = queries.endpoint(connection, "ci")

@@ -75,7 +75,19 @@ def test_json_is_what_the_api_gives(ground: Ground, packd: Packd, command: tuple
     assert same is None or value == same()
 
 
-OF_ONE_PACK = ("show", "why", "history", "tests", "compare", "retry", "rollback", "enable", "disable", "remove")
+OF_ONE_PACK = (
+    "show",
+    "why",
+    "history",
+    "tests",
+    "compare",
+    "retry",
+    "rollback",
+    "enable",
+    "disable",
+    "remove",
+    "upgrade",
+)
 
 
 @pytest.mark.parametrize("command", OF_ONE_PACK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 
@@ -12,6 +12,9 @@ from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.flow.availability import Availability
 from packd.flow.commands import Commands, _target
+from packd.flow.install import Installer
+from packd.flow.jobs import Progress
+from packd.flow.trip import InstallWish
 from packd.registry import queries
 from tests.unit.registry_ground import Ground, a_revision, made_ground
 
@@ -57,6 +60,25 @@ def test_the_nearest_name_is_told(ground: Ground, ask: Ask) -> None:
 def test_a_revision_is_told_from_its_pack(ground: Ground, ask: Ask) -> None:
     """`inventory#1`, as packd itself writes it, is no pack."""
     assert "that is a revision of 'inventory'" in refusal(ground, ask, "inventory#1")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("inventry", "did you mean 'inventory'?"),
+        ("inventory#1", "that is a revision of 'inventory'"),
+        ("inventory", "no revision of 'inventory' is in use: `packd install inventory` installs it"),
+        ("zzz", "no revision of 'zzz' is in use: `packd install zzz` installs it"),
+    ],
+)
+def test_upgrading_what_is_not_in_use(ground: Ground, name: str, said: str) -> None:
+    """The same hints, and where there is none, how to get it."""
+    installer = Installer(
+        fetcher=MagicMock(), indexes=Mock(), registrar=Mock(), carrying=Mock(), registry=ground.registry
+    )
+    with pytest.raises(Failure) as refused:
+        installer.upgrade([name], InstallWish(source="", actor="me"), Progress())
+    assert said in refused.value.sentence
 
 
 def test_a_revision_that_can_not_be_put_back_is_said_in_words(ground: Ground) -> None:
