@@ -50,4 +50,5 @@ def command(client: Client, limit: int, pack: str | None, actor: str | None, as_
             )
             for one in entries
         ],
+        spare=("ANSWER",),
     )

@@ -10,7 +10,7 @@ import click
 
 from packd.cli.options import A_PATH
 from packd.cli.options import as_json as as_json_option
-from packd.cli.screen import cell, note, say, say_json, word
+from packd.cli.screen import cell, flow, note, paragraph, say_json, word
 from packd.cli.text import clean, counted, plural
 from packd.domain.refs import archive_suffix
 
@@ -59,21 +59,21 @@ def view(checked: Checked) -> dict[str, Any]:
 
 
 def print_problems(checked: Checked) -> None:
-    """One a line, in the form that editors can jump to."""
+    """One a line, in the form that editors can jump to; folded where a terminal is narrower."""
     for problem in checked.problems:
         severity = () if problem.severity == "error" else (word("warning"), " ")
-        say(*severity, clean(str(problem)), " ", cell(f"[{problem.code}]", faint=True))
+        flow(*severity, clean(str(problem)), " ", cell(f"[{problem.code}]", faint=True), hanging="  ")
 
 
 def _conclude(checked: Checked, path: Path) -> None:
     wrong = sum(1 for problem in checked.problems if problem.severity == "error")
     if not checked.good:
-        click.secho(f"{plural(wrong, 'problem')}: packd would refuse {clean(checked.name)}", fg="red")
+        paragraph(f"{plural(wrong, 'problem')}: packd would refuse {clean(checked.name)}", fg="red")
         return
     seen = view(checked)
     parts = [counted(count, kinds) for kinds, count in seen["components"].items()]
     parts.append(plural(len(seen["suites"]), "suite"))
-    click.secho(f"{checked.ref} {checked.version} is fine: {', '.join(parts)}", fg="green")
+    paragraph(f"{checked.ref} {checked.version} is fine: {', '.join(parts)}", fg="green")
     note(f"next: packd test {shlex.quote(as_argument(path))}")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
-from packd.cli.screen import say_json
+from packd.cli.screen import paragraph, say_json
 from packd.cli.text import clean
 from packd.client import part
 
@@ -32,4 +32,4 @@ def command(client: Client, ref: str, as_json: bool) -> None:
     if as_json:
         say_json(answer["data"])
     else:
-        click.secho(clean(answer["message"]), fg="yellow" if answer["data"]["needed_by"] else "green")
+        paragraph(clean(answer["message"]), fg="yellow" if answer["data"]["needed_by"] else "green")

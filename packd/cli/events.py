@@ -140,6 +140,7 @@ def print_event(event: dict[str, Any]) -> None:
         room,
         details,
         hanging=" " * _HANGING,
+        break_words=True,
     )
 
 

@@ -6,8 +6,6 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from packd.cli.live import Progress, progress
 from packd.cli.plan_tree import tree
 from packd.cli.refusals import in_options
@@ -41,7 +39,7 @@ def carry_out(client: Client, path: str, wish: dict[str, Any], *, doing: str, as
         say_json(answer["data"])
     else:
         waits = answer["data"]["pack"]["status"] == "waiting"
-        click.secho(in_options(clean(answer["message"])), fg="yellow" if waits or answer["data"]["forced"] else "green")
+        paragraph(in_options(clean(answer["message"])), fg="yellow" if waits or answer["data"]["forced"] else "green")
     return 1 if answer["data"]["pack"]["status"] == "waiting" else 0
 
 

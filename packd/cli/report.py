@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from packd.cli.screen import Cell, cell, say, terminal_columns, word
-from packd.cli.text import clean, duration, plural
+from packd.cli.screen import Cell, cell, flow, paragraph, terminal_columns, word
+from packd.cli.text import clean, duration, one_line, plural, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MARKS: Final = {"passed": ("✓", "green"), "failed": ("✗", "red"), "error": ("✗", "red"), "skipped": ("-", "yellow")}
 _RULE: Final = 80  # columns, where nobody says how many there are
 _TAIL_LINES: Final = 40
+_HANGING: Final = "  "
 
 
 def print_report(report: dict[str, Any], *, verdict: str | None, accepted: bool | None, verbose: bool = False) -> None:
@@ -32,16 +33,18 @@ def print_report(report: dict[str, Any], *, verdict: str | None, accepted: bool 
     if failing:
         _rule("short summary")
     for suite, case in failing:
-        say(cell(case["status"].upper(), colour="red"), f" {_name(suite, case)}{_first_line(case)}")
+        failed = cell(case["status"].upper(), colour="red")
+        flow(failed, f" {_name(suite, case)}{_first_line(case)}", hanging=_HANGING)
     _bottom_line(report, verdict, accepted)
 
 
 def _suite(suite: dict[str, Any], *, verbose: bool) -> None:
-    say(
+    flow(
         cell(suite["name"], bold=True),
         f" ({suite['runner_type']}) ",
         word(suite["status"]),
         f": {_counts(suite, 'total')} in {duration(suite['duration_ms'])}",
+        hanging=_HANGING,
     )
     if verbose:
         for case in suite["test_cases"]:
@@ -51,7 +54,8 @@ def _suite(suite: dict[str, Any], *, verbose: bool) -> None:
 def print_case(name: str, status: str, duration_ms: float) -> None:
     """One case on a line."""
     mark, colour = _MARKS.get(status, ("?", "yellow"))
-    say("  ", cell(mark, colour=colour), f" {clean(name)} ", cell(duration(duration_ms), faint=True))
+    took = cell(duration(duration_ms), faint=True)
+    flow("  ", cell(mark, colour=colour), f" {one_line(name)} ", took, hanging="    ")
 
 
 def _failing(report: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -78,8 +82,8 @@ def _failure(suite: dict[str, Any], case: dict[str, Any]) -> None:
 
 def _trouble(suite: dict[str, Any]) -> None:
     _rule(f"suite {suite['name']} [{suite['reason']}]", character="_", colour="red")
-    if suite["detail"]:
-        click.echo(clean(suite["detail"]))
+    for line in clean(suite["detail"] or "").splitlines():
+        paragraph(line)
     tail = clean(suite["output_tail"]).rstrip().splitlines()[-_TAIL_LINES:]
     if tail:
         _rule("the end of its output", character="-")
@@ -93,7 +97,8 @@ def _bottom_line(report: dict[str, Any], verdict: str | None, accepted: bool | N
     counts = _counts(report, "total_tests") + (f", {plural(untold, 'suite')} in trouble" if untold else "")
     _rule(f"{counts} in {duration(report['duration_ms'])}", colour=colour)
     if verdict and not good:
-        say(Cell(text="accepted: " if accepted else "not accepted: ", colour=colour, bold=True), clean(verdict))
+        decided = Cell(text="accepted: " if accepted else "not accepted: ", colour=colour, bold=True)
+        flow(decided, one_line(verdict), hanging=_HANGING)
 
 
 def _counts(counted: dict[str, Any], total: str) -> str:
@@ -102,7 +107,7 @@ def _counts(counted: dict[str, Any], total: str) -> str:
 
 
 def _name(suite: dict[str, Any], case: dict[str, Any]) -> str:
-    return clean(f"{suite['name']}: {case['name']}")
+    return one_line(f"{suite['name']}: {case['name']}")
 
 
 def _first_line(case: dict[str, Any]) -> str:
@@ -112,8 +117,9 @@ def _first_line(case: dict[str, Any]) -> str:
 
 
 def _rule(title: str, *, character: str = "=", colour: str | None = None) -> None:
-    columns = terminal_columns() or _RULE
-    left = max(0, (columns - len(title) - 2) // 2)
-    right = max(0, columns - len(title) - 2 - left)
-    ruled = f"{character * left} {title} {character * right}".strip()
-    click.secho(ruled, fg=colour, bold=True if colour else None)
+    """The title in the middle of a line; one that is longer than a line is folded."""
+    title = one_line(title)
+    room = max(0, (terminal_columns() or _RULE) - width(title) - 2)
+    left = room // 2
+    ruled = f"{character * left} {title} {character * (room - left)}".strip()
+    paragraph(ruled, fg=colour, bold=True if colour else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
-from packd.cli.screen import say, say_json
+from packd.cli.screen import paragraph, say, say_json
 from packd.cli.text import clean
 from packd.client import part
 
@@ -34,7 +34,7 @@ def command(client: Client, ref: str, as_json: bool) -> None:
     if as_json:
         say_json(answer["data"])
         return
-    click.secho(clean(answer["message"]), fg="green")
+    paragraph(clean(answer["message"]), fg="green")
     say(
         f"see what comes of it: packd why {shlex.quote(clean(ref))}, or packd events --follow --pack {shlex.quote(clean(ref))}"
     )

@@ -9,7 +9,7 @@ import click
 
 from packd.cli.completing import complete_revisions
 from packd.cli.options import as_json, asks_daemon, ref_argument
-from packd.cli.screen import say, say_json
+from packd.cli.screen import paragraph, say, say_json
 from packd.cli.text import clean
 from packd.client import part
 
@@ -45,5 +45,5 @@ def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool
     if as_json:
         say_json(answer["data"])
         return
-    click.secho(clean(answer["message"]), fg="green")
+    paragraph(clean(answer["message"]), fg="green")
     say(f"to try the withdrawn content again: packd retry {shlex.quote(clean(ref))}")

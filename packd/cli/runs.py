@@ -10,8 +10,8 @@ import click
 from packd.cli.completing import complete_refs
 from packd.cli.moments import moment
 from packd.cli.options import as_json, asks_daemon, checked_ref
-from packd.cli.screen import Cell, cell, note, say, say_json, table, word
-from packd.cli.text import ago, duration, plural
+from packd.cli.screen import Cell, cell, flow, note, say_json, table, word
+from packd.cli.text import ago, duration, one_line, plural
 from packd.client import part
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _print(runs: list[dict[str, Any]], *, of_all: bool) -> None:
     table(
         header,
         [_row(run, of_all=of_all) for run in runs],
-        spare=("BY", "WHY", "TOOK", "REVISION", "WHEN", "TESTS"),
+        spare=("BY", "WHY", "TOOK", "REVISION", "WHEN", "TESTS", *(("RUN",) if of_all else ()), ""),
         whole=("RUN",),
     )
 
@@ -105,7 +105,7 @@ def _one(client: Client, ref: str, run_id: str, *, as_json: bool) -> None:
         return
     print_report(run["report"], verdict=run["verdict"], accepted=run["accepted"], verbose=True)
     for one in run["flaky"]:
-        say(cell("flaky", colour="yellow"), f" {flaky_case(one)}")
+        flow(cell("flaky", colour="yellow"), f" {one_line(flaky_case(one))}", hanging="  ")
 
 
 def flaky_case(one: dict[str, Any]) -> str:

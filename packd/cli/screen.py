@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from packd.cli.text import fit, folded, one_line, width
+from packd.cli.text import chopped, fit, folded, one_line, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,15 +80,18 @@ def say(*pieces: Cell | str) -> None:
     click.echo("".join(piece if isinstance(piece, str) else piece.shown() for piece in pieces))
 
 
-def flow(*pieces: Cell | str, hanging: str = "") -> None:
-    """One line of pieces; where a terminal is narrower it is broken between words, and goes on behind `hanging`."""
+def flow(*pieces: Cell | str, hanging: str = "", break_words: bool = False) -> None:
+    """One line of pieces; where a terminal is narrower it is broken between words, and goes on behind `hanging`.
+
+    A word that is longer than a line stays whole, so that it can be copied, unless `break_words`.
+    """
     cells = [Cell(text=piece) if isinstance(piece, str) else piece for piece in pieces]
     columns = terminal_columns()
     if columns is None or width("".join(one.text for one in cells)) <= columns:
         say(*cells)
         return
     line, used = "", 0
-    for word, room in _words(cells):
+    for word, room in _words(cells, max(1, columns - len(hanging)) if break_words else None):
         if used + room > columns and used > len(hanging):
             click.echo(line.rstrip())
             line, used, word, room = hanging, len(hanging), word.lstrip(), room - (len(word) - len(word.lstrip()))  # noqa: PLW2901
@@ -96,19 +99,27 @@ def flow(*pieces: Cell | str, hanging: str = "") -> None:
     click.echo(line.rstrip())
 
 
-def _words(cells: Sequence[Cell]) -> Iterator[tuple[str, int]]:
-    """(text in its style, columns) of each word with the blanks before it; a word may run over several cells."""
+def _words(cells: Sequence[Cell], longest: int | None) -> Iterator[tuple[str, int]]:
+    """(text in its style, columns) of each word with the blanks before it; a word may run over several cells.
+
+    What is longer than `longest` columns comes in pieces.
+    """
     word, room, ended = "", 0, False
     for one in cells:
-        for part in _BLANKS_OR_NOT.findall(one.text):
+        for part in _parts(one.text, longest):
             blank = part.isspace()
-            if blank and ended:
+            if ended and (blank or (longest is not None and room + width(part) > longest)):
                 yield word, room
                 word, room = "", 0
             ended = not blank
             word, room = word + (part if blank else one.shown(part)), room + width(part)
     if word:
         yield word, room
+
+
+def _parts(text: str, longest: int | None) -> Iterator[str]:
+    for part in _BLANKS_OR_NOT.findall(text):
+        yield from [part] if longest is None or part.isspace() else chopped(part, longest)
 
 
 def paragraph(text: str, *, indent: str = "", hanging: str | None = None, err: bool = False, **style: Any) -> None:
@@ -120,7 +131,7 @@ def paragraph(text: str, *, indent: str = "", hanging: str | None = None, err: b
 
 def note(text: str) -> None:
     """Something beside the data: on stderr."""
-    click.secho(text, err=True, dim=True)
+    paragraph(text, err=True, dim=True)
 
 
 def say_json(value: Any) -> None:

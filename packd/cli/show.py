@@ -10,7 +10,7 @@ import click
 from packd.cli.list import remark, tests
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.runs import flaky_case
-from packd.cli.screen import Cell, cell, facts, heading, say, say_json, table, word
+from packd.cli.screen import Cell, cell, facts, flow, heading, say_json, table, word
 from packd.cli.text import ago, clean, counted, one_line
 from packd.client import part
 from packd.domain.problems import Problem
@@ -40,11 +40,11 @@ def command(client: Client, ref: str, as_json: bool) -> None:
         say_json(pack)
         return
     version = f" {one_line(pack['version'])}" if pack["version"] else ""
-    say(cell(pack["ref"], bold=True), version, " · ", word(pack["status"]))
+    flow(cell(pack["ref"], bold=True), version, " · ", word(pack["status"]))
     if pack["label"] not in (pack["ref"], ""):
-        say(cell(pack["label"]))
+        flow(cell(pack["label"]))
     if pack["description"]:
-        say(cell(pack["description"], faint=True))
+        flow(cell(pack["description"], faint=True))
     facts([(name, pieces) for name, pieces in _facts(pack) if pieces])
     _problems(pack["problems"])
     _components(list(client.items(f"/packs/{part(ref)}/components")) if pack["latest"] else [])
@@ -103,7 +103,8 @@ def _problems(problems: list[dict[str, Any]]) -> None:
     if problems:
         heading("Problems")
     for problem in (Problem(**found) for found in problems):
-        say("  ", word(problem.severity), f": {clean(str(problem))} ", cell(f"[{problem.code}]", faint=True))
+        code = cell(f"[{problem.code}]", faint=True)
+        flow("  ", word(problem.severity), f": {clean(str(problem))} ", code, hanging="    ")
 
 
 def _components(components: list[dict[str, Any]]) -> None:

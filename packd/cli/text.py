@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from packd.domain.clipping import sayable
 from packd.domain.moments import unix_s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Control characters move the cursor, change colours or rename the window; the bidirectional ones reorder what is read.
 _UNSAFE: Final = {
@@ -63,14 +65,25 @@ def folded(text: str, columns: int | None, *, indent: str = "", hanging: str = "
     if columns is None or width(indent + text) <= columns:
         return [indent + text]
     room = max(columns, len(hanging) + _LEAST_ROOM)
-    return textwrap.wrap(
-        text,
-        room,
-        initial_indent=indent,
-        subsequent_indent=hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [indent]
+    lines: list[str] = []
+    line, begun = indent, False
+    for word in text.split():
+        if begun and width(line) + 1 + width(word) > room:
+            lines.append(line)
+            line, begun = hanging, False
+        line, begun = f"{line} {word}" if begun else line + word, True
+    return [*lines, line]
+
+
+def chopped(text: str, columns: int) -> Iterator[str]:
+    """Pieces of at most so many columns, wherever that breaks it."""
+    piece = ""
+    for character in text:
+        if piece and width(piece) + _columns(character) > columns:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece
 
 
 def ago(moment: str | None, now_s: float | None = None) -> str:

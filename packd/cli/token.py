@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, note, say_json, table, word
+from packd.cli.screen import Cell, cell, note, paragraph, say_json, table, word
 from packd.cli.text import ago, clean, day_and_time
 from packd.client import part
 
@@ -106,7 +106,7 @@ def revoke(client: Client, name: str, as_json: bool) -> None:
     if as_json:
         say_json(answer["data"])
     else:
-        click.secho(clean(answer["message"]), fg="green")
+        paragraph(clean(answer["message"]), fg="green")
 
 
 def _row(token: dict[str, Any]) -> list[Cell]:

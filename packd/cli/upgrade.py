@@ -11,7 +11,7 @@ from packd.cli.options import as_json, asks_daemon, checked_refs
 from packd.cli.plan_tree import tree
 from packd.cli.refusals import as_answers
 from packd.cli.registering import followed
-from packd.cli.screen import note, say_json
+from packd.cli.screen import note, paragraph, say_json
 from packd.cli.text import clean
 
 if TYPE_CHECKING:
@@ -46,4 +46,4 @@ def command(client: Client, refs: tuple[str, ...], dry_run: bool, as_json: bool)
             note(clean(one))
         for line in tree(answer["data"]["plan"]):
             click.echo(line)
-    click.secho(clean(answer["message"]), fg="green", err=dry_run)
+    paragraph(clean(answer["message"]), fg="green", err=dry_run)

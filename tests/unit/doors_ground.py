@@ -299,12 +299,12 @@ class Ground:
                               "1 of 3 tests failed", report=made.to_dict())  # fmt: skip
             return run
 
-    def say(self, ref: str = "core", times: int = 1) -> None:
+    def say(self, ref: str = "core", times: int = 1, *, version: str = "1.0.0") -> None:
         """Events about a pack, each in a commit of its own."""
         for _ in range(times):
             with self.registry.write() as tx:
                 tx.emit(
-                    PackTestFailed(pack=PackInfo(ref=ref, version="1.0.0", revision=1, path=f"/srv/packs/{ref}",
+                    PackTestFailed(pack=PackInfo(ref=ref, version=version, revision=1, path=f"/srv/packs/{ref}",
                                                  digest=DIGESTS[1]),
                                    run_id="run_1", duration_ms=5.0, tests=Counts(total=2, passed=1, failed=1, skipped=0),
                                    pass_rate=0.5, reason="failures", failures=(), output_tail=""),

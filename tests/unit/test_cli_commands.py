@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from click.testing import CliRunner, Result
 from packd.cli.app import cli
 from packd.cli.commands import COMMANDS, SECTIONS
 from packd.cli.completion import script
+from packd.cli.text import width
 from tests.unit.doors_ground import Ground, made_ground, report
 
 Packd = Callable[..., Result]
@@ -35,6 +37,7 @@ def ground() -> Iterator[Ground]:
         made.activate("inventory", 1)
         made.fail("inventory", 2)
         made.refuse_drop("My Pack")
+        made.say("core", version="1.0.0-alpha.1+build.20260131.0123456789abcdef")
         yield made
 
 
@@ -229,12 +232,59 @@ def plain(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-@pytest.mark.parametrize("command", ["", "list", "status", "why inventory", "history core", "tests core", "doctor"])
+@pytest.mark.parametrize("command", ["", "list", "status", "why inventory", "history core", "tests core", "tests",
+                                     "doctor", "show 'My Pack'", "tests inventory --run latest", "events",
+                                     "config show --all", "audit"])  # fmt: skip
 def test_lines_fit_the_terminal(ground: Ground, command: str, columns: int) -> None:
     """Sentences are broken between words, tables leave columns out: only a long word may be longer than a line."""
-    for line in plain(on_a_terminal(ground, *command.split(), columns=columns)):
-        room = columns if len(line.split()) > 2 else 200
-        assert len(line) <= room, line
+    for line in plain(on_a_terminal(ground, *shlex.split(command), columns=columns)):
+        assert_fits(line, columns)
+
+
+def assert_fits(line: str, columns: int) -> None:
+    room = columns if len(line.split()) > 2 else 200
+    assert width(line) <= room, line
+
+
+WIDE = "日本語テスト"
+
+
+@pytest.fixture
+def troubled(tmp_path: Path) -> Path:
+    """A pack that warns and fails, with a runner called by wide characters."""
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    (pack / "pack.yaml").write_text(
+        f"ref: pack\nversion: 1.0.0\nlabl: x\ntesting: {{runners: {{{WIDE}: {{type: script, entry_point: t.sh}}}}}}\n"
+    )
+    (pack / "t.sh").write_text("#!/bin/sh\necho 'Total Tests: 4 / Passed: 3 / Failed: 1'\nexit 1\n")
+    return pack
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_lines_about_a_folder_fit_the_terminal(ground: Ground, troubled: Path, command: str, columns: int) -> None:
+    """Problems, suites, rules and the verdict do, whatever a runner is called."""
+    lines = plain(on_a_terminal(ground, command, str(troubled), columns=columns).rpartition("\x1b[K")[2])
+    for line in lines:
+        assert_fits(line, columns)
+    rules = [width(line) for line in lines if f"_ suite {WIDE} [failures] _" in line]
+    assert rules == ([columns] if command == "test" else [])
+    assert "'label'?) [manifest.unknown_key]" in " ".join(" ".join(lines).split())
+
+
+def test_a_long_version_goes_on_below_its_event(ground: Ground) -> None:
+    """Nothing of an event begins where the next one does."""
+    lines = plain(on_a_terminal(ground, "events", columns=40))
+    assert all(line.startswith("    ") and width(line) <= 40 for line in lines), lines
+    assert "20260131.0123456789abcdef" in "".join(line.strip() for line in lines)
+
+
+def test_a_narrow_terminal_gets_whole_keys(ground: Ground) -> None:
+    """Each key of the configuration stands on a line, its value below it."""
+    lines = plain(on_a_terminal(ground, "config", "show", columns=40, PACKD_TESTS__LIMITS__MEMORY_MB="700"))
+    place = lines.index("tests.limits.memory_mb")
+    assert lines[place + 1].split() == ["700", "environment"]
 
 
 def test_colours_on_a_terminal_only_if_they_are_wanted(ground: Ground) -> None:

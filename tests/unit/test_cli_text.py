@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from packd.cli.screen import cell, table
-from packd.cli.text import ago, clean, clock, counted, duration, fit, one_line, plural, since, width
+from packd.cli.text import ago, chopped, clean, clock, counted, duration, fit, folded, one_line, plural, since, width
 from packd.cli.where import socket_path
 from packd.domain.moments import rfc3339
 
@@ -74,6 +74,19 @@ def test_width_and_fit() -> None:
     assert fit("日本語", 5) == "日本…"
     assert fit("abc", 3) == "abc"
     assert fit("abcd", 3) == "ab…"
+
+
+def test_folding_counts_columns() -> None:
+    """Lines are broken between words by what a terminal needs for them; without a width nothing is broken."""
+    text = "日本語 テスト は とても ながい"
+    assert folded(text, 20, indent="- ", hanging="  ") == ["- 日本語 テスト は", "  とても ながい"]
+    assert folded(text, None, indent="- ") == [f"- {text}"]
+
+
+def test_a_broken_word_has_every_character() -> None:
+    """Its pieces fit, the last one may be shorter."""
+    assert list(chopped("日本語abc", 5)) == ["日本", "語abc"]
+    assert list(chopped("abc", 5)) == ["abc"]
 
 
 def test_a_table_fits_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import click
 
 from packd.cli.options import A_PATH, as_json, asks_daemon
 from packd.cli.refusals import in_words_of_options
-from packd.cli.screen import note, say, say_json
+from packd.cli.screen import note, paragraph, say, say_json
 from packd.cli.text import clean
 from packd.cli.webhook.endpoints import ENDPOINTS, path_of
 from packd.cli.webhook.secret import read_text, show_secret
@@ -107,7 +107,7 @@ def add(
     if as_json:
         say_json(answer["data"])
         return
-    click.secho(clean(answer["message"]), fg="green")
+    paragraph(clean(answer["message"]), fg="green")
     show_secret(answer["data"])
     say(f"did it arrive? packd webhook deliveries --endpoint {name}, or packd webhook test {name}")
 

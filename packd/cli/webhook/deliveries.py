@@ -9,7 +9,7 @@ import click
 
 from packd.cli.moments import moment
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, facts, heading, note, say, say_json, table
+from packd.cli.screen import Cell, cell, facts, heading, note, paragraph, say, say_json, table
 from packd.cli.text import ago, clean, clock, duration
 from packd.cli.webhook.endpoints import path_of
 from packd.domain.failures import Code, Failure
@@ -184,7 +184,7 @@ def _again(client: Client, name: str, step: str, since: str, as_json: bool) -> N
     if as_json:
         say_json(answer["data"])
     else:
-        click.secho(clean(answer["message"]), fg="green")
+        paragraph(clean(answer["message"]), fg="green")
 
 
 COMMANDS: Final = {"deliveries": deliveries, "resend": resend, "recover": recover, "replay": replay}

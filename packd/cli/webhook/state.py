@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from packd.cli.options import A_PATH, as_json, asks_daemon
-from packd.cli.screen import say_json
+from packd.cli.screen import paragraph, say_json
 from packd.cli.text import clean
 from packd.cli.webhook.endpoints import path_of
 from packd.cli.webhook.secret import read_text, show_secret
@@ -40,7 +40,7 @@ def try_it(ctx: click.Context, client: Client, name: str, as_json: bool) -> None
         odd = bool(log and log[-1]["warning"])
         took = f" in {log[-1]['duration_ms']:.0f} ms" if log else ""
         colour = "yellow" if odd else "green" if arrived else "red"
-        click.secho(f"{clean(answer['message'])}{took if arrived and not odd else ''}", fg=colour)
+        paragraph(f"{clean(answer['message'])}{took if arrived and not odd else ''}", fg=colour)
     ctx.exit(0 if arrived else 1)
 
 
@@ -67,7 +67,7 @@ def rotate(client: Client, name: str, secret_file: Path | None, signature: str |
     if as_json:
         say_json(answer["data"])
         return
-    click.secho(clean(answer["message"]), fg="green")
+    paragraph(clean(answer["message"]), fg="green")
     show_secret(answer["data"])
 
 
@@ -124,7 +124,7 @@ def _do(client: Client, name: str, step: str, as_json: bool) -> None:
     if as_json:
         say_json(answer["data"])
     else:
-        click.secho(clean(answer["message"]), fg="green")
+        paragraph(clean(answer["message"]), fg="green")
 
 
 COMMANDS: Final = {"test": try_it, "rotate": rotate, "enable": enable, "disable": disable, "remove": remove}

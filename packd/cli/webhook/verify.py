@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from packd.cli.options import A_PATH
-from packd.cli.screen import say_json
+from packd.cli.screen import paragraph, say_json
 from packd.cli.webhook.secret import read_text
 
 _SECRET_VARIABLE: Final = "PACKD_WEBHOOK_SECRET"  # noqa: S105  the name of a variable
@@ -59,7 +59,7 @@ def verify(
     elif fault is None:
         click.secho("it can be trusted: signed with this secret, and not long ago", fg="green")
     else:
-        click.secho(fault.sentence, fg="red")
+        paragraph(fault.sentence, fg="red")
     ctx.exit(1 if fault else 0)
 
 
