@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from packd.cli.options import A_PATH, said_before
 from packd.cli.options import as_json as as_json_option
-from packd.cli.screen import cell, say, say_json, table
+from packd.cli.screen import Cell, cell, flow, say, say_json, table, terminal_columns
 from packd.cli.text import clean, plural
 from packd.domain.failures import Failure
 
 if TYPE_CHECKING:
     from packd.config import Setting, Settings
+
+_ROOM_FOR_A_TABLE: Final = 60  # columns: keys stay whole in it
 
 _FILE = click.option("--config", type=A_PATH, metavar="FILE", help="The configuration (default: $PACKD_CONFIG).")
 
@@ -50,18 +53,7 @@ def show(config: Path | None, all_of_it: bool, as_json: bool) -> None:
         say_json([setting._asdict() for setting in settings])
         return
     chosen = [setting for setting in settings if all_of_it or setting.origin != "default"]
-    if chosen:
-        table(
-            ("KEY", "VALUE", "SAID BY"),
-            [
-                [
-                    cell(setting.key, bold=True),
-                    cell(_value(setting)),
-                    cell(setting.origin, faint=setting.origin == "default"),
-                ]
-                for setting in chosen
-            ],
-        )
+    _print(chosen)
     if not all_of_it:
         say(f"{plural(len(settings) - len(chosen), 'value')} by default; --all shows them")
 
@@ -93,7 +85,7 @@ def check(ctx: click.Context, file: Path | None, as_json: bool) -> None:
         say_json({"ok": True, "problems": [warning.to_dict() for warning in settings.warnings]})
         return
     for warning in settings.warnings:
-        say(cell("warning", colour="yellow"), f": {clean(str(warning))}")
+        flow(cell("warning", colour="yellow"), f": {clean(str(warning))}", hanging="  ")
     click.secho("the configuration can be used", fg="green")
 
 
@@ -119,10 +111,30 @@ def _load(file: Path | None) -> Settings:
     return load(file, os.environ, {"api.socket": socket, "state_dir": state_dir})
 
 
-def _value(setting: Setting) -> str:
-    value = setting.value
+def _print(settings: list[Setting]) -> None:
+    """A table; where there is no room for one, value and origin of each key below it."""
+    columns = terminal_columns()
+    if columns is not None and columns < _ROOM_FOR_A_TABLE:
+        for setting in settings:
+            value, origin = _value_and_origin(setting)
+            say(cell(setting.key, bold=True))
+            flow("  ", value, "  ", origin, hanging="  ")
+    elif settings:
+        rows = [[cell(setting.key, bold=True), *_value_and_origin(setting)] for setting in settings]
+        table(("KEY", "VALUE", "SAID BY"), rows, whole=("KEY",))
+
+
+def _value_and_origin(setting: Setting) -> tuple[Cell, Cell]:
+    return cell(_value(setting.value)), cell(setting.origin, faint=setting.origin == "default")
+
+
+def _value(value: Any) -> str:
+    """As the file would say it, on one line."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
+    if isinstance(value, list | dict):
+        import yaml
+
+        flow_style = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf)
+        return str(flow_style).rstrip()
     return "" if value is None else str(value)

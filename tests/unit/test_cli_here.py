@@ -238,7 +238,7 @@ def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path) -> None:
 
 
 def test_config_show(packd: Packd) -> None:
-    """What was set and by whom; --all has the defaults too; secrets never."""
+    """What was set and by whom, as a file would say it; --all has the defaults too; secrets never."""
     Path("packd.yaml").write_text("watch: {quiet_ms: 700}\nlog: {level: debug}\n")
     text = packd("config", "show", "--config", "packd.yaml", PACKD_TESTS__WORKERS="3").stdout
     lines = {line.split()[0]: line for line in text.splitlines()}
@@ -247,6 +247,13 @@ def test_config_show(packd: Packd) -> None:
     assert "environment PACKD_TESTS__WORKERS" in lines["tests.workers"]
     assert "rollback.folder" not in lines
     assert "rollback.folder" in packd("config", "show", "--all").stdout
+    Path("packd.yaml").write_text(
+        "watch: {ignore: ['*.bak', a b]}\n"
+        "webhooks: [{name: ci, url: 'http://ci.example', secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, headers: {Authorization: x, X-Team: y}}]\n"
+    )
+    text = packd("config", "show", "--config", "packd.yaml").stdout
+    assert "  ['*.bak', a b]  " in text
+    assert "  {Authorization: '**********', X-Team: '**********'}  " in text
     everything = json.loads(packd("config", "show", "--json").stdout)
     assert {"key": "markers", "value": "failed", "origin": "default"} in everything
 
