@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated, Final
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from packd.api.answer import Answer
@@ -19,15 +20,21 @@ from packd.api.views import (
     activation_view,
     component_view,
     drop_view,
-    pack_view,
     revision_view,
+    whole_pack_view,
     whole_revision_view,
 )
 from packd.domain.failures import Code, Failure
+from packd.domain.statuses import PackStatus
 from packd.flow.availability import TakenOut
 from packd.registry import queries
 
 router = APIRouter(prefix="/packs", tags=["packs"])
+
+_MEANT: Final = (
+    "Only packs with this status, or whose newest content became that although older content is in use: rejected, "
+    "failed, rolled_back, or refused for any of them."
+)
 
 
 class RollBackRequest(BaseModel):
@@ -40,7 +47,12 @@ class RollBackRequest(BaseModel):
 
 
 @router.get("")
-async def list_packs(context: InContext, page: InPage, status: str | None = None, q: str | None = None) -> Response:
+async def list_packs(
+    context: InContext,
+    page: InPage,
+    status: Annotated[PackStatus | None, Query(description=_MEANT)] = None,
+    q: Annotated[str | None, Query(description="Only with all of these words in name, label or description.")] = None,
+) -> Response:
     """Every pack and every refused drop, by name."""
     asked, commits = (page, status, q), context.registry.commits
     known = context.remembered.get(asked, commits)
@@ -57,13 +69,12 @@ def show_pack(context: InContext, ref: str) -> Answer:
         pack = queries.pack(reading.connection, ref)
         if pack is not None:
             standing = reading.standing(pack)
-            fields = standing.shown.fields if standing.shown else {}
             flaky = FlakyCases(reading).of_revision(standing.latest)
-            return Answer({"data": pack_view(standing) | {"fields": fields, "flaky": [one.to_dict() for one in flaky]}})
+            return Answer({"data": whole_pack_view(standing) | {"flaky": [one.to_dict() for one in flaky]}})
         drop = reading.refused_drop(ref)
         if drop is None:
             raise reading.no_such(ref)
-        return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}, "flaky": []}})
+        return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}, "needs": [], "flaky": []}})
 
 
 @router.get("/{ref}/revisions")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from packd.api.views import Standing, View, drop_view, pack_view
 from packd.domain.failures import Code, Failure
+from packd.domain.statuses import is_meant
 from packd.flow.unknown import no_such_pack
 from packd.registry import queries
 from packd.registry.rows import Drop, Pack, Revision
@@ -78,7 +79,7 @@ class Reading:
         return next((drop for drop, pack in owned if _is_refused(drop, pack)), None)
 
     def pack_page(self, page: Page, *, status: str | None, words: str | None, packs_dir: Path) -> View:
-        """Packs and refused drops by name; only those with this status and all of these words."""
+        """Packs and refused drops by name; only those that are meant by this status and have all of these words."""
         refused = queries.refused_drops(self.connection)
         if status or words:
             entries: list[Pack | Drop] = sorted([*queries.present_packs(self.connection), *refused], key=_name)
@@ -153,4 +154,6 @@ def _by_ref(revisions: list[Revision]) -> dict[str, Revision]:
 
 def _wanted(view: View, status: str | None, words: str) -> bool:
     text = " ".join(str(view[key] or "") for key in ("ref", "label", "description", "drop")).lower()
-    return status in (None, "", view["status"]) and all(word in text for word in words.lower().split())
+    newest = view["latest"]["phase"] if view["latest"] else None
+    meant = not status or is_meant(status, status=view["status"], newest_phase=newest)
+    return meant and all(word in text for word in words.lower().split())

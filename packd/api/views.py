@@ -61,6 +61,15 @@ def pack_view(standing: Standing) -> View:
     }
 
 
+def whole_pack_view(standing: Standing) -> View:
+    """With what its pack.yaml says, and the packs that it needs."""
+    shown = standing.shown
+    return pack_view(standing) | {
+        "fields": shown.fields if shown else {},
+        "needs": list(shown.needs) if shown else [],
+    }
+
+
 def drop_view(drop: Drop, packs_dir: Path) -> View:
     """Something in the packs directory that never became a pack, in the form of one."""
     return {
@@ -224,7 +233,10 @@ def _latest(revision: Revision | None) -> View | None:
 
 
 def _candidate(revision: Revision | None) -> View | None:
-    return None if revision is None else {"number": revision.number, "phase": str(revision.phase)}
+    if revision is None:
+        return None
+    waits_for = list(revision.waits_for) if revision.phase == Phase.WAITING else []
+    return {"number": revision.number, "phase": str(revision.phase), "waits_for": waits_for}
 
 
 def _tests(run: Run | None) -> View | None:

@@ -9,6 +9,7 @@ import click
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.screen import Cell, cell, note, say_json, table, word
 from packd.cli.text import ago
+from packd.domain.statuses import PackStatus
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -19,11 +20,19 @@ _SPARE: Final = ("REVISION", "CHANGED", "VERSION", "TESTS")  # what a narrow ter
 
 @click.command("list")
 @click.argument("words", nargs=-1)
-@click.option("--status", metavar="WORD", help="Only these: active, waiting, testing, failed, rejected, refused, …")
+@click.option(
+    "--status",
+    metavar="WORD",
+    type=click.Choice([str(word) for word in PackStatus if word != PackStatus.UNREGISTERED]),
+    help="Only these: active, waiting, testing, disabled, …; refused: whose newest content was refused.",
+)
 @as_json
 @asks_daemon
 def command(client: Client, words: tuple[str, ...], status: str | None, as_json: bool) -> None:
     """One line a pack; with WORDS only those that have them in their name or description.
+
+    `--status refused` has every pack whose newest content was refused, also where older content stays in use; rejected,
+    failed and rolled_back are the ways of being refused.
 
     \b
     Examples:
@@ -31,7 +40,7 @@ def command(client: Client, words: tuple[str, ...], status: str | None, as_json:
       packd list --status failed
       packd list backup s3
 
-    Exit status: 0 fine, also when none fits, 3 no daemon answers.
+    Exit status: 0 fine, also when none fits, 2 there is no such status, 3 no daemon answers.
     """
     packs = list(client.items("/packs", status=status, q=" ".join(words) or None))
     if as_json:
@@ -72,12 +81,21 @@ def tests(counts: dict[str, Any] | None) -> Cell:
     return cell(f"{counts['passed']}/{executed}{why}", colour="green" if good else "red")
 
 
+def needed(need: dict[str, str]) -> str:
+    """`core >=1.2,<2`; only the name where any version will do."""
+    versions = need.get("version") or need.get("range")
+    return need["ref"] if versions in (None, "*") else f"{need['ref']} {versions}"
+
+
 _REFUSED: Final = {"failed": "its own tests did not pass", "rolled_back": "it was rolled back"}
 
 
 def remark(pack: dict[str, Any]) -> Cell:
     """What needs a look: newer content that is not in use, or why there is none."""
-    latest, in_use = pack["latest"], pack["active"]
+    latest, in_use, candidate = pack["latest"], pack["active"], pack["candidate"]
+    if candidate and candidate["waits_for"]:
+        which = f"#{candidate['number']} " if in_use else ""
+        return cell(f"{which}waits for {', '.join(map(needed, candidate['waits_for']))}", colour="yellow")
     if in_use and latest and latest["number"] != in_use["number"]:
         return cell(f"#{latest['number']} {latest['phase'].replace('_', ' ')}", colour="red")
     wrong = [problem for problem in pack["problems"] if problem["severity"] == "error"]

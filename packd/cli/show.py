@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from packd.cli.list import remark, tests
+from packd.cli.list import needed, remark, tests
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.runs import flaky_case
 from packd.cli.screen import Cell, cell, facts, flow, heading, say_json, table, word
@@ -18,6 +18,7 @@ from packd.domain.problems import Problem
 if TYPE_CHECKING:
     from packd.client import Client
 
+_INTERPRETERS = {"python_version": "Python", "nodejs_version": "Node.js"}
 _KNOWN = frozenset({"ref", "name", "label", "description", "version", "testing", "dependencies"})
 
 
@@ -53,7 +54,7 @@ def command(client: Client, ref: str, as_json: bool) -> None:
 
 def _facts(pack: dict[str, Any]) -> list[tuple[str, list[Cell | str]]]:
     in_use, latest, candidate = pack["active"], pack["latest"], pack["candidate"]
-    run, parts, seen = pack["tests"], pack["components"], remark(pack)
+    run, parts, needs, seen = pack["tests"], pack["components"], _needs(pack), remark(pack)
     return [
         ("in use", _revision(in_use, in_use["activated_at"]) if in_use else [cell("nothing", faint=True)]),
         ("newest", [*_revision(latest, latest["phase_at"]), " · ", word(latest["phase"])] if latest else []),
@@ -63,9 +64,20 @@ def _facts(pack: dict[str, Any]) -> list[tuple[str, list[Cell | str]]]:
             [tests(run), f" · {ago(run['at'])} · ", cell(run["run_id"], faint=True)] if run else [],
         ),
         ("flaky", _flaky(pack["flaky"])),
+        ("needs", [cell(", ".join(needs))] if needs else []),
         ("components", [cell(", ".join(counted(count, kinds) for kinds, count in parts.items()))] if parts else []),
         ("from", [cell(pack["path"]), *_provenance(pack)]),
         ("but", [seen, f": packd why {shlex.quote(one_line(pack['ref']))}"] if seen.text else []),
+    ]
+
+
+def _needs(pack: dict[str, Any]) -> list[str]:
+    """Other packs, and the versions of interpreters, that it asks for."""
+    said = pack["fields"].get("dependencies")
+    interpreters = said if isinstance(said, dict) else {}
+    return [
+        *map(needed, pack["needs"]),
+        *(f"{name} {interpreters[key]}" for key, name in _INTERPRETERS.items() if interpreters.get(key)),
     ]
 
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _EVERY_S: Final = 2.0  # at least, when nothing happens
 _LATELY: Final = 8  # events below a status that is watched
 _KINDS = ("active", "testing", "waiting", "refused")
+_WHICH: Final = (
+    "refused is the newest content, also where older content is in use: "
+    "packd list --status refused shows which, packd why REF says why"
+)
 
 
 @click.command("status")
@@ -59,11 +63,7 @@ def print_status(status: dict[str, Any]) -> None:
     facts(
         [
             ("packs", counted(status["packs"])),
-            *(
-                [("", [cell("packd list shows which were refused, packd why REF says why")])]
-                if _refused(status)
-                else []
-            ),
+            *([("", [cell(_WHICH)])] if _refused(status) else []),
             ("watching", watched(status)),
             ("work", _work(status["queue"])),
             ("isolation", [cell(f"{status['isolation']}, of packs' tests")]),

@@ -286,6 +286,14 @@ class Ground:
             )  # fmt: skip
             return active
 
+    def wait(self, ref: str, number: int, *missing: dict[str, str]) -> Revision:
+        """A candidate that also needs `core`, which it has, and a Python."""
+        needs = (*({"ref": one["ref"], "range": one["version"]} for one in missing), {"ref": "core", "range": "*"})
+        fields = {"ref": ref, "dependencies": {"packs": [need["ref"] for need in needs], "python_version": ">=3.9"}}
+        revision = self.add_revision(ref, number, Phase.VALIDATED, needs=needs, fields=fields)
+        with self.registry.write() as tx:
+            return tx.move(revision, Trigger.WAITING, waits_for=missing)
+
     def add_run(self, ref: str, number: int, made: Report | None = None, **changes: Any) -> Run:
         """A finished run, or with `made` None one that is under way."""
         with self.registry.write() as tx:

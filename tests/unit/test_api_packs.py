@@ -13,6 +13,7 @@ import pytest
 from packd.domain.failures import Code, Failure
 from packd.domain.health import GRADES, Ailment, Pulse
 from packd.domain.lifecycle import Phase
+from packd.flow.status import pack_counts
 from packd.flow.told import Told
 from tests.unit.doors_ground import DIGESTS, Ground, made_ground, report
 
@@ -59,9 +60,40 @@ def test_list_by_status_and_words(ground: Ground) -> None:
 
     assert refs(status="active") == ["core", "netops"]
     assert refs(status="failed") == ["other"]
-    assert refs(status="refused") == ["nothing"]
+    assert refs(status="refused") == ["nothing", "other"]
     assert refs(q="PACK netops") == ["netops"]
     assert refs(q="netops", status="failed") == []
+
+
+def test_refused_content_is_found_by_its_status(ground: Ground) -> None:
+    """Also where older content is in use: a list has as many as the daemon's status counts; other words are refused."""
+    ground.activate("core", 1)
+    ground.fail("core", 2)
+    for status in ("active", "failed", "refused"):
+        assert [item["status"] for item in ground.client.get("/packs", status=status)["items"]] == ["active"]
+    assert ground.client.get("/packs", status="rejected")["items"] == []
+    with ground.registry.read() as connection:
+        counts = pack_counts(connection)
+    assert (counts["active"], counts["refused"], counts["total"]) == (1, 1, 1)
+    with pytest.raises(Failure, match="status"):
+        ground.client.get("/packs", status="actve")
+
+
+def test_a_list_says_why_tests_did_not_pass(ground: Ground) -> None:
+    """With the same word as the pack alone."""
+    ground.fail("core", 1)
+    (listed,) = ground.client.get("/packs")["items"]
+    assert listed["tests"]["reason"] == "failures"
+    assert listed["tests"] == ground.client.get("/packs/core")["data"]["tests"]
+
+
+def test_what_a_pack_waits_for(ground: Ground) -> None:
+    """Stands beside what is on its way, in a list as well; what it needs at all beside the whole pack."""
+    ground.wait("web", 1, {"ref": "vault", "version": ">=2"})
+    whole = ground.client.get("/packs/web")["data"]
+    assert whole["needs"] == [{"ref": "vault", "range": ">=2"}, {"ref": "core", "range": "*"}]
+    assert whole["candidate"] == {"number": 1, "phase": "waiting", "waits_for": [{"ref": "vault", "version": ">=2"}]}
+    assert ground.client.get("/packs", status="waiting")["items"][0]["candidate"] == whole["candidate"]
 
 
 def test_pages_are_clamped(ground: Ground) -> None:

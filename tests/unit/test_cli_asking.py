@@ -20,7 +20,7 @@ Packd = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Ground]:
-    """`core` is in use and its newest content failed, `netops` is on its way, `My Pack` was refused."""
+    """`core` is in use and its newest content failed, `netops` is on its way, `web` waits, `My Pack` was refused."""
     with made_ground() as made:
         made.activate("core", 1)
         made.add_run("core", 1, report())
@@ -30,6 +30,7 @@ def ground() -> Iterator[Ground]:
         made.add_run("inventory", 1, report("inventory"))
         made.add_revision("netops", 1, Phase.VALIDATED)
         made.add_run("netops", 1)
+        made.wait("web", 1, {"ref": "vault", "version": ">=2"})
         made.refuse_drop("My Pack")
         made.say("core")
         yield made
@@ -135,7 +136,7 @@ def test_a_pipe_gets_plain_text(packd: Packd, command: tuple[str, ...]) -> None:
         (("tests", "core", "--run", "run_x"), 1),
         (("test", "core"), 1),  # the tests failed
         (("test", "inventory"), 0),
-        (("list", "--status", "nothing"), 0),
+        (("list", "--status", "nothing"), 2),
         (("events", "--type", "pack.nonsense"), 2),
         (("events", "--after", "999"), 2),
         (("show",), 2),
@@ -198,18 +199,24 @@ def test_list(packd: Packd) -> None:
     header, *rows = packd("list").stdout.splitlines()
     assert header.split() == ["PACK", "VERSION", "STATUS", "REVISION", "TESTS", "CHANGED"]
     table = {row.split("  ")[0]: row for row in rows}
-    assert table.keys() == {"My Pack", "core", "inventory", "netops"}
+    assert table.keys() == {"My Pack", "core", "inventory", "netops", "web"}
     assert table["core"].endswith("#3 failed")
     assert "2/3" in table["core"]
     assert table["My Pack"].endswith("There is no pack.yaml at the top of the pack")
     assert "running" in table["netops"]
+    assert table["web"].endswith("waits for vault >=2")
 
 
 def test_list_is_chosen_from(packd: Packd) -> None:
     """Words and a status choose; nothing chosen says so on stderr and leaves stdout empty."""
     assert [line.split()[0] for line in packd("list", "core", "pack").stdout.splitlines()] == ["PACK", "core"]
-    nothing = packd("list", "--status", "waiting")
+    refused = packd("list", "--status", "refused").stdout.splitlines()[1:]
+    assert [line.split("  ")[0] for line in refused] == ["My Pack", "core"]
+    nothing = packd("list", "--status", "disabled")
     assert (nothing.stdout, nothing.stderr) == ("", "no pack fits\n")
+    mistyped = packd("list", "--status", "actve")
+    assert mistyped.exit_code == 2
+    assert "'active', 'testing', 'waiting'" in mistyped.stderr
 
 
 def test_show(packd: Packd) -> None:
@@ -219,6 +226,14 @@ def test_show(packd: Packd) -> None:
     for line in ("in use      #2 1.2.0", "newest      #3 1.3.0", "but         #3 failed: packd why core"):
         assert line in text
     assert "components  1 action, 1 policy" in text
+
+
+def test_show_a_waiting_pack(packd: Packd) -> None:
+    """It says what it needs, what of that it waits for, and where to read more."""
+    text = packd("show", "web").stdout
+    assert "on its way  #1 waiting\n" in text
+    assert "needs       vault >=2, core, Python >=3.9\n" in text
+    assert "but         waits for vault >=2: packd why web\n" in text
 
 
 def test_show_a_refused_drop(packd: Packd) -> None:
@@ -314,7 +329,8 @@ def test_following_prints_one_event_a_line(ground: Ground, monkeypatch: pytest.M
 def test_status(ground: Ground, packd: Packd) -> None:
     """What it watches, how the packs are, what it is at, who is told; trouble is named."""
     text = packd("status").stdout
-    for piece in ("packd 0.1.0 · pid 4242 · up ", "2 active · 1 refused", "/srv/packs (7 folders)", "testing core",
+    for piece in ("packd 0.1.0 · pid 4242 · up ", "2 active · 1 refused",
+                  "packd list --status refused shows which", "/srv/packs (7 folders)", "testing core",
                   "1 drop settling", "basic, of packs' tests", "/var/lib/packd", "connection refused"):  # fmt: skip
         assert piece in text, piece
     ground.asked.troubles.append("root_missing")

@@ -30,10 +30,12 @@ class Latest(Form):
 class Candidate(Form):
     number: int
     phase: str
+    waits_for: list[dict[str, str]] = Field(description="The packs that have to become active first: ref and version.")
 
 
 class Tests(Form):
     status: str = Field(description="`running`, or that of the report.")
+    reason: str | None = Field(description="Why they did not pass, in one word.")
     total: int | None
     passed: int | None
     failed: int | None
@@ -71,7 +73,7 @@ class Pack(Form):
         "active": {"number": 7, "version": "1.3.0", "digest": DIGEST, "activated_at": AT},
         "latest": {"number": 7, "version": "1.3.0", "digest": DIGEST, "phase": "active", "phase_at": AT},
         "candidate": None, "components": {"actions": 3, "sensors": 1},
-        "tests": {"status": "passed", "total": 36, "passed": 36, "failed": 0, "skipped": 0,
+        "tests": {"status": "passed", "reason": None, "total": 36, "passed": 36, "failed": 0, "skipped": 0,
                   "run_id": "run_01K9Z6T1M0VJ5R8Q4X2C7B3N6D", "revision": 7, "at": AT},
         "problems": [], "registered_at": AT,
     }  # fmt: skip
@@ -81,7 +83,10 @@ class WholePack(Pack):
     """With what its pack.yaml says."""
 
     fields: dict[str, Any]
-    sample: ClassVar[dict[str, Any]] = Pack.sample | {"fields": {"ref": "slack", "version": "1.3.0"}}
+    needs: list[dict[str, str]] = Field(description="The packs that what is in use needs, else the newest content.")
+    sample: ClassVar[dict[str, Any]] = Pack.sample | {
+        "fields": {"ref": "slack", "version": "1.3.0"}, "needs": [{"ref": "core", "range": ">=1.2,<2"}],
+    }  # fmt: skip
 
 
 class Revision(Form):

@@ -54,6 +54,7 @@ _RUNS = Prepared(
         runs.c.started_at,
         runs.c.finished_at,
         runs.c.status,
+        runs.c.report["reason"].as_string().label("reason"),
         *(runs.c.report[name].as_integer().label(name) for name in _COUNTS),
     )
     .where(runs.c.ref.between(_LOW, _HIGH), runs.c.number == _OF_RUN)
@@ -73,7 +74,9 @@ class Stretch:
     latest: dict[str, Revision]
     active: dict[str, Revision]
     candidates: dict[str, Revision]
-    runs: dict[str, Run]  # the last one of the newest revision, with the counts of its report and nothing else
+    runs: dict[
+        str, Run
+    ]  # the last one of the newest revision, with the reason and the counts of its report and nothing else
     components: dict[tuple[str, int], dict[str, int]]  # by ref and revision: kind → how many
     drops: dict[str, Drop]
 
@@ -116,7 +119,7 @@ def stretch(connection: Connection, low: str, high: str) -> Stretch:
 
 
 def _run(row: Any) -> Run:
-    run_id, ref, number, started_at, finished_at, status, *counts = row
+    run_id, ref, number, started_at, finished_at, status, reason, *counts = row
     return Run(
         id=run_id,
         ref=ref,
@@ -129,5 +132,5 @@ def _run(row: Any) -> Run:
         status=status,
         accepted=None,
         verdict=None,
-        report=dict(zip(_COUNTS, counts, strict=True)),
+        report={"reason": reason, **dict(zip(_COUNTS, counts, strict=True))},
     )
