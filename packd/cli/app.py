@@ -143,10 +143,12 @@ def _give_up_stdout() -> None:
 
 def _complain(sentence: str) -> None:
     from packd.cli.screen import terminal_columns
-    from packd.cli.text import clean, folded
+    from packd.cli.text import clean, folded, told_here
 
     prefix = "packd: "
-    for line in folded(clean(sentence), terminal_columns(sys.stderr), indent=prefix, hanging=" " * len(prefix)):
+    for line in folded(
+        told_here(clean(sentence)), terminal_columns(sys.stderr), indent=prefix, hanging=" " * len(prefix)
+    ):
         shown = line.removeprefix(prefix)
         styled = click.style(prefix.rstrip(), fg="red", bold=True) + " " if shown is not line else ""
         click.echo(f"{styled}{shown}", err=True)

@@ -8,6 +8,7 @@ import click
 
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.screen import cell, say, say_json, table
+from packd.cli.text import clock
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -43,7 +44,7 @@ def command(client: Client, limit: int, pack: str | None, actor: str | None, as_
         ("WHEN", "WHO", "WHAT", "ANSWER"),
         [
             (
-                cell(one["at"]),
+                cell(clock(one["at"])),
                 cell(one["actor"]),
                 cell(one["what"]),
                 cell("" if one["status"] is None else str(one["status"])),

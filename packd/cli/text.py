@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import unicodedata
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ _UNSAFE: Final = {
     for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
     if code not in (0x09, 0x0A)
 }
+_NAMED_UTC: Final = re.compile(r"\b(\d{4}-\d\d-\d\d) ([0-2]\d:[0-5]\d:[0-5]\d) UTC\b")
 _LEAST_ROOM: Final = 20  # for words beside an indent
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
@@ -94,7 +96,7 @@ def ago(moment: str | None, now_s: float | None = None) -> str:
     passed = now_s - unix_s(moment)
     if passed < 2:
         return "just now"
-    return f"{since(moment, now_s)} ago" if passed < 30 * _DAY_S else moment[:10]
+    return f"{since(moment, now_s)} ago" if passed < 30 * _DAY_S else day_and_time(moment)[:10]
 
 
 def since(moment: str, now_s: float | None = None) -> str:
@@ -127,6 +129,19 @@ def clock(moment: str, now_s: float | None = None) -> str:
 def day_and_time(moment: str | None) -> str:
     """`2026-01-31 09:05`, here."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s(moment))) if moment else "-"
+
+
+def told_here(sentence: str) -> str:
+    """A sentence of the daemon's with its moments, which name UTC, in the time zone that is used here, by its name."""
+    return _NAMED_UTC.sub(_moment_here, sentence)
+
+
+def _moment_here(found: re.Match[str]) -> str:
+    try:
+        then = time.localtime(unix_s(f"{found[1]}T{found[2]}Z"))
+    except (ValueError, OverflowError, OSError):  # it only looks like one
+        return found[0]
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", then)
 
 
 def plural(count: int, noun: str) -> str:

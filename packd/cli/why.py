@@ -8,7 +8,7 @@ import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import paragraph, say_json
-from packd.cli.text import clean
+from packd.cli.text import clean, told_here
 from packd.client import part
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def command(ctx: click.Context, client: Client, ref: str, as_json: bool) -> None
     if as_json:
         say_json(said)
     else:
-        paragraph(clean(said["headline"]), fg="green" if said["active"] else "red" if said["refused"] else "yellow")
+        paragraph(
+            told_here(clean(said["headline"])), fg="green" if said["active"] else "red" if said["refused"] else "yellow"
+        )
         for line in said["lines"]:
             _line(clean(line))
     ctx.exit(0 if said["active"] else 1)

@@ -10,6 +10,11 @@ def rfc3339(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def in_a_sentence(moment: str) -> str:
+    """`2026-01-31 08:05:09 UTC`, of a moment as rfc3339 gives it: also read in files, long afterwards and elsewhere."""
+    return f"{moment[:10]} {moment[11:19]} UTC"
+
+
 def unix_s(text: str) -> float:
     """The other way round; takes any RFC 3339 offset. Raises ValueError."""
     return datetime.fromisoformat(text).timestamp()

@@ -9,6 +9,7 @@ from packd.domain.event_data import PackRegistered, PackUnregistered
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Trigger
 from packd.domain.manifest import plural
+from packd.domain.moments import in_a_sentence
 from packd.flow import tell
 from packd.flow.outcomes import supersede_candidate, unregister
 from packd.flow.pipeline import lane
@@ -114,7 +115,7 @@ class Availability:
         with self._registry.write() as tx:
             pack = self._present(tx, ref)
             if pack.disabled_at is not None:
-                raise Failure(Code.CONFLICT, f"'{ref}' is disabled already, since {pack.disabled_at}")
+                raise Failure(Code.CONFLICT, f"'{ref}' is disabled already, since {in_a_sentence(pack.disabled_at)}")
             out = _about(tx.connection, pack)
             supersede_candidate(tx, ref)
             tx.disable(ref)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packd.domain.lifecycle import REFUSED, Phase
+from packd.domain.moments import in_a_sentence
 from packd.domain.problems import Problem
 from packd.flow import standing
 from packd.flow.probation import ACTOR as PROBATION
@@ -95,7 +96,7 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     latest = queries.latest_revision(connection, pack.ref)
     active = queries.active_revision(connection, pack.ref)
     if latest is None or pack.unregistered_at is not None:
-        when = f" since {_when(pack.unregistered_at)}" if pack.unregistered_at else ""
+        when = f" since {in_a_sentence(pack.unregistered_at)}" if pack.unregistered_at else ""
         return Explanation(
             ref=pack.ref,
             headline=f"'{pack.ref}' is not registered any more{when}: {_why_gone(connection, pack)}",
@@ -105,7 +106,7 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     if pack.disabled_at is not None:
         return Explanation(
             ref=pack.ref,
-            headline=f"'{pack.ref}' is disabled by an operator since {_when(pack.disabled_at)}; nothing of it is in use.",
+            headline=f"'{pack.ref}' is disabled by an operator since {in_a_sentence(pack.disabled_at)}; nothing of it is in use.",
             lines=(f"Changes are not tested meanwhile. To put it back: packd enable {pack.ref}",),
             active=False,
         )
@@ -131,7 +132,7 @@ def _why_gone(connection: Connection, pack: Pack) -> str:
 
 def _headline(connection: Connection, latest: Revision, active: Revision | None, run: Run | None) -> str:
     if latest.phase == Phase.ACTIVE:
-        return f"{_named(latest)} is active since {_when(latest.phase_at)}."
+        return f"{_named(latest)} is active since {in_a_sentence(latest.phase_at)}."
     stays = f"{_named(active)} stays in use" if active else "nothing of this pack is in use"
     if latest.phase == Phase.ROLLED_BACK:
         return f"{_named(latest)} was rolled back {_by_whom(connection, latest)}; {stays}."
@@ -262,11 +263,6 @@ def _named(revision: Revision | None) -> str:
     if revision is None:
         return "nothing"
     return f"{revision.name}" + (f" (version {revision.version})" if revision.version else "")
-
-
-def _when(moment: str) -> str:
-    """`2026-01-31 08:05:09 UTC`: also read in files, long afterwards and elsewhere."""
-    return f"{moment[:10]} {moment[11:19]} UTC"
 
 
 _CHANGE_IT = "Change what lies there, and it is tried again by itself."

@@ -29,6 +29,7 @@ from packd.domain.manifest import Component
 from packd.domain.moments import rfc3339
 from packd.domain.problems import Problem
 from packd.domain.reports import Case, Report, SuiteReport
+from packd.flow.audit_trail import AuditTrail
 from packd.flow.availability import TakenOut
 from packd.flow.clock import Clock
 from packd.flow.clock_sync import ClockWatch
@@ -408,7 +409,8 @@ def made_ground() -> Iterator[Ground]:
     registry.on_commit(dispatcher.committed)
     dispatcher.start()
     webhooks = Webhooks(registry=registry, dispatcher=dispatcher, clock=Clock())
-    context = a_context(registry, asked, feed, webhooks=webhooks, health=health)
+    trail = AuditTrail(registry=registry, clock=Clock())
+    context = a_context(registry, asked, feed, webhooks=webhooks, health=health, trail=trail)
     server = Server(create_app(context), folder / "packd.sock", tail=context.tail, grace_s=1.0)
     server.start()
     try:

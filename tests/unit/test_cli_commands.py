@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -278,6 +279,15 @@ def test_a_long_version_goes_on_below_its_event(ground: Ground) -> None:
     lines = plain(on_a_terminal(ground, "events", columns=40))
     assert all(line.startswith("    ") and width(line) <= 40 for line in lines), lines
     assert "20260131.0123456789abcdef" in "".join(line.strip() for line in lines)
+
+
+def test_every_command_tells_the_local_time(ground: Ground) -> None:
+    """In Tokyo it is nine hours later than what the API says, whichever command is asked."""
+    at = ground.client.get("/packs/core")["data"]["active"]["activated_at"]
+    here = (datetime.fromisoformat(at) + timedelta(hours=9)).strftime("%Y-%m-%d %H:%M")
+    for command in ("why core", "history core", "audit", "events"):
+        shown = "\n".join(plain(on_a_terminal(ground, *command.split(), columns=200, TZ="Asia/Tokyo")))
+        assert here in shown, shown
 
 
 def test_a_narrow_terminal_gets_whole_keys(ground: Ground) -> None:

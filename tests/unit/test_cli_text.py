@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from packd.cli.screen import cell, table
-from packd.cli.text import ago, chopped, clean, clock, counted, duration, fit, folded, one_line, plural, since, width
+from packd.cli.text import (
+    ago,
+    chopped,
+    clean,
+    clock,
+    counted,
+    duration,
+    fit,
+    folded,
+    one_line,
+    plural,
+    since,
+    told_here,
+    width,
+)
 from packd.cli.where import socket_path
 from packd.domain.moments import rfc3339
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nine hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
 
 NOW_S = 1_769_850_900.0
 
@@ -47,6 +74,13 @@ def test_the_clock_has_the_day_unless_it_is_today() -> None:
     """A feed of days is not read as one of hours."""
     assert len(clock(rfc3339(NOW_S), NOW_S + 1)) == len("12:00:00")
     assert len(clock(rfc3339(NOW_S), NOW_S + 3 * 86400)) == len("2026-01-31 12:00:00")
+
+
+def test_moments_are_told_here(tokyo: None) -> None:
+    """What a sentence names in UTC is said in the local time zone, by its name; so is a date of long ago."""
+    assert told_here("'a' is active since 2026-01-31 23:05:09 UTC.") == "'a' is active since 2026-02-01 08:05:09 JST."
+    assert told_here("since 2026-99-31 23:05:09 UTC") == "since 2026-99-31 23:05:09 UTC"
+    assert ago("2025-01-31T23:05:09Z", NOW_S) == "2025-02-01"
 
 
 @pytest.mark.parametrize(
