@@ -17,7 +17,7 @@ from packd.api.paging import InPage, Page
 from packd.api.reading import Reading
 from packd.api.views import (
     View,
-    activation_view,
+    activation_views,
     component_view,
     drop_view,
     revision_view,
@@ -97,10 +97,12 @@ def show_revision(context: InContext, ref: str, number: int) -> Answer:
 
 @router.get("/{ref}/activations")
 def list_activations(context: InContext, page: InPage, ref: str) -> Answer:
-    """Every moment at which a revision became the one in use, newest first."""
+    """Every moment at which a revision became the one in use, newest first, and when that was over."""
     with Reading(context.registry) as reading:
-        history = queries.activation_history(reading.connection, reading.known(ref).ref)
-    return Answer(page.answer([activation_view(activation) for activation in page.of(history)], len(history)))
+        known = reading.known(ref).ref
+        history = queries.activation_history(reading.connection, known)
+        views = activation_views(history, queries.revision_history(reading.connection, known))
+    return Answer(page.answer(page.of(views), len(views)))
 
 
 @router.get("/{ref}/components")

@@ -139,8 +139,19 @@ def whole_revision_view(revision: Revision) -> View:
     return revision_view(revision) | {"fields": revision.fields}
 
 
-def activation_view(activation: Activation) -> View:
-    return asdict(activation)
+def activation_views(history: Sequence[Activation], revisions: Sequence[Revision]) -> list[View]:
+    """A pack's activations, newest first, each with the moment at which it was over."""
+    views: list[View] = []
+    withdrawn = {one.number: one.phase_at for one in revisions if one.phase in (Phase.SUPERSEDED, Phase.ROLLED_BACK)}
+    following: Activation | None = None
+    for activation in history:
+        # When a revision left its phase is known of the last time that it was in use.
+        ends = [withdrawn.pop(activation.number, None)]
+        if following is not None and following.previous_number is not None:
+            ends.append(following.at)
+        views.append(asdict(activation) | {"until": min(filter(None, ends), default=None)})
+        following = activation
+    return views
 
 
 def component_view(row: Mapping[str, Any]) -> View:

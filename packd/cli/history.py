@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
-from packd.cli.screen import Cell, cell, heading, say_json, table, word
-from packd.cli.text import day_and_time, plural
+from packd.cli.screen import Cell, cell, flow, heading, say_json, table, word
+from packd.cli.text import clean, day_and_time, plural
 from packd.client import part
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ def command(client: Client, ref: str, as_json: bool) -> None:
         [_revision(one) for one in revisions],
         spare=("DIGEST", "BY", "VERSION"),
     )
+    in_use = any(one["phase"] == "active" for one in revisions)
     if activations:
         heading("In use")
         table(
-            ("SINCE", "REVISION", "INSTEAD OF", "BECAUSE", "BY"),
-            [_activation(one) for one in activations],
-            spare=("BY", "INSTEAD OF"),
+            ("SINCE", "UNTIL", "REVISION", "INSTEAD OF", "BECAUSE", "BY"),
+            [_activation(one, in_use=in_use and one is activations[0]) for one in activations],
+            spare=("BY", "INSTEAD OF", "BECAUSE"),
         )
+    if not in_use:
+        flow(f"nothing of it is in use: packd why {shlex.quote(clean(ref))}")
 
 
 def _revision(revision: dict[str, Any]) -> list[Cell]:
@@ -63,10 +67,11 @@ def _revision(revision: dict[str, Any]) -> list[Cell]:
     ]
 
 
-def _activation(activation: dict[str, Any]) -> list[Cell]:
+def _activation(activation: dict[str, Any], *, in_use: bool) -> list[Cell]:
     previous = activation["previous_number"]
     return [
         cell(day_and_time(activation["at"])),
+        cell("now" if in_use else day_and_time(activation["until"])),
         cell(f"#{activation['number']}", bold=True),
         cell(f"#{previous}" if previous else None),
         cell(activation["reason"].replace("_", " ")),

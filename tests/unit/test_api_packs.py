@@ -140,6 +140,7 @@ def test_history_is_newest_first(ground: Ground) -> None:
         (2, 1, "watch"),
         (1, None, "watch"),
     ]
+    assert [one["until"] for one in activations] == [None, activations[0]["at"]]
     assert "fields" not in revisions[0]
     assert ground.client.get("/packs/core/revisions/1")["data"]["fields"]["ref"] == "core"
 

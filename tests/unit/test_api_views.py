@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from packd.api.views import Standing, drop_view, pack_view, pagination, run_view, status_of
+from packd.api.views import Standing, activation_views, drop_view, pack_view, pagination, run_view, status_of
 from packd.domain.lifecycle import UNFINISHED, Phase
-from packd.registry.rows import Drop, Pack, Revision, Run
+from packd.registry.rows import Activation, Drop, Pack, Revision, Run
 
 PACK = Pack(ref="core", drop_name="core", path="/p/core", registered_at=None, unregistered_at=None)
 REVISION = Revision(
@@ -49,6 +49,31 @@ def test_status_of_what_was_removed() -> None:
     """A pack that was unregistered says so, whatever its revisions say."""
     gone = replace(PACK, unregistered_at="then")
     assert status_of(Standing(pack=gone, latest=revision(Phase.SUPERSEDED))) == "unregistered"
+
+
+def activation(number: int, at: str, previous: int | None = None) -> Activation:
+    return Activation(id=int(at), ref="core", number=number, digest="", previous_number=previous, reason="updated",
+                      actor="watch", at=at)  # fmt: skip
+
+
+def untils(history: list[Activation], *revisions: Revision) -> list[str | None]:
+    return [view["until"] for view in activation_views(history, revisions)]
+
+
+def test_an_activation_is_over_when_the_next_one_begins() -> None:
+    """Or already when its revision went out of use, as that of a pack that was removed; until then there is no end."""
+    one, two, again = activation(1, "1"), activation(2, "3", previous=1), activation(1, "5", previous=2)
+    active, withdrawn = revision(Phase.ACTIVE, 1), revision(Phase.ROLLED_BACK, 2, phase_at="5")
+    assert untils([again, two, one], active, withdrawn) == [None, "5", "3"]
+    gone = revision(Phase.SUPERSEDED, 1, phase_at="7")
+    assert untils([again, two, one], gone, withdrawn) == ["7", "5", "3"]
+
+
+def test_an_end_that_nobody_knows_is_not_made_up() -> None:
+    """Between two uses of the same revision its pack was disabled, and its revision only knows the latest end."""
+    assert untils([activation(1, "5"), activation(1, "1")], revision(Phase.ACTIVE, 1)) == [None, None]
+    assert untils([activation(2, "5"), activation(1, "1")], revision(Phase.ACTIVE, 2),
+                  revision(Phase.SUPERSEDED, 1, phase_at="3")) == [None, "3"]  # fmt: skip
 
 
 def test_problems_of_the_drop_come_first() -> None:

@@ -252,7 +252,9 @@ def test_history(packd: Packd) -> None:
         ["#2", "1.2.0", "active"],
         ["#1", "1.1.0", "superseded"],
     ]
-    assert "#2        #1          updated     watch" in activations
+    assert "now               #2        #1          updated     watch" in activations
+    assert "nothing of it is in use" not in text
+    assert packd("history", "netops").stdout.endswith("nothing of it is in use: packd why netops\n")
 
 
 def test_a_failing_run_reads_like_pytest(packd: Packd) -> None:

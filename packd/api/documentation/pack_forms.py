@@ -140,9 +140,12 @@ class Activation(Form):
     reason: Literal["registered", "updated", "rolled_back"]
     actor: str
     at: Moment
+    until: Moment | None = Field(
+        description="When it was over; null: it is in use, or it was put back later and nobody knows any more."
+    )
     sample: ClassVar[dict[str, Any]] = {
         "id": 12, "ref": "slack", "number": 7, "digest": DIGEST, "previous_number": 6, "reason": "updated",
-        "actor": "uid=1000 pid=4242", "at": AT,
+        "actor": "uid=1000 pid=4242", "at": AT, "until": None,
     }  # fmt: skip
 
 
