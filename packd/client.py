@@ -58,7 +58,7 @@ class Client:
     def post_live(
         self, path: str, body: dict[str, Any], *, on_message: Callable[[str, dict[str, Any]], None]
     ) -> dict[str, Any]:
-        """The whole answer to POST `path`; `on_message` gets what its run tells: each `case` as it ends, `progress`."""
+        """The whole answer to POST `path`; `on_message` gets what its run tells: each `case` and `suite` as it ends, `progress`."""
         return self._run_ended("POST", path, body, on_message)
 
     def follow_run(self, ref: str, run_id: str, *, on_message: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Client:
     ) -> dict[str, Any]:
         """The whole answer to POST `path`, carried out as a job; `on_message` gets what happens meanwhile by its name.
 
-        Names: `job` (first, the job itself), `revision`, `case`, `progress`. What is refused raises Failure as if it was waited for.
+        Names: `job` (first, the job itself), `revision`, `case`, `suite`, `progress`. What is refused raises Failure as if it was waited for.
         """
         job = self._parsed_job(path, body)
         if "job" in job:

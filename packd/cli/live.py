@@ -32,6 +32,8 @@ class Progress:
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self._told = 0
+        self._told_of: set[str] = set()  # suites whose cases are counted
         self._latest = ""
         self._screen = threading.Lock()  # one writes at a time: the line, or what stands above it
         self._shown = False
@@ -40,7 +42,7 @@ class Progress:
     def told(self) -> int:
         """Cases so far."""
         with self._lock:
-            return sum(self._counts.values())
+            return self._told
 
     def aside(self, tell: Callable[[], None]) -> None:
         """Print something above the line; `tell` does the printing."""
@@ -62,17 +64,29 @@ class Progress:
             self._subject = subject
 
     def on_message(self, name: str, said: dict[str, Any]) -> None:
-        """What a run tells: a `case` that ended, or `progress` in words while something else takes its time."""
+        """What a run tells: a `case` or `suite` that ended, or `progress` in words while something else takes its time."""
         if name == "case":
-            self.on_case(str(said["name"]), str(said["status"]))
+            self.on_case(str(said["name"]), str(said["status"]), suite=str(said["suite"]))
+        elif name == "suite":
+            self._on_suite(said)
         elif name == "progress":
             with self._lock:
                 self._latest = str(said["text"])
 
-    def on_case(self, name: str, status: str) -> None:
+    def on_case(self, name: str, status: str, *, suite: str = "") -> None:
         with self._lock:
+            self._told += 1
+            self._told_of.add(suite)
             self._counts["failed" if status == "error" else status] += 1
             self._latest = name
+
+    def _on_suite(self, said: dict[str, Any]) -> None:
+        """One that ended without telling of its cases counts by what it says in the end."""
+        with self._lock:
+            if said["suite"] not in self._told_of:
+                for name in self._counts:
+                    self._counts[name] += int(said[name])
+                self._latest = str(said["suite"])
 
     def text(self) -> str:
         """E.g. `testing core · 12 passed · 1.34 s · test_greets`."""

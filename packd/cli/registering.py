@@ -53,7 +53,7 @@ def followed(client: Client, path: str, wish: dict[str, Any], doing: str, *, qui
                 job.append(said["id"])
             elif name == "case":
                 _case(line, said, quiet=quiet)
-            elif name == "progress":
+            elif name in ("suite", "progress"):
                 line.on_message(name, said)
             elif name == "fetch":
                 line.at(fetching(said["doing"], said["text"]))
@@ -96,7 +96,7 @@ def _plan(plan: dict[str, Any]) -> None:
 
 
 def _case(line: Progress, case: dict[str, Any], *, quiet: bool) -> None:
-    line.on_case(case["name"], case["status"])
+    line.on_message("case", case)
     if not quiet:
         line.aside(lambda: print_case(f"{case['suite']}: {case['name']}", case["status"], case["duration_ms"]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 CaseStatus = Literal["passed", "failed", "skipped", "error"]
@@ -72,6 +72,10 @@ class SuiteReport:
     output_tail: str = ""  # the end of what it printed, stdout and stderr together
     environment: Environment | None = None  # where it has requirements of its own; otherwise the report's
     network: bool = False  # it asked for the network, and was let
+
+    def bare(self) -> SuiteReport:
+        """How it ended and its counts, without what may be long."""
+        return replace(self, test_cases=(), output_tail="")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""

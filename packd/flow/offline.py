@@ -21,7 +21,7 @@ from packd.domain.refs import ARCHIVE_SUFFIXES, archive_suffix
 from packd.domain.verdict import verdict
 from packd.flow.clock import Clock
 from packd.flow.requirements import untested
-from packd.flow.told import on_case, on_progress
+from packd.flow.told import on_case, on_progress, on_suite
 from packd.snapshot.limits import Limits as TreeLimits
 from packd.snapshot.store import Snapshot, Store, StoreFull, StoreUnwritable, Taken, Unsettled
 from packd.testrun.environments.cache import Environments
@@ -236,7 +236,10 @@ def _run(
         rebuild=rebuild,
     )
     try:
-        return executor.submit(request, cancel=cancel, on_case=on_case(say), on_progress=on_progress(say)).result()
+        report = executor.submit(
+            request, cancel=cancel, on_case=on_case(say), on_suite=on_suite(say), on_progress=on_progress(say)
+        )
+        return report.result()
     except BaseException:
         cancel.cancel("interrupted")
         raise

@@ -14,7 +14,7 @@ from packd.domain.failures import Code, Failure
 from packd.domain.manifest import Suite
 from packd.domain.verdict import verdict
 from packd.flow import outcomes, tell
-from packd.flow.told import Told, on_case, on_progress
+from packd.flow.told import Told, on_case, on_progress, on_suite
 from packd.registry import queries
 from packd.registry.rows import Run
 from packd.testrun.executor import CancelToken, RunRequest
@@ -189,7 +189,11 @@ class Runs:
         try:
             tell_all = self._telling(revision, under_way.told, say)
             report = self._executor.submit(
-                request, cancel=under_way.token, on_case=on_case(tell_all), on_progress=on_progress(tell_all)
+                request,
+                cancel=under_way.token,
+                on_case=on_case(tell_all),
+                on_suite=on_suite(tell_all),
+                on_progress=on_progress(tell_all),
             )
         except BaseException:
             self._is_over(revision.ref, under_way)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from packd.domain.reports import Case
+    from packd.domain.reports import Case, SuiteReport
 
 _MOST_MESSAGES: Final = 10_000  # that are kept; a report has everything
 
 Message = tuple[str, dict[str, Any]]
 
-# What it is, and what it says, JSON-able. Of a run: `case` as one ends, and `progress` (`text`) while something else
-# takes its time, such as the installing of packages. Called from the run's thread: be quick, never raise.
+# What it is, and what it says, JSON-able. Of a run: `case` as one ends, `suite` with its counts as one has ended, and
+# `progress` (`text`) while something else takes its time, such as the installing of packages. Called from the run's thread: be quick, never raise.
 Say = Callable[[str, dict[str, Any]], None]
 
 
@@ -58,6 +58,16 @@ class Told:
 def on_case(say: Say) -> Callable[[str, Case], None]:
     """Tells of cases, as an executor gives them."""
     return lambda suite, case: say("case", {"suite": suite, **case.to_dict()})
+
+
+def on_suite(say: Say) -> Callable[[SuiteReport], None]:
+    """Tells of suites that have ended, as an executor does."""
+
+    def tell(suite: SuiteReport) -> None:
+        counts = {name: getattr(suite, name) for name in ("total", "passed", "failed", "skipped")}
+        say("suite", {"suite": suite.name, "status": suite.status, **counts})
+
+    return tell
 
 
 def on_progress(say: Say) -> Callable[[str], None]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from packd.testrun.environments.cache import Environments
     from packd.testrun.environments.origins import Origins
     from packd.testrun.interpreters import Interpreters
-    from packd.testrun.progress import Tell
+    from packd.testrun.progress import OnSuite, Tell
     from packd.testrun.request import RunRequest
     from packd.testrun.sandbox import Sandbox
     from packd.testrun.slots import Slots
@@ -34,6 +34,7 @@ class Errand:
     request: RunRequest
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None
+    on_suite: OnSuite
     on_progress: Tell
     answer: Callable[[Report], None]
 
@@ -102,6 +103,7 @@ class Bench:
             furnishes=not self._sandbox.fills,
             cancel=errand.cancel,
             on_case=errand.on_case,
+            on_suite=errand.on_suite,
             tell=errand.on_progress,
         )
         try:

@@ -165,6 +165,8 @@ class _Hearing:
             match message:
                 case ("case", suite, case) if errand.on_case is not None:
                     errand.on_case(suite, case)
+                case ("suite", suite):
+                    errand.on_suite(suite)
                 case ("progress", words):
                     errand.on_progress(words)
                 case ("report", report):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from packd.domain.reports import Case
     from packd.testrun.bench import Station
     from packd.testrun.environments.cache import Environments
-    from packd.testrun.progress import Tell
+    from packd.testrun.progress import OnSuite, Tell
     from packd.testrun.sandbox import Sandbox
 
 __all__ = ["CancelToken", "Executor", "Limits", "LocalExecutor", "RunRequest", "kill_leftovers"]
@@ -50,10 +50,11 @@ class Executor(Protocol):
         *,
         cancel: CancelToken,
         on_case: Callable[[str, Case], None] | None = None,
+        on_suite: OnSuite = nobody,
         on_progress: Tell = nobody,
     ) -> Future[Report]:
-        """Queue a request. `on_case` gets (suite, case) from another thread, as cases end; `on_progress` a few words
-        whenever something else takes its time, such as the installing of packages.
+        """Queue a request. `on_case` gets (suite, case) from another thread, as cases end; `on_suite` each suite that has
+        ended, bare; `on_progress` a few words whenever something else takes its time, such as the installing of packages.
 
         Raises Failure(UNAVAILABLE) once the executor was closed.
         """
@@ -71,6 +72,7 @@ class _Job:
     request: RunRequest
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None
+    on_suite: OnSuite
     on_progress: Tell
     future: Future[Report] = field(default_factory=Future)
     _claimed: threading.Lock = field(default_factory=threading.Lock)
@@ -84,6 +86,7 @@ class _Job:
             request=self.request,
             cancel=self.cancel,
             on_case=self.on_case,
+            on_suite=self.on_suite,
             on_progress=self.on_progress,
             answer=self.future.set_result,
         )
@@ -179,10 +182,11 @@ class LocalExecutor:
         *,
         cancel: CancelToken,
         on_case: Callable[[str, Case], None] | None = None,
+        on_suite: OnSuite = nobody,
         on_progress: Tell = nobody,
     ) -> Future[Report]:
         """See Executor."""
-        job = _Job(request=request, cancel=cancel, on_case=on_case, on_progress=on_progress)
+        job = _Job(request=request, cancel=cancel, on_case=on_case, on_suite=on_suite, on_progress=on_progress)
         with self._lock:
             if self._closed:
                 raise Failure(Code.UNAVAILABLE, "packd is stopping and starts no more tests; try again when it is back")

@@ -92,6 +92,7 @@ def _carry_out(request: RunRequest, say: Callable[..., None], button: StopButton
         request=request,
         cancel=button.of(request.run_id),
         on_case=lambda suite, case: say("case", suite, case),
+        on_suite=lambda suite: say("suite", suite),
         on_progress=lambda words: say("progress", words),
         answer=lambda report: say("report", report),
     )

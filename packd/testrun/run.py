@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from packd.domain.reports import Case, Environment, SuiteReport
     from packd.testrun.cancel import CancelToken
     from packd.testrun.environments.equip import Equipment, Outfitter
-    from packd.testrun.progress import Tell
+    from packd.testrun.progress import OnSuite, Tell
     from packd.testrun.request import RunRequest
     from packd.testrun.slots import Slots
     from packd.testrun.supervisor import Supervisor
@@ -50,6 +50,7 @@ class Run:
     furnishes: bool  # its folders are made on the disk; otherwise the sandbox fills them
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None  # (suite, case), as soon as a case is known
+    on_suite: OnSuite = nobody
     tell: Tell = nobody  # a few words while packages are installed
     _made: list[Path] = field(default_factory=list, init=False)  # folders of this run
 
@@ -127,6 +128,13 @@ class Run:
 
     def _attempt(
         self, suite: Suite, equipment: Equipment | Unequipped, workspace: Workspace, *, leaves_copy: bool = False
+    ) -> SuiteReport:
+        report = self._in_its_turn(suite, equipment, workspace, leaves_copy=leaves_copy)
+        self.on_suite(report.bare())
+        return report
+
+    def _in_its_turn(
+        self, suite: Suite, equipment: Equipment | Unequipped, workspace: Workspace, *, leaves_copy: bool
     ) -> SuiteReport:
         if isinstance(equipment, Unequipped):
             return _unequipped(suite, equipment)

@@ -47,6 +47,7 @@ def main(folder: Path) -> None:
                 ground.request(shell(asked["command"])),
                 cancel=tokens[-1],
                 on_case=lambda suite, case: say(case=f"{suite}: {case.name} {case.status}"),
+                on_suite=lambda suite: say(suite=f"{suite.name}: {suite.failed} of {suite.total} failed"),
             )
             future.add_done_callback(partial(answer, asked["id"]))
     executor.close(0)

@@ -234,6 +234,16 @@ def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path) -> None:
     assert os.listdir(work) == []
 
 
+def test_a_run_tells_of_suites_that_ended(packd: Packd) -> None:
+    """Whoever follows it gets the counts of each, as the live line does."""
+    from packd.flow.offline import Terms, run_path
+
+    said: list[tuple[str, dict[str, Any]]] = []
+    run_path(made(packd), terms=Terms(), say=lambda name, told: said.append((name, told)))
+    (suite,) = [told for name, told in said if name == "suite"]
+    assert suite == {"suite": "shell", "status": "passed", "total": 2, "passed": 2, "failed": 0, "skipped": 0}
+
+
 # --- config --------------------------------------------------------------------------------------------------------
 
 

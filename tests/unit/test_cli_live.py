@@ -60,6 +60,18 @@ def test_not_in_a_pipe() -> None:
     assert (run.stdout, run.stderr) == ("after\n", "")
 
 
+def test_a_suite_without_cases_counts_by_its_totals() -> None:
+    """One whose cases were told is not counted again, nor are totals taken for cases that were told."""
+    line = Progress("testing core")
+    line.on_message("suite", {"suite": "shell", "status": "failed", "total": 5, "passed": 4, "failed": 1, "skipped": 0})
+    line.on_message("case", {"suite": "python", "name": "test_a", "status": "passed"})
+    line.on_message(
+        "suite", {"suite": "python", "status": "passed", "total": 1, "passed": 1, "failed": 0, "skipped": 0}
+    )
+    assert line.text().startswith("testing core · 5 passed · 1 failed · ")
+    assert line.told == 1
+
+
 @pytest.mark.parametrize("status", ["passed", "failed", "error", "skipped"])
 def test_every_status_counts(status: str) -> None:
     """Errors count as failed, as in reports."""

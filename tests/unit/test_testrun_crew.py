@@ -63,6 +63,7 @@ def at_work(tmp_path: Path) -> Iterator[AtWork]:
 def test_a_report_and_its_cases_come_back(at_work: AtWork) -> None:
     at_work.ask(id=1, command="echo hello; exit 3")
     assert at_work.hear("case")["case"] == "shell: shell failed"
+    assert at_work.hear("suite")["suite"] == "shell: 1 of 1 failed"
     said = at_work.hear("id")
     assert (said["status"], said["reason"]) == ("failed", "failures")
     assert "exit status 3" in said["detail"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from packd.domain.reports import Case
+    from packd.domain.reports import Case, SuiteReport
 
 
 @pytest.fixture
@@ -124,6 +124,23 @@ def test_cases_are_told_while_the_suite_runs(ground: Ground, tmp_path: Path) -> 
     assert not future.done()
     go_on.touch()
     assert future.result(timeout=30).status == "passed"
+
+
+def test_a_suite_that_ended_is_told_while_the_next_one_runs(ground: Ground, tmp_path: Path) -> None:
+    """By its counts, also when it reports no cases; what may be long stays out of it."""
+    told: queue.SimpleQueue[SuiteReport] = queue.SimpleQueue()
+    go_on = tmp_path / "go_on"
+    first = shell("echo 'Total Tests: 4 / Passed: 4 / Failed: 0'")
+    second = replace(shell(f"while [ ! -e {go_on} ]; do sleep 0.01; done"), name="second")
+    future = ground.executor.submit(ground.request(first, second), cancel=CancelToken(), on_suite=told.put)
+    ended = told.get(timeout=30)
+    assert not future.done()
+    assert (ended.name, ended.status, ended.total, ended.passed) == ("shell", "passed", 4, 4)
+    go_on.touch()
+    report = future.result(timeout=30)
+    assert [ended, told.get_nowait()] == [suite.bare() for suite in report.test_suites]
+    assert report.test_suites[0].output_tail
+    assert not ended.output_tail
 
 
 @pytest.mark.parametrize("run_id", ["", ".", "..", "a/b", "../x", "a\0b", "x" * 101])
