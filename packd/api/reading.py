@@ -5,9 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Self, cast
 
-from packd.api.views import Standing, View, drop_view, pack_view
+from packd.api.views import Standing, View, drop_view, is_refused, pack_view, statuses_of
 from packd.domain.failures import Code, Failure
-from packd.domain.statuses import is_meant
+from packd.domain.statuses import PackStatus
 from packd.flow.unknown import no_such_pack
 from packd.registry import queries
 from packd.registry.rows import Drop, Pack, Revision
@@ -75,16 +75,18 @@ class Reading:
         """A drop that was refused and owns no pack, by its name or by the ref that it claims."""
         named = queries.drop(self.connection, name)
         drops = queries.refused_claiming(self.connection, name) if named is None else [named]
-        owned = ((drop, queries.pack_of_drop(self.connection, drop.name)) for drop in drops)
-        return next((drop for drop, pack in owned if _is_refused(drop, pack)), None)
+        refused = (drop for drop in drops if is_refused(drop))
+        return next((drop for drop in refused if queries.pack_of_drop(self.connection, drop.name) is None), None)
 
     def pack_page(self, page: Page, *, status: str | None, words: str | None, packs_dir: Path) -> View:
         """Packs and refused drops by name; only those that are meant by this status and have all of these words."""
         refused = queries.refused_drops(self.connection)
         if status or words:
             entries: list[Pack | Drop] = sorted([*queries.present_packs(self.connection), *refused], key=_name)
-            views = self._bare_views(entries, packs_dir)
-            entries = [entry for entry, view in zip(entries, views, strict=True) if _wanted(view, status, words or "")]
+            bare = zip(entries, self._bare_views(entries, packs_dir), strict=True)
+            entries = [
+                entry for entry, (view, meant) in bare if status in (None, "", *meant) and _has(view, words or "")
+            ]
             return page.answer(self._whole_views(page.of(entries), packs_dir), len(entries))
         # What is on the page lies in this stretch of packs, wherever the refused drops come between them.
         before = max(0, page.first - len(refused))
@@ -105,25 +107,27 @@ class Reading:
             for entry in entries
         ]
 
-    def _bare_views(self, entries: Sequence[Pack | Drop], packs_dir: Path) -> Iterator[View]:
-        """What choosing needs, by a few questions for all entries together instead of a few for each."""
+    def _bare_views(self, entries: Sequence[Pack | Drop], packs_dir: Path) -> Iterator[tuple[View, set[str]]]:
+        """What choosing needs, by a few questions for all entries together instead of a few for each.
+
+        Each with the statuses by which it is meant.
+        """
         latest = _by_ref(queries.latest_revisions(self.connection))
         active = _by_ref(queries.active_revisions(self.connection))
         candidates = _by_ref(queries.candidates(self.connection))
         drops = {drop.name: drop for drop in queries.all_drops(self.connection)}
         for entry in entries:
             if isinstance(entry, Drop):
-                yield drop_view(entry, packs_dir)
+                yield drop_view(entry, packs_dir), {PackStatus.REFUSED}
             else:
-                yield pack_view(
-                    Standing(
-                        pack=entry,
-                        latest=latest.get(entry.ref),
-                        active=active.get(entry.ref),
-                        candidate=candidates.get(entry.ref),
-                        drop=drops.get(entry.drop_name or ""),
-                    )
+                standing = Standing(
+                    pack=entry,
+                    latest=latest.get(entry.ref),
+                    active=active.get(entry.ref),
+                    candidate=candidates.get(entry.ref),
+                    drop=drops.get(entry.drop_name or ""),
                 )
+                yield pack_view(standing), statuses_of(standing)
 
 
 def _of(pack: Pack, said: queries.Stretch) -> Standing:
@@ -140,10 +144,6 @@ def _of(pack: Pack, said: queries.Stretch) -> Standing:
     )
 
 
-def _is_refused(drop: Drop, owned: Pack | None) -> bool:
-    return bool(drop.problems) and drop.gone_at_s is None and owned is None
-
-
 def _name(entry: Pack | Drop) -> str:
     return entry.ref if isinstance(entry, Pack) else entry.ref or entry.name
 
@@ -152,8 +152,6 @@ def _by_ref(revisions: list[Revision]) -> dict[str, Revision]:
     return {revision.ref: revision for revision in revisions}
 
 
-def _wanted(view: View, status: str | None, words: str) -> bool:
+def _has(view: View, words: str) -> bool:
     text = " ".join(str(view[key] or "") for key in ("ref", "label", "description", "drop")).lower()
-    newest = view["latest"]["phase"] if view["latest"] else None
-    meant = not status or is_meant(status, status=view["status"], newest_phase=newest)
-    return meant and all(word in text for word in words.lower().split())
+    return all(word in text for word in words.lower().split())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from packd.domain.lifecycle import Phase
+from packd.domain.lifecycle import REFUSED, Phase
+from packd.domain.statuses import PackStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,6 +106,22 @@ def status_of(standing: Standing) -> str:
     if standing.drop is not None and standing.drop.problems:
         return "refused"
     return str(standing.latest.phase) if standing.latest else "refused"
+
+
+def statuses_of(standing: Standing) -> set[str]:
+    """Every word that means it when packs are asked for by their status: refused content also beside what is in use."""
+    latest, drop = standing.latest, standing.drop
+    words = {status_of(standing)}
+    if latest is not None and latest.phase in REFUSED:
+        words |= {str(latest.phase), PackStatus.REFUSED}
+    if drop is not None and is_refused(drop):
+        words.add(PackStatus.REFUSED)
+    return words
+
+
+def is_refused(drop: Drop) -> bool:
+    """Does something lie there that can't be taken?"""
+    return bool(drop.problems) and drop.gone_at_s is None
 
 
 def revision_view(revision: Revision) -> View:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from packd.client import Client
 
 _PATIENCE_S: Final = 3.0
-_LOOKED_AT: Final = 500  # packs, for those that need a look
 _SHOWN: Final = 5
 
 Hint = tuple[str, str]  # a command, and what it is good for
@@ -49,8 +48,7 @@ def print_overview(socket: Path | None, state_dir: Path | None) -> None:
 def _worth_a_look(client: Client, status: dict[str, Any]) -> list[tuple[dict[str, Any], Cell]]:
     if not status["packs"].get("refused"):
         return []
-    seen = ((pack, remark(pack)) for pack in islice(client.items("/packs"), _LOOKED_AT))
-    return list(islice(((pack, what) for pack, what in seen if what.text), _SHOWN))
+    return [(pack, remark(pack)) for pack in islice(client.items("/packs", status="refused"), _SHOWN)]
 
 
 def _look(packs: list[tuple[dict[str, Any], Cell]]) -> None:

@@ -1,10 +1,8 @@
-"""What is said of a pack in one word, and which packs a word means when one asks for it."""
+"""What is said of a pack in one word."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-from packd.domain.lifecycle import REFUSED
 
 
 class PackStatus(StrEnum):
@@ -20,12 +18,3 @@ class PackStatus(StrEnum):
     ROLLED_BACK = "rolled_back"
     SUPERSEDED = "superseded"
     UNREGISTERED = "unregistered"
-
-
-def is_meant(wanted: str, *, status: str, newest_phase: str | None) -> bool:
-    """Is a pack with this status one of those that are `wanted`?
-
-    Refused content is asked for whether or not older content is in use; `refused` means each way of being refused.
-    """
-    refused = newest_phase if newest_phase in REFUSED else None
-    return wanted == status or (refused is not None and wanted in (refused, PackStatus.REFUSED))

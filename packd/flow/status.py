@@ -98,17 +98,20 @@ def sentence(view: dict[str, Any]) -> str:
 
 
 def pack_counts(connection: Connection) -> dict[str, int]:
-    """How many packs there are of each kind: in use, on their way, refused; and drops that never became one."""
+    """How many packs there are, and drops that never became one; and how many of them are of each kind.
+
+    A pack whose newest content is on its way or was refused is of that kind beside being in use.
+    """
     kinds: Counter[str] = Counter()
     for phase, count in queries.latest_phases(connection).items():
         kinds[_kind(phase)] += count
-    present, active, refused = queries.counts(connection)
+    present, active, refused, never_packs = queries.counts(connection)
     return {
         "active": active,
         "waiting": kinds["waiting"],
         "testing": kinds["testing"],
         "refused": kinds["refused"] + refused,
-        "total": present + refused,
+        "total": present + never_packs,
     }
 
 

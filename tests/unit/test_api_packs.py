@@ -72,11 +72,21 @@ def test_refused_content_is_found_by_its_status(ground: Ground) -> None:
     for status in ("active", "failed", "refused"):
         assert [item["status"] for item in ground.client.get("/packs", status=status)["items"]] == ["active"]
     assert ground.client.get("/packs", status="rejected")["items"] == []
-    with ground.registry.read() as connection:
-        counts = pack_counts(connection)
-    assert (counts["active"], counts["refused"], counts["total"]) == (1, 1, 1)
+    assert counted(ground) == (1, 1, 1)
+    ground.activate("netops", 1)
+    ground.refuse_drop("netops")
+    ground.refuse_drop("core")
+    assert [item["ref"] for item in ground.client.get("/packs", status="refused")["items"]] == ["core", "netops"]
+    assert counted(ground) == (2, 2, 2)
     with pytest.raises(Failure, match="status"):
         ground.client.get("/packs", status="actve")
+
+
+def counted(ground: Ground) -> tuple[int, int, int]:
+    """What the daemon's status says: (in use, refused, in all)."""
+    with ground.registry.read() as connection:
+        counts = pack_counts(connection)
+    return counts["active"], counts["refused"], counts["total"]
 
 
 def test_a_list_says_why_tests_did_not_pass(ground: Ground) -> None:

@@ -430,7 +430,7 @@ def test_packs_are_counted_by_their_newest_revision(ground: Ground) -> None:
         tx.save_drop(Drop(name="fine", kind="folder"))
     with ground.registry.read() as connection:
         assert queries.latest_phases(connection) == {Phase.FAILED: 1, Phase.ACTIVE: 1}
-        assert queries.counts(connection) == (2, 2, 1)
+        assert queries.counts(connection) == (2, 2, 1, 1)
 
 
 def test_what_a_transaction_remembers_of_a_pack_follows_what_it_changes(ground: Ground) -> None:

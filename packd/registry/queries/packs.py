@@ -177,11 +177,15 @@ def latest_revisions(connection: Connection, phase: Phase | None = None) -> list
 
 
 def latest_phases(connection: Connection) -> dict[Phase, int]:
-    """How many of the packs that were not unregistered are where, by their newest revision."""
+    """How many of the packs that were not unregistered are where, by their newest revision.
+
+    Those whose drop is refused are not among them: what counts of them is what lies there.
+    """
+    refused = select(drops.c.name).where(drops.c.name == packs.c.drop_name, text(IS_REFUSED)).exists()
     newest = (
         select(revisions.c.ref, func.max(revisions.c.number).label("number"))
         .join(packs, packs.c.ref == revisions.c.ref)
-        .where(text(f"packs.{IS_PRESENT}"))
+        .where(text(f"packs.{IS_PRESENT}"), ~refused)
         .group_by(revisions.c.ref)
         .subquery()
     )
@@ -193,15 +197,17 @@ def latest_phases(connection: Connection) -> dict[Phase, int]:
     return {Phase(phase): count for phase, count in connection.execute(query)}
 
 
-def counts(connection: Connection) -> tuple[int, int, int]:
-    """(packs that were not unregistered, those in use, drops that are refused)."""
+def counts(connection: Connection) -> tuple[int, int, int, int]:
+    """(packs that were not unregistered, those in use, drops that are refused, those of them that own no pack)."""
+    refused = select(func.count()).select_from(drops).where(text(IS_REFUSED))
     asked = (
         select(func.count()).select_from(packs).where(text(IS_PRESENT)),
         select(func.count()).select_from(revisions).where(text(IS_ACTIVE)),
-        select(func.count()).select_from(drops).where(text(IS_REFUSED)),
+        refused,
+        refused.where(~select(packs.c.ref).where(packs.c.drop_name == drops.c.name).exists()),
     )
-    present, active, refused = (connection.execute(query).scalar_one() for query in asked)
-    return present, active, refused
+    present, active, all_refused, unowned = (connection.execute(query).scalar_one() for query in asked)
+    return present, active, all_refused, unowned
 
 
 def active_with_needs(connection: Connection) -> list[Revision]:
