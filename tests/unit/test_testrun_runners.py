@@ -267,7 +267,8 @@ def test_unittest_takes_a_dotted_name(ground: Ground) -> None:
     [
         ("import no_such_module\n", "error", "No module named 'no_such_module'"),
         ("def broken(:\n", "error", "SyntaxError"),
-        ("import sys\nsys.exit(0)\n", "error", "__main__"),
+        ("import sys\nsys.exit(0)\n", "error", "`if __name__ == '__main__':`"),
+        ("import unittest\nunittest.main()\n", "error", "`if __name__ == '__main__':`"),
         ("import unittest\nraise unittest.SkipTest('not on Linux')\n", "skipped", "not on Linux"),
     ],
 )
@@ -310,6 +311,59 @@ def test_the_test_that_was_running_at_a_crash_is_named(ground: Ground, kind: str
     assert (suite.status, suite.reason) == ("failed", "crash")
     assert list(ended(suite).values()) == ["passed", "error"]
     assert "test_b" in suite.test_cases[1].name
+
+
+@pytest.mark.parametrize("how", ["pytest.exit('bye', returncode=0)", "raise KeyboardInterrupt"])
+@pytest.mark.parametrize("where", ["test_b", "test_between"])
+def test_a_pytest_session_that_stops_early_does_not_pass(ground: Ground, how: str, where: str) -> None:
+    """Whatever exit status it chose: tests behind it were never executed, and the one that stopped it did not pass."""
+    ground.write(
+        "conftest.py", f"import pytest\ndef pytest_runtest_logfinish(nodeid):\n    if 'between' in nodeid: {how}\n"
+    )
+    ground.write(
+        "test_a.py",
+        f"import pytest\ndef test_a(): pass\ndef {where}():\n    if '{where}' == 'test_b': {how}\ndef test_c(): assert 0\n",
+    )
+    suite = one(ground, "pytest", "test_a.py")
+    assert (suite.status, suite.reason) == ("failed", "crash")
+    assert "before its tests were done" in (suite.detail or "")
+    assert "test_c" not in str(suite.test_cases)
+
+
+def test_pytest_that_stops_after_a_failure_tells_of_the_failure(ground: Ground) -> None:
+    """It was asked to; that is no crash."""
+    ground.write("pytest.ini", "[pytest]\naddopts = --exitfirst\n")
+    ground.write("test_a.py", "def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): pass\n")
+    suite = one(ground, "pytest", "test_a.py")
+    assert (suite.reason, list(ended(suite).values())) == ("failures", ["passed", "failed"])
+
+
+PATCHED = """
+import unittest, unittest.mock
+class T(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        for name in {names}: unittest.mock.patch(name, **{how}).start()
+    def test_a(self): pass
+    def test_b(self): pass
+"""
+
+
+@pytest.mark.parametrize("how", ["{'return_value': 'never'}", "{'side_effect': [0.0, 1.5]}"])
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("unittest", ["time.perf_counter", "time.time", "json.dumps", "os.write", "os.fstat", "os.getpid"]),
+        ("pytest", ["json.dumps", "os.write"]),  # it uses the others itself
+    ],
+)
+def test_what_a_pack_puts_into_modules_is_not_what_the_runner_uses(
+    ground: Ground, kind: str, names: list[str], how: str
+) -> None:
+    """A pack may leave its stand-ins there to the end, such as that of a clock."""
+    ground.write("test_a.py", PATCHED.replace("{how}", how).replace("{names}", str(names)))
+    suite = one(ground, kind, "test_a.py")
+    assert (suite.status, list(ended(suite).values())) == ("passed", ["passed", "passed"])
 
 
 def test_the_test_that_was_running_at_the_deadline_is_named(ground: Ground) -> None:

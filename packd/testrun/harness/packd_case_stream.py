@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-import json
 import os
+from json import dumps
+from os import fstat, getpid, write
 from typing import Any
+
+# Functions are taken by their names at the beginning: tests put others into the modules, and may forget them there.
 
 _TEXT_LIMIT = 16384  # characters of a message or an output that are sent
 
@@ -16,7 +19,7 @@ class CaseStream:
 
     def __init__(self) -> None:
         self._fd = int(os.environ.pop("PACKD_EVENTS_FD", "-1"))
-        self._owner = os.getpid()
+        self._owner = getpid()
         self._pipe = self._identity()
         if self._pipe is not None:
             os.set_inheritable(self._fd, False)
@@ -37,18 +40,18 @@ class CaseStream:
 
     def _say(self, words: dict[str, Any]) -> None:
         # A test may close every descriptor and open its own under the same number.
-        if os.getpid() != self._owner or self._pipe is None or self._identity() != self._pipe:
+        if getpid() != self._owner or self._pipe is None or self._identity() != self._pipe:
             return
-        line = json.dumps(words).encode() + b"\n"
+        line = dumps(words).encode() + b"\n"
         try:
             while line:
-                line = line[os.write(self._fd, line) :]
+                line = line[write(self._fd, line) :]
         except OSError:
             self._pipe = None
 
     def _identity(self) -> tuple[int, int] | None:
         try:
-            status = os.fstat(self._fd)
+            status = fstat(self._fd)
         except (OSError, OverflowError):
             return None
         return status.st_dev, status.st_ino

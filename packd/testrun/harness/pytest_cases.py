@@ -28,6 +28,7 @@ class CaseReporter:
     def __init__(self, stream: CaseStream) -> None:
         self.stream = stream
         self.cases = 0
+        self._cut_short = False
         self._reports: dict[str, list[Any]] = {}
         self._subtests: set[str] = set()
 
@@ -50,7 +51,16 @@ class CaseReporter:
         if report.failed or (report.skipped and report.nodeid):
             self._tell(report.nodeid or "collection", [report], broken="error")
 
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        """Pytest interrupts itself by other exceptions, such as after a failure, and then the cases say why."""
+        import pytest
+
+        self._cut_short = excinfo.type in (KeyboardInterrupt, pytest.exit.Exception)
+
     def pytest_sessionfinish(self) -> None:
+        """A stream without its end says that not all tests were done, or not one of them to its end."""
+        if self._cut_short or any(only_begun(reports) for reports in self._reports.values()):
+            return
         for nodeid, reports in self._reports.items():  # their teardown never came
             self._finish(nodeid, reports)
         self.stream.end()
@@ -78,6 +88,11 @@ class CaseReporter:
             stdout=reports[-1].capstdout,
             stderr=reports[-1].capstderr,
         )
+
+
+def only_begun(reports: list[Any]) -> bool:
+    """Is nothing known of the test but that it was set up?"""
+    return all(report.when == "setup" and report.passed for report in reports)
 
 
 def describe(report: Any) -> str:

@@ -14,10 +14,10 @@ import importlib.util
 import io
 import os
 import sys
-import time
-import traceback
 import unittest
 from pathlib import Path
+from time import perf_counter  # by its name: tests put other clocks into the module
+from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Reporter(unittest.TestResult):
         self.stream = stream
         self.cases = 0
         self.failed = 0
-        self._began = time.perf_counter()
+        self._began = perf_counter()
         self._subtests = 0
         self._reported = False
         self._streams = (sys.stdout, sys.stderr)
@@ -74,7 +74,7 @@ class Reporter(unittest.TestResult):
         self._subtests, self._reported = 0, False
         self._streams = (sys.stdout, sys.stderr)
         sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)
-        self._began = time.perf_counter()
+        self._began = perf_counter()
 
     def stopTest(self, test: Any) -> None:  # noqa: N802
         if not self._reported and not self._subtests:
@@ -121,7 +121,7 @@ class Reporter(unittest.TestResult):
         self._reported = True
         self.cases += 1
         self.failed += status in ("failed", "error")
-        now = time.perf_counter()
+        now = perf_counter()
         out, err = (each.getvalue() if isinstance(each, Tee) else "" for each in (sys.stdout, sys.stderr))
         duration = round((now - self._began) * 1000, 3)
         self.stream.case(name, status, duration_ms=duration, error_message=message, stdout=out, stderr=err)
@@ -137,25 +137,26 @@ def say(words: str, where: Any) -> None:
         where.flush()
 
 
-class Unloadable(unittest.TestCase):
-    """Stands for a file that could not be imported."""
+class Unloadable:
+    """Stands in a suite for a file that could not be imported.
+
+    No TestCase: those of this module are what an unguarded unittest.main() in a pack's file looks for.
+    """
 
     def __init__(self, name: str, why: str, skipped: bool) -> None:
-        super().__init__()
         self._name, self._why, self._skipped = name, why, skipped
 
     def id(self) -> str:
         return self._name
 
-    def run(self, result: Any = None) -> Any:
+    def countTestCases(self) -> int:  # noqa: N802
+        return 1
+
+    def __call__(self, result: Any) -> None:
         result._streams = (sys.stdout, sys.stderr)
         result.testsRun += 1
-        result._began = time.perf_counter()
+        result._began = perf_counter()
         result._case(self._name, "skipped" if self._skipped else "error", self._why)
-        return result
-
-    def runTest(self) -> None:  # noqa: N802
-        """Never called; a TestCase must have one to be made."""
 
 
 def load(entry: str) -> unittest.TestSuite:
@@ -183,14 +184,22 @@ def load_file(loader: unittest.TestLoader, path: Path) -> unittest.TestSuite:
 def guarded(name: str, loading: Any) -> unittest.TestSuite:
     """What `loading` yields, or the one case that says why it can't be had."""
     try:
-        return unittest.TestSuite([loading()])
+        return alone(loading())
     except unittest.SkipTest as why:
-        return unittest.TestSuite([Unloadable(name, str(why), True)])
+        return alone(Unloadable(name, str(why), True))
     except SystemExit:
-        why_not = "it calls sys.exit() while it is imported; keep that under `if __name__ == '__main__':`\n"
-        return unittest.TestSuite([Unloadable(name, why_not + traceback.format_exc(), False)])
+        why_not = (
+            "it calls sys.exit(), or unittest.main(), while it is imported; keep that under "
+            "`if __name__ == '__main__':`\n"
+        )
+        return alone(Unloadable(name, why_not + format_exc(), False))
     except Exception:
-        return unittest.TestSuite([Unloadable(name, traceback.format_exc(), False)])
+        return alone(Unloadable(name, format_exc(), False))
+
+
+def alone(test: Any) -> unittest.TestSuite:
+    """A suite of one."""
+    return unittest.TestSuite([test])
 
 
 def import_file(path: Path) -> ModuleType:
