@@ -72,6 +72,17 @@ def test_enough_passed_is_accepted_with_a_warning() -> None:
     assert "min_pass_rate 0.9" in judged.sentence
 
 
+def test_a_rate_of_nothing_is_reached_by_nothing() -> None:
+    """0 asks for no more than that tests were executed."""
+    judged = verdict(
+        report("failed", suite("failed", "failures", failed=1), reason="failures"),
+        min_pass_rate=0.0,
+        on_failure="block",
+    )
+    assert (judged.accepted, judged.reason, judged.warning) == (True, "failures", True)
+    assert judged.sentence == "1 of 1 tests failed (0.0% passed); min_pass_rate 0 allows that"
+
+
 def test_too_few_passed_is_refused_with_the_rate() -> None:
     """The sentence says what was asked for."""
     judged = verdict(report("failed", RED, reason="failures"), min_pass_rate=0.95, on_failure="block")
