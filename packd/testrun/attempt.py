@@ -160,8 +160,10 @@ def _read(planned: Plan, place: ReportPlace | None, end: Ending) -> Tally | None
         return written
     if planned.format is None or planned.format == "simple":
         return recognise(end.output)
-    if place is None:
+    if place is None and end.stdout.strip():
         tally = parse_text(end.stdout, planned.format)
+    elif place is None:
+        tally = unreadable(f"it promised a {planned.format} report, and printed none")
     else:
         tally = unreadable(f"it promised a {planned.format} report at {place.path!r}, and wrote none")
     if tally.trouble and not planned.required:

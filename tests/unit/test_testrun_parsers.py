@@ -12,7 +12,7 @@ from packd.testrun.parsers.json_report import parse_json
 from packd.testrun.parsers.junit import parse_junit
 from packd.testrun.parsers.simple import parse_simple
 from packd.testrun.parsers.tally import CASE_LIMIT, DETAIL_LIMIT, Tally, tally_of
-from packd.testrun.parsers.tap import parse_tap
+from packd.testrun.parsers.tap import is_tap, parse_tap
 from packd.testrun.parsers.text import plain
 
 Counts = tuple[int, int, int, int]
@@ -267,6 +267,14 @@ def test_a_plan_that_is_not_kept_is_trouble(text: str) -> None:
     assert parse_tap(text).trouble is not None
 
 
+@pytest.mark.parametrize("number", ["10000001", "999999999999", "9" * 30])
+def test_a_plan_that_can_not_be_is_named(number: str) -> None:
+    """It is there, so nobody is told that there is none."""
+    text = f"1..{number}\nok 1\n"
+    assert is_tap(text)
+    assert f"its plan promises {number} tests, which can't be" in (parse_tap(text).trouble or "")
+
+
 def test_bailing_out_is_a_failure() -> None:
     """With the reason; what was still to come does not matter."""
     tally = parse_tap("1..9\nok 1 - a\nBail out! no database\nok 2\n")
@@ -319,6 +327,22 @@ def test_the_last_line_of_output_may_be_the_report() -> None:
 def test_json_that_is_no_report_is_trouble(text: str) -> None:
     """Malformed, meaningless, contradictory or hostile: a sentence, never an exception."""
     assert parse_json(text).trouble is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it is empty"),
+        ("null", "it is null, not an object"),
+        ("[]", "it is an array, not an object"),
+        ('"x"', "it is a string, not an object"),
+        ("3", "it is a number, not an object"),
+        ("{", "it is not valid JSON"),
+    ],
+)
+def test_what_is_there_instead_of_an_object_is_named_in_the_words_of_json(text: str, said: str) -> None:
+    """The pack's author may know no Python."""
+    assert parse_json(text).trouble == f"its JSON report can't be read: {said}"
 
 
 # --- JUnit -----------------------------------------------------------------------------------------------------------
@@ -384,6 +408,19 @@ def test_junit_dialects_are_read(text: str) -> None:
 def test_junit_that_is_no_report_is_trouble(text: str) -> None:
     """Cut short, contradictory, a bomb, a spy: a sentence, never an exception."""
     assert parse_junit(text.encode()).trouble is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<testsuite>", "no element found: line 1, column 11"),
+        ("<?xml version='1.0' encoding='no-such'?><a/>", "unknown encoding: no-such"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><a/>', "it declares entities or refers to other files, which packd refuses"),
+    ],
+)
+def test_why_junit_can_not_be_read_is_said_without_names_of_python(text: str, said: str) -> None:
+    """A sentence and a place; classes of exceptions mean nothing to the pack's author."""
+    assert parse_junit(text.encode()).trouble == f"its JUnit report can't be read: {said}"
 
 
 # --- what all share --------------------------------------------------------------------------------------------------

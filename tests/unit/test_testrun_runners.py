@@ -709,6 +709,14 @@ def test_a_report_that_claims_success_does_not_hide_the_exit_status(ground: Grou
     assert (suite.status, suite.reason) == ("failed", "inconsistent")
 
 
+@pytest.mark.parametrize("form", ["json", "junit-xml", "tap"])
+def test_a_promised_report_that_is_not_printed_is_missed(ground: Ground, form: str) -> None:
+    """There is none: nobody is told that it is malformed."""
+    suite = ground.run(shell("echo nothing >&2", result_format=form)).test_suites[0]
+    assert (suite.status, suite.reason) == ("error", "inconsistent")
+    assert suite.detail == f"it promised a {form} report, and printed none"
+
+
 def test_the_packs_format_is_only_a_default(ground: Ground) -> None:
     """A suite that does not write the report that the pack as a whole speaks of is read from its output."""
     report = ground.run(shell("echo 'Total: 2, Passed: 2'"), result_format="junit-xml", result_path="out/r.xml")

@@ -22,6 +22,9 @@ _STATUSES: Final[dict[str, CaseStatus]] = {
 _TOTALS: Final = ("total", "total_tests")
 _CASES: Final = ("test_cases", "tests", "cases")
 _SUITES: Final = ("test_suites", "suites")
+_KINDS: Final = {
+    list: "an array", str: "a string", bool: "true or false", int: "a number", float: "a number", type(None): "null",
+}  # fmt: skip
 
 
 class _UnreadableError(Exception):
@@ -45,8 +48,8 @@ def _document(text: str) -> dict[str, Any]:
             continue
         if isinstance(document, dict):
             return document
-        raise _UnreadableError(f"it is a {type(document).__name__}, not an object")
-    raise _UnreadableError("it is not valid JSON")
+        raise _UnreadableError(f"it is {_KINDS[type(document)]}, not an object")
+    raise _UnreadableError("it is not valid JSON" if text.strip() else "it is empty")
 
 
 def _object_lines(text: str) -> list[str]:

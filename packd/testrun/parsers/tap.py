@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from packd.domain.reports import CaseStatus
 
 _VERSION: Final = re.compile(r"^TAP version 1[234]\s*$", re.MULTILINE)
-_PLAN: Final = re.compile(r"1\.\.(\d{1,9})\s*(?:#\s*(.{0,400}))?")
+_PROMISED: Final = r"1\.\.(\d{1,99})"  # a number that can't be is a plan, too
+_PLAN: Final = re.compile(rf"{_PROMISED}\s*(?:#\s*(.{{0,400}}))?")
 _POINT: Final = re.compile(r"(not )?ok(?=\s|$)(?:[ \t]{1,8}(\d{1,9})\b)?(?:[ \t]{0,8}-)?(.*)")
 _DIRECTIVE: Final = re.compile(r"(?<!\\)#[ \t]{0,8}(skip|todo)\S{0,20}[ \t]{0,8}(.*)", re.IGNORECASE)
 _BAIL: Final = re.compile(r"Bail out!(.*)", re.IGNORECASE)
@@ -42,7 +43,7 @@ def is_tap(text: str) -> bool:
     """Does the output as a whole look like TAP? Its version line, or both a plan and a test point at line starts."""
     if _VERSION.search(text):
         return True
-    return bool(re.search(r"^1\.\.\d{1,9}\s*(?:#|$)", text, re.MULTILINE)) and bool(
+    return bool(re.search(rf"^{_PROMISED}\s*(?:#|$)", text, re.MULTILINE)) and bool(
         re.search(r"^(?:not )?ok \d{1,9}\b", text, re.MULTILINE)
     )
 
