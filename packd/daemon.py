@@ -38,7 +38,7 @@ from packd.testrun.leftovers import kill_leftovers
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.types import ASGIApp
 
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from packd.config import Settings
     from packd.flow.explain import Explanation
     from packd.scout import Scout
+    from packd.testrun.executor import LocalExecutor
+    from packd.testrun.ladder import Rung
 
 log = structlog.get_logger("packd")
 
@@ -143,12 +145,7 @@ def _run_once(parts: Parts) -> int:
 
 def _begin(parts: Parts) -> None:
     """What has to be right before anything new happens."""
-    log.info(
-        "isolation.chosen",
-        isolation=parts.executor.isolation,
-        not_contained=list(parts.executor.shortcomings),
-        missed={rung.name: rung.why_not for rung in parts.missed_rungs},
-    )
+    _say_isolation(parts.executor, parts.missed_rungs)
     files = open_files()
     if files.outcome != "ok":
         log.warning("daemon.few_files", detail=files.said, fix=files.fix)
@@ -161,6 +158,16 @@ def _begin(parts: Parts) -> None:
     parts.dispatcher.start()  # what was not told before the last stop leaves now
     parts.installer.recover()
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
+
+
+def _say_isolation(executor: LocalExecutor, missed: Sequence[Rung]) -> None:
+    say = log.warning if executor.as_root else log.info
+    say(
+        "isolation.chosen",
+        isolation=executor.isolation,
+        not_contained=list(executor.shortcomings),
+        missed={rung.name: rung.why_not for rung in missed},
+    )
 
 
 def _complete(parts: Parts, front: Front) -> None:

@@ -8,6 +8,7 @@ import click
 
 from packd.cli.screen import Cell, cell, flow, paragraph, terminal_columns, word
 from packd.cli.text import clean, duration, one_line, plural, width
+from packd.domain.reports import reservations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,8 @@ def print_report(report: dict[str, Any], *, verdict: str | None, accepted: bool 
     for suite, case in failing:
         failed = cell(case["status"].upper(), colour="red")
         flow(failed, f" {_name(suite, case)}{_first_line(case)}", hanging=_HANGING)
+    for reservation in reservations(report):
+        paragraph(clean(reservation), dim=True)
     _bottom_line(report, verdict, accepted)
 
 

@@ -105,6 +105,8 @@ def _telling(line: Progress, *, aloud: bool) -> Callable[[str, dict[str, Any]], 
 
     def on_message(name: str, said: dict[str, Any]) -> None:
         line.on_message(name, said)
+        if name == "warning":
+            line.aside(lambda: note(f"warning: {said['text']}"))
         if aloud and name == "case":
             title = f"{said['suite']}: {said['name']}"
             line.aside(lambda: print_case(title, said["status"], said["duration_ms"]))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CaseStatus = Literal["passed", "failed", "skipped", "error"]
 ReportStatus = Literal["passed", "failed", "skipped", "partial", "error", "timed_out"]
@@ -72,6 +75,7 @@ class SuiteReport:
     output_tail: str = ""  # the end of what it printed, stdout and stderr together
     environment: Environment | None = None  # where it has requirements of its own; otherwise the report's
     network: bool = False  # it asked for the network, and was let
+    network_denied: bool = False  # it asked for the network, and tests.network denies it
 
     def bare(self) -> SuiteReport:
         """How it ended and its counts, without what may be long."""
@@ -97,6 +101,7 @@ class Report:
     execution_time: str  # RFC 3339 in UTC: when the run began
     duration_ms: float
     isolation: str  # what kept it apart from the machine, e.g. "basic"
+    not_contained: tuple[str, ...] = ()  # what that leaves open on this machine, as sentences
     test_suites: tuple[SuiteReport, ...] = ()
     environment: Environment | None = None  # None: nothing was run
 
@@ -165,6 +170,20 @@ class Report:
             "pass_rate": round(self.pass_rate, 4),
             "duration_ms": self.duration_ms,
             "isolation": self.isolation,
+            "not_contained": list(self.not_contained),
             "environment": self.environment.to_dict() if self.environment else None,
             "test_suites": [suite.to_dict() for suite in self.test_suites],
         }
+
+
+def reservations(report: Mapping[str, Any]) -> list[str]:
+    """What has to be known beside the outcome, of a report in its JSON form; those of an older packd say less."""
+    gaps = "; ".join(report.get("not_contained", ()))
+    return [
+        *([f"isolation: {report['isolation']}, but {gaps}"] if gaps else []),
+        *(
+            f"suite {suite['name']}: its `network: true` did not count, because tests.network is deny"
+            for suite in report["test_suites"]
+            if suite.get("network_denied")
+        ),
+    ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.domain.moments import in_a_sentence
 from packd.domain.problems import Problem
+from packd.domain.reports import reservations
 from packd.flow import standing
 from packd.flow.probation import ACTOR as PROBATION
 from packd.flow.revalidation import ACTOR as REVALIDATION
@@ -237,6 +238,7 @@ def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
     if len(failing) > _FAILURES_SHOWN:
         yield f"… and {len(failing) - _FAILURES_SHOWN} more: packd tests {run.ref} --run {run.id}"
     yield from _troubled_suites(report)
+    yield from reservations(report)
 
 
 def _troubled_suites(report: dict[str, Any]) -> Iterator[str]:

@@ -117,7 +117,7 @@ def run_path(
     """Validate the folder or archive at `path` and run its suites, or only the one called `runner`.
 
     With `rebuild` its environments are built anew.
-    `say` gets what the run tells, from another thread. An interruption ends the suites first. Raises Failure:
+    `say` gets what the run tells, from another thread, and before that a `warning` in words where suites run as root. An interruption ends the suites first. Raises Failure:
     BAD_REQUEST when there is nothing to run or no isolation to run it in, NOT_FOUND for an unknown runner.
     """
     with _workshop() as folder:
@@ -206,8 +206,10 @@ def _run(
 ) -> Report:
     clock, cancel = Clock(), CancelToken()
     testing = manifest.testing or Testing()
-    environments = Environments(terms.environments)
     sandbox = _sandbox(work.parent, terms)
+    if sandbox.as_root:
+        say("warning", {"text": f"suites run as root: {sandbox.as_root}"})
+    environments = Environments(_environments(work.parent, sandbox, terms))
     executor = LocalExecutor(
         work,
         workers=1,
@@ -250,10 +252,23 @@ def _run(
 
 def _sandbox(folder: Path, terms: Terms) -> Sandbox:
     try:
-        footing = Footing(folder=folder / "sandbox", someone=suite_user(terms.user), hidden=(folder,))
+        footing = Footing(
+            folder=folder / "sandbox",
+            someone=suite_user(terms.user),
+            hidden=(folder,),
+            state=folder,
+            python=python_path(terms.python),
+            must_become=terms.user is not None,
+        )
         return choose(terms.isolation, footing)[0]
     except NoRung as refusal:
         raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
+
+
+def _environments(folder: Path, sandbox: Sandbox, terms: Terms) -> Path:
+    """Those that are kept, but for suites that run on the machine itself as one who may not get at root's cache."""
+    as_someone = os.geteuid() == 0 and sandbox.as_root is None
+    return folder / "environments" if sandbox.isolation == "basic" and as_someone else terms.environments
 
 
 def _store(folder: Path, terms: Terms) -> Store:

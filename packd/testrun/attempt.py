@@ -55,7 +55,7 @@ class Attempt:
             return not_run(self.suite, "unavailable", planned.sentence)
         try:
             report = self._case_by_case(planned) if planned.reading == "cases" else self._by_report(planned)
-            return replace(report, network=self._network)
+            return replace(report, network=self._network, network_denied=self.suite.network and not self._network)
         except (OSError, ValueError) as trouble:  # ValueError: a NUL in a command or in the environment
             return not_run(self.suite, "unavailable", f"it could not be started: {trouble}")
 

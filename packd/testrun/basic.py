@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.rlimits import UserTasks, resource_limits
-from packd.testrun.sandbox import OpenCell, Unchanged, tool, tried
+from packd.testrun.sandbox import NOBODY_NAMED, OpenCell, Unchanged, tool, tried
 from packd.testrun.usage import watched
 
 if TYPE_CHECKING:
@@ -31,17 +31,16 @@ class BasicSandbox:
 
     def __init__(self, *, someone: Someone | None = None, why_nobody: str | None = None) -> None:
         """Suites become `someone`, where packd is root and they can reach what they need; `why_nobody` is why not."""
-        self._someone = someone
         self._setpriv = _working("setpriv", "--pdeathsig", "KILL")
+        self._someone = someone if self._setpriv else None
+        self.as_root = None
+        if os.geteuid() == 0 and self._someone is None:
+            self.as_root = why_nobody or (NOBODY_NAMED if someone is None else "setpriv is missing")
         self._prlimit = _working("prlimit", "--core=0:0", "--")
         self._tasks = UserTasks()
         self.shortcomings: tuple[str, ...] = (
             "a suite sees this machine's files, network and processes; only namespaces would hide them",
-            *(
-                (f"suites run as root: {why_nobody or 'no other user is named in tests.user'}",)
-                if os.geteuid() == 0 and someone is None
-                else ()
-            ),
+            *((f"suites run as root: {self.as_root}",) if self.as_root else ()),
             *(
                 ()
                 if self._setpriv
@@ -68,7 +67,7 @@ class BasicSandbox:
 
     def _becoming(self, order: Order) -> list[str]:
         """Builds stay packd's own: they fill its folders."""
-        if self._someone is None or order.private is None or not self._setpriv:
+        if self._someone is None or order.private is None:
             return []
         return [f"--reuid={self._someone.uid}", f"--regid={self._someone.gid}", "--clear-groups", "--inh-caps=-all"]
 

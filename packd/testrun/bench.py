@@ -100,6 +100,7 @@ class Bench:
             supervisor=self._supervisor,
             slots=self._tools.slots,
             isolation=self._sandbox.isolation,
+            not_contained=self._sandbox.shortcomings,
             furnishes=not self._sandbox.fills,
             cancel=errand.cancel,
             on_case=errand.on_case,

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.gate import GatedCell
-from packd.testrun.sandbox import Unchanged, tool, tried
+from packd.testrun.sandbox import NOBODY_NAMED, Unchanged, tool, tried
 from packd.testrun.seccomp import seccomp_program
 from packd.testrun.shell_gate import ShellGate
 from packd.testrun.system_files import Someone, prepare_system_files
@@ -65,6 +65,7 @@ class BwrapSandbox:
         self._sealing = self._sealing_options()
         self._naming = self._naming_options()
         self.isolation = "bwrap+cgroup" if cgroups else "bwrap"
+        self.as_root = NOBODY_NAMED if self._is_root and self._someone is None else None
         self.shortcomings = self._said()
 
     def _sealing_options(self) -> tuple[str, ...]:
@@ -86,8 +87,8 @@ class BwrapSandbox:
             said.append("memory and processor time are limited for each process, not for all of a suite together")
         if self._filter is None and not self._sealing:
             said.append("system calls are not filtered on this processor")
-        if self._is_root and self._someone is None:
-            said.append("suites run as root inside; name another user in tests.user")
+        if self.as_root:
+            said.append(f"suites run as root inside: {self.as_root}")
         return tuple(said)
 
     def lasting(self) -> Lasting:

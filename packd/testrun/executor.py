@@ -172,6 +172,11 @@ class LocalExecutor:
         """What that rung can't do on this machine, as sentences."""
         return self._sandbox.shortcomings
 
+    @property
+    def as_root(self) -> str | None:
+        """Why suites run as root; None where they do not."""
+        return self._sandbox.as_root
+
     def alive(self) -> bool:
         """Do all its workers run? Each run ends by its own time limit."""
         return all(thread.is_alive() for thread in self._threads) and (self._crew is None or self._crew.alive())

@@ -158,7 +158,7 @@ def _basic(footing: Footing) -> Sandbox:
     sandbox = BasicSandbox(someone=footing.someone)
     if footing.state is not None:
         open_the_way(footing.state, footing.someone)
-    why = _try(sandbox, footing.folder, python=footing.python)
+    why = sandbox.as_root or _try(sandbox, footing.folder, python=footing.python)
     if why is None:
         return sandbox
     if footing.must_become:
@@ -204,4 +204,5 @@ def _try(sandbox: Sandbox, folder: Path, *, python: Path | None = None) -> str |
         remove_folder(place)
     if end.exit_code == 0 and end.output == "works\n":
         return None
-    return f"a first try ended with exit status {end.exit_code}: {end.output.strip()[-500:]}"
+    said = " ".join(end.output.removeprefix("works\n").split())
+    return f"a first try ended with exit status {end.exit_code}: {said[-500:]}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from packd.testrun.bwrap import Unusable
 from packd.testrun.gate import GatedCell
 from packd.testrun.launcher import kernel
-from packd.testrun.sandbox import Unchanged
+from packd.testrun.sandbox import NOBODY_NAMED, Unchanged
 from packd.testrun.seccomp import seccomp_program
 from packd.testrun.shell_gate import ShellGate
 from packd.testrun.system_files import Someone, prepare_system_files
@@ -50,8 +50,9 @@ class LandlockSandbox:
         said = ["memory and processor time are limited for each process, not for all of a suite together"]
         if not self._filter:
             said.append("system calls are not filtered on this processor")
-        if self._is_root and someone is None:
-            said.append("suites run as root inside; name another user in tests.user")
+        self.as_root = NOBODY_NAMED if self._is_root and someone is None else None
+        if self.as_root:
+            said.append(f"suites run as root inside: {self.as_root}")
         self.shortcomings = tuple(said)
 
     @contextlib.contextmanager

@@ -47,6 +47,7 @@ class Run:
     supervisor: Supervisor
     slots: Slots  # as many suites as may run at the same time, in all runs
     isolation: str
+    not_contained: tuple[str, ...]  # what that leaves open, as sentences
     furnishes: bool  # its folders are made on the disk; otherwise the sandbox fills them
     cancel: CancelToken
     on_case: Callable[[str, Case], None] | None  # (suite, case), as soon as a case is known
@@ -69,7 +70,7 @@ class Run:
         suites = [replace(suite, environment=own.get(suite.name)) for suite in suites]
         duration_s = time.monotonic() - began
         made = report_of(self.request, suites, self.isolation, duration_s=duration_s, trouble=trouble)
-        return replace(made, environment=shared)
+        return replace(made, environment=shared, not_contained=self.not_contained)
 
     def clean_up(self) -> str | None:
         """Remove the run's folders; a sentence when one can't be."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from packd.testrun.usage import Usage
 
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOBODY_NAMED: Final = "no other user is named in tests.user"  # why suites run as root
 _PROBE_S: Final = 10.0
 
 # Makes the content of the open folder, for (uid, gid); None: for whoever makes it.
@@ -147,6 +148,11 @@ class Sandbox(Protocol):
         ...
 
     @property
+    def as_root(self) -> str | None:
+        """Why suites run as root, which is among its shortcomings; None where they do not."""
+        ...
+
+    @property
     def fills(self) -> bool:
         """Do its cells make the content of the private folder themselves, so that none has to lie on the disk?"""
         ...
@@ -181,6 +187,10 @@ class Unchanged:
     @property
     def shortcomings(self) -> tuple[str, ...]:
         return self._rung.shortcomings
+
+    @property
+    def as_root(self) -> str | None:
+        return self._rung.as_root
 
     @property
     def fills(self) -> bool:

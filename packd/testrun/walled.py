@@ -62,6 +62,7 @@ class WalledSandbox:
         self._rung = rung
         self.isolation = rung.isolation
         self.shortcomings = rung.shortcomings
+        self.as_root = rung.as_root
         self.fills = rung.fills
         self._own = threading.local()  # a warden dies with the thread that it was started in
 

@@ -373,14 +373,15 @@ def report(ref: str = "core", *, failed: bool = False) -> Report:
     status = "failed" if failed else "passed"
     reason = "failures" if failed else None
     suites = (
-        SuiteReport(name="shell", runner_type="script", status="passed", total=1, passed=1, duration_ms=8.0, exit_code=0,
+        SuiteReport(name="shell", runner_type="script", status="passed", total=1, passed=1, duration_ms=8.0, exit_code=0, network_denied=True,
                     test_cases=(Case(name="shell", status="passed", duration_ms=8.0),)),
         SuiteReport(name="python", runner_type="unittest", status=status, reason=reason, total=3,
                     passed=1 if failed else 2, failed=int(failed), skipped=1, duration_ms=9.0, exit_code=int(failed),
                     test_cases=python, output_tail="FAILED (failures=1)\n" if failed else "OK\n"),
     )  # fmt: skip
     return Report(pack_ref=ref, pack_version="1.0.0", status="partial" if failed else "passed", reason=reason,
-                  execution_time=rfc3339(NOW_S), duration_ms=17.0, isolation="basic", test_suites=suites)  # fmt: skip
+                  execution_time=rfc3339(NOW_S), duration_ms=17.0, isolation="basic", test_suites=suites,
+                  not_contained=("prlimit is missing: memory is not limited", "nothing is hidden"))  # fmt: skip
 
 
 @contextmanager

@@ -270,6 +270,14 @@ def test_a_failing_run_reads_like_pytest(packd: Packd) -> None:
     assert "✓ python: test_there" in verbose
 
 
+@pytest.mark.parametrize("command", [("test", "core"), ("tests", "core", "--run", "latest"), ("why", "core")])
+def test_what_a_run_left_open_and_did_not_get_is_said_once(packd: Packd, command: tuple[str, ...]) -> None:
+    """Whatever its outcome: what the isolation does not contain, and the network that was asked for and denied."""
+    lines = [line.strip() for line in packd(*command).stdout.splitlines()]
+    assert lines.count("isolation: basic, but prlimit is missing: memory is not limited; nothing is hidden") == 1
+    assert lines.count("suite shell: its `network: true` did not count, because tests.network is deny") == 1
+
+
 def test_asking_for_one_suite(ground: Ground, packd: Packd) -> None:
     """--runner goes to the daemon, which knows that the command line asks."""
     packd("test", "core", "--runner", "shell")

@@ -244,6 +244,31 @@ def test_a_run_tells_of_suites_that_ended(packd: Packd) -> None:
     assert suite == {"suite": "shell", "status": "passed", "total": 2, "passed": 2, "failed": 0, "skipped": 0}
 
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
+
+
+@needs_root
+def test_root_lets_suites_run_as_someone_else(packd: Packd) -> None:
+    """Also where nothing but the user keeps them apart."""
+    pack = made(packd)
+    (pack / "tests/run_tests.sh").write_text('#!/bin/sh\ntest "$(id -u)" != 0\n')
+    result = packd("test", str(pack), PACKD_TESTS__ISOLATION="basic", PACKD_TESTS__PYTHON="/bin/true")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@needs_root
+def test_suites_that_run_as_root_are_warned_of(packd: Packd, tmp_path: Path) -> None:
+    """Before and apart from the report, which says it too."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "python").symlink_to(sys.executable)
+    told = {"PACKD_TESTS__ISOLATION": "basic", "PACKD_TESTS__PYTHON": str(closed / "python")}
+    result = packd("test", str(made(packd)), "--json", **told)
+    assert result.stderr.startswith("warning: suites run as root: a first try ended with exit status 126: ")
+    gaps = json.loads(result.stdout)["report"]["not_contained"]
+    assert f"warning: {gaps[1]}\n" == result.stderr
+
+
 # --- config --------------------------------------------------------------------------------------------------------
 
 

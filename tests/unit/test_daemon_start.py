@@ -5,6 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from packd.daemon import _say_isolation
 
 _LATER = {
     "aiohttp",
@@ -47,3 +53,14 @@ def test_a_daemon_is_ready_before_it_loads_what_it_needs_later(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "packd.daemon" in done.stdout.split()
     assert set(done.stdout.split()) & _LATER == set()
+
+
+@pytest.mark.parametrize(("as_root", "level"), [(None, "info"), ("setpriv is missing", "warning")])
+def test_suites_that_run_as_root_are_a_warning(as_root: str | None, level: str) -> None:
+    """A log that is filtered by level does not hide it."""
+    executor = SimpleNamespace(isolation="basic", shortcomings=("it is open",), as_root=as_root)
+    with structlog.testing.capture_logs() as logged:
+        _say_isolation(executor, ())  # type: ignore[arg-type]
+    assert [(line["event"], line["log_level"], line["not_contained"]) for line in logged] == [
+        ("isolation.chosen", level, ["it is open"])
+    ]

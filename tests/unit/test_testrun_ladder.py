@@ -211,6 +211,7 @@ def test_the_network_is_there_when_it_is_allowed(apart: Ground) -> None:
         allowed, denied = apart.run(bash, allow_network=True), apart.run(bash)
     assert (allowed.status, allowed.to_dict()["test_suites"][0]["network"]) == ("passed", True)
     assert (denied.status, denied.to_dict()["test_suites"][0]["network"]) == ("failed", False)
+    assert [report.to_dict()["test_suites"][0]["network_denied"] for report in (allowed, denied)] == [False, True]
 
 
 @pytest.mark.parametrize("place", [".", "$HOME", "$TMPDIR", "/tmp", "/dev/shm"])
@@ -433,5 +434,19 @@ def test_basic_says_so_when_it_stays_root(tmp_path: Path) -> None:
     footing = Footing(folder=state / "sandbox", someone=suite_user(None), state=state, python=hidden / "python")
     sandbox, _ = choose("basic", footing)
     assert [gap for gap in sandbox.shortcomings if gap.startswith("suites run as root: a first try")]
+    assert (sandbox.as_root or "").endswith("Permission denied")
+    for ground in made_ground(tmp_path, sandbox=sandbox):
+        assert ground.run(shell("true")).to_dict()["not_contained"] == list(sandbox.shortcomings)
     with pytest.raises(NoRung, match=r"tests\.user can't run suites"):
+        choose("basic", replace(footing, must_become=True))
+
+
+@needs_root
+def test_without_setpriv_nobody_becomes_someone_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no small shortcoming: suites run as root, and not at all when a user was asked for."""
+    monkeypatch.setattr("packd.testrun.sandbox.SYSTEM_PATH", "/nowhere")
+    footing = Footing(folder=reachable(tmp_path) / "sandbox", someone=suite_user(None))
+    sandbox, _ = choose("basic", footing)
+    assert "suites run as root: setpriv is missing" in sandbox.shortcomings
+    with pytest.raises(NoRung, match=r"tests\.user can't run suites: setpriv is missing"):
         choose("basic", replace(footing, must_become=True))
