@@ -20,6 +20,7 @@ from packd.testrun.basic import BasicSandbox
 from packd.testrun.bwrap import BwrapSandbox, Unusable
 from packd.testrun.cancel import CancelToken
 from packd.testrun.cgroup import Delegated, NoCgroup
+from packd.testrun.harness import HARNESS
 from packd.testrun.landlock import LandlockSandbox
 from packd.testrun.leftovers import end_probes
 from packd.testrun.limits import Limits
@@ -69,7 +70,7 @@ class Footing:
     someone: Someone | None = None  # whom suites become, where packd is root
     hidden: tuple[Path, ...] = ()  # never seen by a suite, but for its own folders in there
     state: Path | None = None  # packd's own folder, to be opened a little where suites run as someone else and see it
-    python: Path | None = None  # what they have to be able to run
+    python: Path | None = None  # what they have to be able to run packd's own runners with
     must_become: bool = False  # a user was asked for: rather none of the lower rungs than as root
 
 
@@ -191,7 +192,7 @@ def _try(sandbox: Sandbox, folder: Path, *, python: Path | None = None) -> str |
     place = Path(tempfile.mkdtemp(prefix=_TRIAL, dir=folder))
     try:
         order = Order(
-            argv=("/bin/sh", "-c", f"{_PROBE} && exec {shlex.quote(str(python))} -I -S -c ''" if python else _PROBE),
+            argv=("/bin/sh", "-c", f"{_PROBE} && exec {_reaching(python)}" if python else _PROBE),
             cwd=place,
             env={"PATH": SYSTEM_PATH, WORK_VARIABLE: str(place)},
             limits=_LIMITS,
@@ -206,3 +207,8 @@ def _try(sandbox: Sandbox, folder: Path, *, python: Path | None = None) -> str |
         return None
     said = " ".join(end.output.removeprefix("works\n").split())
     return f"a first try ended with exit status {end.exit_code}: {said[-500:]}"
+
+
+def _reaching(python: Path) -> str:
+    """A command that does nothing, for which both the interpreter and packd's own runners have to be got at."""
+    return shlex.join((str(python), "-I", "-S", str(HARNESS / "packd_case_stream.py")))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from packd.testrun import shebang
 from packd.testrun.environment import ROOTS
+from packd.testrun.harness import HARNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from packd.domain.manifest import ResultFormat, Suite
     from packd.testrun.workspace import Workspace
 
-_HARNESS: Final = Path(__file__).parent / "harness"
 _SHELL: Final = "/bin/sh"
 
 
@@ -145,13 +145,13 @@ def _node(suite: Suite, ground: Ground) -> Plan | Unavailable:
             if not entries:  # without a file node would search the whole pack
                 return Unavailable(sentence=f"{suite.entry_point!r} holds no *.test.js, *.test.mjs or *.test.cjs")
     # One reporter for people, and packd's own, which prints nothing.
-    reporters = ("spec", "stdout"), (_HARNESS / "node_cases.mjs", "stderr")
+    reporters = ("spec", "stdout"), (HARNESS / "node_cases.mjs", "stderr")
     options = [
         option
         for reporter, destination in reporters
         for option in (f"--test-reporter={reporter}", f"--test-reporter-destination={destination}")
     ]
-    return Plan(argv=(node, "--test", *options, *entries), reading="cases", readable=(_HARNESS,))
+    return Plan(argv=(node, "--test", *options, *entries), reading="cases", readable=(HARNESS,))
 
 
 def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:
@@ -164,7 +164,7 @@ def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:
             sentence="jest is not among the pack's packages; add it to `devDependencies` in package.json, "
             "or use `type: node` (node --test)"
         )
-    arguments = ["--ci", "--no-cache", "--reporters=default", f"--reporters={_HARNESS / 'jest_cases.cjs'}"]
+    arguments = ["--ci", "--no-cache", "--reporters=default", f"--reporters={HARNESS / 'jest_cases.cjs'}"]
     if suite.config is not None:
         if ground.find(suite.config) is None:
             return _missing(suite, suite.config)
@@ -175,7 +175,7 @@ def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:
             return _missing(suite)
         # A pattern unless jest is told that they are paths, and paths are files.
         arguments += ["--rootDir=.", *(["--runTestsByPath"] if entry.is_file() else ["--roots"]), suite.entry_point]
-    return Plan(argv=(node, str(jest), *arguments), reading="cases", readable=(_HARNESS,))
+    return Plan(argv=(node, str(jest), *arguments), reading="cases", readable=(HARNESS,))
 
 
 _PLANS: Final[dict[str, Callable[[Suite, Ground], Plan | Unavailable]]] = {
@@ -207,8 +207,8 @@ def _python(ground: Ground, program: str, *arguments: str, env: tuple[tuple[str,
     if shutil.which(ground.python) is None:
         return Unavailable(sentence=f"there is no Python interpreter at {ground.python}; set tests.python to one")
     lent = tuple(Path(folder) for _, folder in env)
-    argv = (str(ground.python), str(_HARNESS / program), *arguments)
-    return Plan(argv=argv, reading="cases", env=env, readable=(_HARNESS, *lent))
+    argv = (str(ground.python), str(HARNESS / program), *arguments)
+    return Plan(argv=argv, reading="cases", env=env, readable=(HARNESS, *lent))
 
 
 def _pytest_fallback() -> tuple[tuple[str, str], ...]:

@@ -442,6 +442,25 @@ def test_basic_says_so_when_it_stays_root(tmp_path: Path) -> None:
 
 
 @needs_root
+def test_basic_stays_root_where_packds_own_runners_are_out_of_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where packd is installed below a closed home and runs tests with the system's Python."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "packd_case_stream.py").touch()
+    monkeypatch.setattr("packd.testrun.ladder.HARNESS", closed)
+    python = reachable(tmp_path) / "python"
+    python.write_text('#!/bin/sh\nexec cat "$3"\n')
+    python.chmod(0o755)
+    closed.chmod(0o700)
+    footing = Footing(folder=tmp_path / "sandbox", someone=suite_user(None), python=python)
+    assert (choose("basic", footing)[0].as_root or "").endswith("Permission denied")
+    closed.chmod(0o711)
+    assert choose("basic", footing)[0].as_root is None
+
+
+@needs_root
 def test_without_setpriv_nobody_becomes_someone_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That is no small shortcoming: suites run as root, and not at all when a user was asked for."""
     monkeypatch.setattr("packd.testrun.sandbox.SYSTEM_PATH", "/nowhere")

@@ -2,3 +2,10 @@
 
 They run a pack's tests and tell packd of every case on a pipe that was opened for them.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+HARNESS: Final = Path(__file__).parent
