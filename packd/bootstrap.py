@@ -195,6 +195,15 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
     )
     keeper = Watchkeeper(packs_dir=settings.packs_dir, registry=registry, settling=settling, clock=clock)
     space = Space(settings.state_dir, floor_mb=settings.retention.min_free_mb, keeper=keeper)
+    restorer = Restorer(
+        enabled=settings.rollback.folder == "restore",
+        folder=folder,
+        kept_hours=settings.retention.failed_hours,
+        registry=registry,
+        store=store,
+        settling=settling,
+        lanes=lanes,
+    )
     intake = Intake(
         folder=folder,
         registry=registry,
@@ -204,19 +213,12 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         settling=settling,
         removal=removal,
         projections=projections,
+        restorer=restorer,
         lanes=lanes,
         clock=clock,
         stopwatch=stopwatch,
         at_once=os.cpu_count() or 1,
         space=space,
-    )
-    restorer = Restorer(
-        enabled=settings.rollback.folder == "restore",
-        packs_dir=settings.packs_dir,
-        kept_hours=settings.retention.failed_hours,
-        registry=registry,
-        store=store,
-        lanes=lanes,
     )
     watcher = Watcher(
         settings.packs_dir,

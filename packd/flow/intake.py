@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from packd.flow.pipeline import Begun, Pipeline
     from packd.flow.projections import Projections
     from packd.flow.removal import Removal
+    from packd.flow.restore import Restorer
     from packd.flow.runs import Ahead, Runs
     from packd.flow.settling import Settling
     from packd.flow.space import Space
@@ -62,6 +63,7 @@ class Intake:
         settling: Settling,
         removal: Removal,
         projections: Projections,
+        restorer: Restorer,
         lanes: Lanes,
         clock: Clock,
         stopwatch: Stopwatch,
@@ -78,6 +80,7 @@ class Intake:
         self._settling = settling
         self._removal = removal
         self._projections = projections
+        self._restorer = restorer
         self._lanes = lanes
         self._clock = clock
         self._stopwatch = stopwatch
@@ -107,6 +110,7 @@ class Intake:
         self._settling.is_back(name)
         if known is not None and self._unchanged(kind, known):
             self._save(replace(known, gone_at_s=None), if_other_than=known)
+            self._restorer.restore_soon(known.ref)
             return
         if not self._space.enough():
             log.warning("drop.put_off", drop=name, why="there is no room for it; it is looked at again when there is")
@@ -157,6 +161,7 @@ class Intake:
             recorded = self._record_in(tx, ahead, seen, snapshot, findings, occasion)
         if recorded is None:
             self._projections.show(ref)  # nothing was told, and yet a marker may be out of date
+            self._restorer.restore_soon(ref)  # it was put off while somebody wrote to the folder
             return
         revision, begun = recorded
         for stage, ms in (("settle", occasion.settle_ms), ("snapshot", snapshot_ms), ("validate", validate_ms)):

@@ -1,7 +1,8 @@
 """`rollback.folder: restore`: the last good content goes back into the dropped folder, the refused content is kept.
 
-Both in one exchange, so that whoever looks sees one or the other. Archives are left alone: what was dropped was one
-file, and the folder inside it can't be put back into it.
+Both in one exchange, so that whoever looks sees one or the other. Content that is newer than what was refused is never
+exchanged away: it comes to its own verdict. Archives are left alone: what was dropped was one file, and the folder
+inside it can't be put back into it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.domain.event_data import PackRolledBack
+from packd.domain.lifecycle import UNFINISHED
 from packd.flow.intake import lane
 from packd.registry import queries
+from packd.snapshot.store import Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from packd.flow.packs_folder import PacksFolder
+    from packd.flow.settling import Settling
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
     from packd.registry.rows import Drop, Revision, StoredEvent
@@ -45,13 +50,22 @@ class Restorer:
     """Listens for roll-backs; does nothing unless the policy says `restore`."""
 
     def __init__(
-        self, *, enabled: bool, packs_dir: Path, kept_hours: float, registry: Registry, store: Store, lanes: Lanes
+        self,
+        *,
+        enabled: bool,
+        folder: PacksFolder,
+        kept_hours: float,
+        registry: Registry,
+        store: Store,
+        settling: Settling,
+        lanes: Lanes,
     ) -> None:
         self._enabled = enabled
-        self._packs_dir = packs_dir
+        self._folder = folder
         self._kept_s = kept_hours * 3600
         self._registry = registry
         self._store = store
+        self._settling = settling
         self._lanes = lanes
 
     def follow(self, *, enabled: bool, kept_hours: float) -> None:
@@ -62,24 +76,26 @@ class Restorer:
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events."""
         for event in events:
-            if self._enabled and event.type == PackRolledBack.type:
-                self._restore_later(event.subject.removeprefix("packs/"))
+            if event.type == PackRolledBack.type:
+                self.restore_soon(event.subject.removeprefix("packs/"))
 
-    def sweep(self) -> None:
-        """Remove kept content that is older than `retention.failed_hours`."""
-        folder = self._packs_dir / KEPT_FOLDER
-        for kept in folder.iterdir() if folder.is_dir() else ():
-            if time.time() - kept.stat().st_ctime > self._kept_s:
-                shutil.rmtree(kept, ignore_errors=True)
-
-    def _restore_later(self, ref: str) -> None:
+    def restore_soon(self, ref: str | None) -> None:
+        """Put the last good content back, in the lane of the drop, if what lies there then is what was refused."""
+        if not self._enabled or ref is None:
+            return
         with self._registry.read() as connection:
             pack = queries.pack(connection, ref)
         if pack is not None and pack.drop_name is not None:
             self._lanes.submit(lane(pack.drop_name), self._restore, ref)
 
+    def sweep(self) -> None:
+        """Remove kept content that is older than `retention.failed_hours`."""
+        folder = self._folder.path / KEPT_FOLDER
+        for kept in folder.iterdir() if folder.is_dir() else ():
+            if time.time() - kept.stat().st_ctime > self._kept_s:
+                shutil.rmtree(kept, ignore_errors=True)
+
     def _restore(self, ref: str) -> None:
-        """In the lane of the drop: nobody reads the folder meanwhile."""
         with self._registry.read() as connection:
             pack = queries.pack(connection, ref)
             drop = queries.drop(connection, pack.drop_name) if pack and pack.drop_name else None
@@ -87,22 +103,47 @@ class Restorer:
             latest = queries.latest_revision(connection, ref)
         if drop is None or active is None or latest is None or drop.kind != "folder" or drop.digest == active.digest:
             return
-        if drop.digest != latest.digest:
-            return  # changed again since: that content comes to its own verdict
-        self._exchange(drop, active, kept_path(self._packs_dir, drop.name, latest.number))
+        if drop.digest != latest.digest or latest.phase in UNFINISHED or self._settling.awaits(drop.name):
+            return  # newer content; should it turn out to be the same when it has settled, this is asked again
+        self._put_back(drop, active, latest)
 
-    def _exchange(self, drop: Drop, active: Revision, kept: Path) -> None:
-        fresh = self._packs_dir / f".packd-restore-{drop.name}"
+    def _put_back(self, drop: Drop, active: Revision, refused: Revision) -> None:
+        fresh = self._folder.path / f".packd-restore-{drop.name}"
         shutil.rmtree(fresh, ignore_errors=True)
         self._store.copy_out(active.digest, fresh, durable=True)
-        # Written down before the exchange: content that packd itself put there is not a change.
-        with self._registry.write() as tx:
-            tx.save_drop(replace(drop, digest=active.digest, fingerprint=None, problems=()))
-        exchange(fresh, self._packs_dir / drop.name)
+        if not self._exchanged(fresh, drop, active, refused):
+            shutil.rmtree(fresh, ignore_errors=True)
+            return
+        kept = kept_path(self._folder.path, drop.name, refused.number)
         kept.parent.mkdir(exist_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
         fresh.rename(kept)
         log.info("drop.restored", drop=drop.name, pack=active.ref, revision=active.number, kept=str(kept))
+
+    def _exchanged(self, fresh: Path, drop: Drop, active: Revision, refused: Revision) -> bool:
+        """Swap what was refused with `fresh`. False: something newer lies there, and still does."""
+        place = self._folder.path / drop.name
+        before = self._folder.look(drop.name)
+        if not self._holds(place, refused) or self._settling.awaits(drop.name):
+            return False
+        # Written down before the exchange: content that packd itself put there is not a change.
+        self._save(replace(drop, digest=active.digest, fingerprint=None, problems=()))
+        exchange(fresh, place)
+        if self._folder.look(fresh.name).same_as(before):
+            return True
+        exchange(fresh, place)  # somebody wrote to it in the last moment
+        self._save(replace(drop, fingerprint=None))
+        self._settling.touched(drop.name)
+        return False
+
+    def _holds(self, place: Path, revision: Revision) -> bool:
+        """Is this what lies there now? Read whole: young files can't be told by their timestamps."""
+        taken = self._store.take(place, self._folder.ignore)
+        return isinstance(taken, Snapshot) and taken.digest == revision.digest
+
+    def _save(self, drop: Drop) -> None:
+        with self._registry.write() as tx:
+            tx.save_drop(drop)
 
 
 def exchange(one: Path, other: Path) -> None:

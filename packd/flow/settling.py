@@ -94,6 +94,11 @@ class Settling:
         with self._wake:
             self._gone.clear()
 
+    def awaits(self, name: str) -> bool:
+        """Is the drop being written to, as far as is known?"""
+        with self._wake:
+            return self._settler.is_waiting(name)
+
     def waiting(self) -> int:
         """How many drops have not settled yet, or are in their time of grace."""
         with self._wake:

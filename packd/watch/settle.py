@@ -136,6 +136,10 @@ class Settler:
         )
         return sorted(bursts, key=lambda waiting: (waiting.due_at, waiting.name))
 
+    def is_waiting(self, name: str) -> bool:
+        """Has the drop changed, and not gone quiet yet?"""
+        return name in self._bursts
+
     def _burst(self, name: str, moment: float) -> _Burst:
         return self._bursts.setdefault(name, _Burst(first=moment, last=moment))
 

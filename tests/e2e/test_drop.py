@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from daemon import Daemon
@@ -180,6 +181,37 @@ def test_restore_puts_the_last_good_content_back(tmp_path: Path, receiver: Recei
         daemon.start()
         assert daemon.show("hello")["latest"]["number"] == 2, "the restored content was taken for a change"
         assert daemon.show("hello")["active"]["number"] == 1
+    finally:
+        daemon.kill()
+
+
+def test_restore_leaves_what_is_still_being_written(tmp_path: Path, receiver: Receiver) -> None:
+    """What failed is not in the folder any more when it fails: the fix that is being written there is, and stays."""
+    from receiver import SECRET
+
+    daemon = Daemon(
+        tmp_path,
+        webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET, "types": ["pack.*", "pack.test_started"]}],
+        rollback={"folder": "restore"},
+        watch={"quiet_ms": 1500},
+    )
+    daemon.start()
+    try:
+        dropped = drop(write_pack(tmp_path / "hello", "hello"), daemon)
+        first = receiver.wait_for("pack.registered", "hello").event["seq"]
+        write_pack(dropped, "hello", "2.0.0", test="sleep 2; exit 1")
+        receiver.wait_for("pack.test_started", "hello", after=first)
+        write_pack(dropped, "hello", "3.0.0")
+        written = 0
+        while "pack.rolled_back" not in receiver.types("hello") or written < 30:
+            (dropped / f"{written}.txt").touch()
+            written += 1
+            time.sleep(0.1)  # as fast as somebody copies; slower than the daemon looks
+        fixed = receiver.wait_for("pack.updated", "hello").event["data"]["pack"]
+        assert fixed["version"] == "3.0.0"
+        assert len(list(dropped.glob("*.txt"))) == written
+        assert len(list((daemon.state / "active" / "hello").glob("*.txt"))) == written
+        assert not (daemon.packs / ".packd-failed").exists()
     finally:
         daemon.kill()
 
