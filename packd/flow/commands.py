@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from packd.domain.failures import Code, Failure
-from packd.domain.lifecycle import REFUSED, Phase, Trigger
-from packd.flow import standing
-from packd.flow.explain import Explanation, explain
+from packd.domain.lifecycle import REFUSED, Trigger
+from packd.flow.explain import Explanation, explain, is_passed_over
+from packd.flow.outcomes import supersede_candidate
 from packd.flow.pipeline import lane
 from packd.flow.unknown import no_such_pack
+from packd.flow.way_back import in_use, target_of, way_back
 from packd.flow.withdrawal import put_back, take_out
 from packd.registry import queries
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from packd.domain.dependencies import Standing
     from packd.domain.event_data import RollBackReason
     from packd.domain.reports import RunReason, RunSource
     from packd.flow.clock import Clock
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from packd.flow.settling import Settling
     from packd.flow.status import Status
     from packd.flow.told import Say, Told
+    from packd.flow.way_back import WayBack
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
     from packd.registry.rows import Revision, Run
@@ -77,11 +78,17 @@ class Commands:
     ) -> tuple[Revision, Revision]:
         """Withdraw the active revision and put an earlier one back in use; returns (withdrawn, restored).
 
-        `only`: nothing happens unless that one is in use. `force` also where that breaks active packs which need the newer one, or where it misses a pack itself: going
-        back may be the lesser evil. Raises Failure: NOT_FOUND for an unknown pack or revision, CONFLICT when there is
-        nothing to go back to, or when it would break something.
+        At once, and from what is in use now: a newer candidate is superseded, if there is a way back. With `only` it
+        waits for a running test, and nothing happens unless that one is in use then. `force` also where that breaks
+        active packs which need the newer one, or where it misses a pack itself: going back may be the lesser evil.
+        Raises Failure: NOT_FOUND for an unknown pack or revision, CONFLICT when there is nothing to go back to, or when
+        it would break something.
         """
         self._known(ref)
+        if only is None:
+            only = self._make_way(ref, to, force)
+        else:
+            self._look_before(ref, to)
         return self._lanes.call(lane(ref), lambda: self._roll_back(ref, to, force, actor, reason, only))
 
     def withdraw(self, ref: str, *, only: int, why: str, actor: str, reason: RollBackReason) -> Revision | None:
@@ -92,7 +99,7 @@ class Commands:
         return self._lanes.call(lane(ref), lambda: self._withdraw(ref, only, why, actor, reason))
 
     def retry(self, name: str, *, actor: str) -> Revision | None:
-        """Carry refused content through the pipeline once more; None when a drop without a revision is read again.
+        """Carry refused content through the pipeline once more; None when a drop is read again, as if it were new.
 
         Raises Failure: NOT_FOUND, or CONFLICT when the newest revision was not refused.
         """
@@ -101,10 +108,11 @@ class Commands:
             pack = queries.pack(connection, name)
             if drop is None and pack is not None and pack.drop_name:
                 drop = queries.drop(connection, pack.drop_name)
+            passed_over = drop is not None and is_passed_over(connection, drop)
         if drop is None and pack is not None and not pack.is_present:
             with self._registry.read() as connection:
                 drop = next((one for one in queries.drops_claiming(connection, pack.ref) if one.held), None)
-        if drop is not None and (drop.problems or drop.held):
+        if drop is not None and (drop.problems or drop.held or passed_over):
             with self._registry.write() as tx:
                 tx.save_drop(replace(drop, fingerprint=None, digest=None, held=False, problems=()))
             self._settling.touched(drop.name, trigger="cli")
@@ -169,6 +177,28 @@ class Commands:
         """The daemon at a glance."""
         return self._status.view()
 
+    def _make_way(self, ref: str, to: int | None, force: bool) -> int:
+        """What is in use now, which is what is meant: newer content must not come into use before it is its turn.
+
+        What is on its way is superseded, unless there is no way back.
+        """
+        self._look_before(ref, to)
+        with self._registry.write() as tx:
+            active = self._way_back(tx.connection, ref, to, force, None).active
+            supersede_candidate(tx, ref)
+        self._runs.cancel(ref, why=f"{active.name} was rolled back")
+        return active.number
+
+    def _way_back(self, connection: Connection, ref: str, to: int | None, force: bool, only: int | None) -> WayBack:
+        way = way_back(connection, ref, to=to, force=force, only=only)
+        if not self._has_content(way.target.digest):
+            raise Failure(
+                Code.CONFLICT,
+                f"the content of {way.target.name} is not in the store any more: `retention` did not keep it; "
+                "drop that content again instead",
+            )
+        return way
+
     def _roll_back(
         self,
         ref: str,
@@ -176,26 +206,17 @@ class Commands:
         force: bool,
         actor: str,
         reason: RollBackReason,
-        only: int | None,
+        only: int,
         why: str | None = None,
     ) -> tuple[Revision, Revision]:
-        self._look_before(ref, to)
         with self._registry.write() as tx:
-            active = _in_use(tx.connection, ref, only)
-            target = _target(tx.connection, active, to)
-            if not self._has_content(target.digest):
-                raise Failure(
-                    Code.CONFLICT,
-                    f"the content of {target.name} is not in the store any more: `retention` did not keep it; "
-                    "drop that content again instead",
-                )
-            outlook = standing.if_put_back(tx.connection, target)
-            if not outlook.may_go and not force:
-                raise _would_break(target, outlook)
+            way = self._way_back(tx.connection, ref, to, force, only)
             change = self._clock.new_id("chg")
-            withdrawn, restored = put_back(tx, active, target, reason=reason, actor=actor, why=why, change=change)
-        if not outlook.may_go:
-            log.warning("rollback.forced", pack=ref, revision=restored.number, detail=_broken(target, outlook))
+            withdrawn, restored = put_back(
+                tx, way.active, way.target, reason=reason, actor=actor, why=why, change=change
+            )
+        if way.breaks:
+            log.warning("rollback.forced", pack=ref, revision=restored.number, detail=way.breaks)
         self._pipeline.release()
         return withdrawn, restored
 
@@ -203,9 +224,10 @@ class Commands:
         with self._registry.read() as connection:
             has_earlier = queries.rollback_target(connection, ref) is not None
         if has_earlier:
+            self._look_before(ref, None)
             return self._roll_back(ref, None, False, actor, reason, only, why)[1]
         with self._registry.write() as tx:
-            active = _in_use(tx.connection, ref, only)
+            active = in_use(tx.connection, ref, only)
             take_out(tx, active, reason=reason, actor=actor, why=why, change=self._clock.new_id("chg"))
         self._pipeline.release()
         return None
@@ -214,7 +236,7 @@ class Commands:
         """What goes back into use is what was tested once. Reading it all takes too long for a transaction."""
         with self._registry.read() as connection:
             active = queries.active_revision(connection, ref)
-            target = _target(connection, active, to) if active is not None else None
+            target = target_of(connection, active, to) if active is not None else None
         if target is not None and self._has_content(target.digest) and not self._is_whole(target):
             raise Failure(
                 Code.CONFLICT,
@@ -267,56 +289,3 @@ class Commands:
         if revision is None:
             raise self._no_such(ref)
         return revision
-
-
-def _in_use(connection: Connection, ref: str, only: int | None) -> Revision:
-    """What is in use; `only` that one counts. Raises Failure CONFLICT."""
-    active = queries.active_revision(connection, ref)
-    if active is None:
-        raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
-    if only not in (None, active.number):
-        raise Failure(Code.CONFLICT, f"{active.name} is in use by now, and not revision {only}")
-    return active
-
-
-def _target(connection: Connection, active: Revision, to: int | None) -> Revision:
-    """The revision to go back to: the one asked for, or the one that was in use before."""
-    if to is None:
-        target = queries.rollback_target(connection, active.ref)
-        if target is None:
-            raise Failure(
-                Code.CONFLICT,
-                f"{active.name} is the only revision of '{active.ref}' that was ever active: there is nothing to go back to",
-            )
-        return target
-    chosen = queries.revision(connection, active.ref, to)
-    if chosen is None:
-        raise Failure(Code.NOT_FOUND, f"'{active.ref}' has no revision {to}; see `packd history {active.ref}`")
-    if chosen.number == active.number:
-        raise Failure(Code.CONFLICT, f"{chosen.name} is the active one already")
-    if chosen.phase != Phase.SUPERSEDED or not queries.was_ever_active(connection, active.ref, to):
-        raise Failure(
-            Code.CONFLICT,
-            f"{chosen.name} is {chosen.phase.replace('_', ' ')} and can't be put back: only a superseded revision that was active once can; "
-            f"see `packd history {active.ref}`",
-        )
-    return chosen
-
-
-def _would_break(target: Revision, outlook: Standing) -> Failure:
-    dependents = [{"ref": ref, "needs": str(need)} for ref, need in outlook.breaks]
-    missing = [{"ref": need.ref, "version": need.range} for need in outlook.missing]
-    first = f"roll '{outlook.breaks[0][0]}' back first" if outlook.breaks else f"drop '{outlook.missing[0].ref}' first"
-    return Failure(
-        Code.CONFLICT,
-        f"going back to {target.name} (version {target.version}) would break something: {_broken(target, outlook)}; "
-        f"{first}, choose another revision with --to, or use --force to go back all the same",
-        members={"dependents": dependents, "missing": missing},
-    )
-
-
-def _broken(target: Revision, outlook: Standing) -> str:
-    """Who would lack what."""
-    lacking = [f"the active pack '{ref}' needs {need}" for ref, need in outlook.breaks]
-    lacking += [f"{target.name} needs {need}, which is not active" for need in outlook.missing]
-    return ", and ".join(lacking)

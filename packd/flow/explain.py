@@ -64,6 +64,15 @@ def is_refused(connection: Connection, drop: Drop) -> bool:
     return drop.ref is not None and queries.latest_phase(connection, drop.ref) in REFUSED
 
 
+def is_passed_over(connection: Connection, drop: Drop) -> bool:
+    """Does the newest content lie there, taken out of the pipeline before its verdict, and nothing newer in its place?"""
+    pack = queries.pack(connection, drop.ref) if drop.ref is not None else None
+    if pack is None or not pack.is_present or pack.disabled_at is not None:
+        return False
+    latest = queries.latest_revision(connection, pack.ref)
+    return latest is not None and latest.phase == Phase.SUPERSEDED and latest.digest == drop.digest
+
+
 def _pack_and_rivals(connection: Connection, pack: Pack) -> Explanation:
     """A pack with its own drop; others that can't be it, or can't be told from it by their names, are not hidden."""
     own = queries.drop(connection, pack.drop_name) if pack.drop_name is not None else None
@@ -112,10 +121,12 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
             active=False,
         )
     run = queries.latest_run(connection, pack.ref, latest.number)
+    lines = (*_lacking(connection, active), *_waits_for(connection, latest), *_details(latest, run))
+    drop = queries.drop(connection, pack.drop_name) if pack.drop_name is not None else None
     return Explanation(
         ref=pack.ref,
         headline=_headline(connection, latest, active, run),
-        lines=(*_lacking(connection, active), *_waits_for(connection, latest), *_details(latest, run)),
+        lines=(*lines, *_what_lies_there(connection, drop, latest, active)),
         active=latest.phase == Phase.ACTIVE,
         refused=latest.phase in REFUSED,
     )
@@ -198,6 +209,14 @@ def _standing(connection: Connection, ref: str) -> str:
     if newest is None or newest.phase == Phase.SUPERSEDED:
         return "no such pack is here; drop it, too"
     return f"{newest.name} {_BECAUSE[newest.phase]}"
+
+
+def _what_lies_there(
+    connection: Connection, drop: Drop | None, latest: Revision, active: Revision | None
+) -> Iterator[str]:
+    """Where that is not what the headline is about, or waits for somebody to ask."""
+    if drop is not None and is_passed_over(connection, drop):
+        yield f"It was taken out before it came into use. To try it again: packd retry {latest.ref}"
 
 
 def _details(latest: Revision, run: Run | None) -> Iterator[str]:

@@ -292,5 +292,5 @@ def _nothing_new(pack: Pack | None, latest: Revision | None, known: Drop | None,
 
 
 def _was_put_off(latest: Revision, known: Drop | None) -> bool:
-    """It was on its way when the pack was taken out of use, and is to be read as if it were new now."""
+    """It was on its way when the pack was taken out of use or rolled back, and is to be read as if it were new now."""
     return latest.phase == Phase.SUPERSEDED and known is not None and known.digest is None

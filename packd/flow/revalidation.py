@@ -81,7 +81,9 @@ class Revalidation:
         if not self._roll_back:
             return
         try:
-            withdrawn, restored = self._commands.rollback(ref, to=None, actor=ACTOR, reason="tests_failed")
+            withdrawn, restored = self._commands.rollback(
+                ref, to=None, only=run.number, actor=ACTOR, reason="tests_failed"
+            )
             log.warning("revalidation.rolled_back", pack=ref, revision=withdrawn.number, restored=restored.number)
         except Failure as refusal:  # there is nothing good to go back to
             log.error("revalidation.stays", pack=ref, revision=run.number, why=refusal.sentence)

@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from packd.bootstrap import Parts, build
-from packd.config import load
 from packd.flow import restore
-from packd.flow.occasion import Occasion
+from tests.unit.flow_ground import core, looked_at, made_parts
 
-MANIFEST = """\
-ref: core
-version: "{}"
-testing: {{enabled: true, runners: {{shell: {{type: script, entry_point: tests/run.sh}}}}}}
-"""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from packd.bootstrap import Parts
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Parts]:
     """Version 1.0.0 of `core` is in use."""
-    for name in ("packs", "state"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "packd.yaml").touch(mode=0o600)
-    flags = {
-        "packs_dir": tmp_path / "packs",
-        "state_dir": tmp_path / "state",
-        "tests": {"isolation": "basic"},
-        "rollback": {"folder": "restore"},
-    }
-    made = build(load(tmp_path / "packd.yaml", {}, flags))
-    drop(made, "1.0.0", "exit 0")
-    yield made
-    made.lanes.stop(10)
-    made.executor.close(0)
-    made.database.close()
-
-
-def drop(parts: Parts, version: str, test: str) -> None:
-    folder = parts.settings.packs_dir / "core"
-    (folder / "tests").mkdir(parents=True, exist_ok=True)
-    (folder / "pack.yaml").write_text(MANIFEST.format(version))
-    script = folder / "tests" / "run.sh"
-    script.write_text(f"#!/bin/sh\n{test}\n")
-    script.chmod(0o755)
-    look(parts)
-
-
-def look(parts: Parts) -> None:
-    parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
-    assert parts.lanes.wait_idle(30)
+    with made_parts(tmp_path, rollback={"folder": "restore"}) as made:
+        core(made)
+        yield made
 
 
 def version(folder: Path) -> str:
@@ -69,7 +38,7 @@ def write_more(parts: Parts) -> None:
 
 
 def test_what_was_refused_is_kept_beside(parts: Parts) -> None:
-    drop(parts, "2.0.0", "exit 1")
+    core(parts, "2.0.0", test="exit 1")
     assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
     assert version(kept(parts)) == 'version: "2.0.0"'
 
@@ -77,10 +46,10 @@ def test_what_was_refused_is_kept_beside(parts: Parts) -> None:
 def test_what_is_being_written_is_left_there_until_it_has_settled(parts: Parts) -> None:
     """Then it comes to its own verdict; and if it is the same after all, it is exchanged after all."""
     parts.settling.touched("core")
-    drop(parts, "2.0.0", "exit 1")
+    core(parts, "2.0.0", test="exit 1")
     assert version(parts.settings.packs_dir / "core") == 'version: "2.0.0"'
     parts.settling.is_gone("core")
-    look(parts)
+    looked_at(parts, "core")
     assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
     assert version(kept(parts)) == 'version: "2.0.0"'
 
@@ -94,7 +63,7 @@ def test_what_was_written_while_the_copy_was_made_stays(parts: Parts, monkeypatc
             write_more(parts)
 
     monkeypatch.setattr(parts.store, "copy_out", slow)
-    drop(parts, "2.0.0", "exit 1")
+    core(parts, "2.0.0", test="exit 1")
     is_as_it_was(parts)
 
 
@@ -108,7 +77,7 @@ def test_what_was_written_in_the_last_moment_is_put_back(parts: Parts, monkeypat
         monkeypatch.setattr(restore, "exchange", exchange)
 
     monkeypatch.setattr(restore, "exchange", late)
-    drop(parts, "2.0.0", "exit 1")
+    core(parts, "2.0.0", test="exit 1")
     is_as_it_was(parts)
     assert parts.settling.awaits("core"), "nobody would look at it"
 

@@ -1,0 +1,93 @@
+"""The way back to an earlier revision: from what, to which, and whether others stand in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packd.domain.failures import Code, Failure
+from packd.domain.lifecycle import Phase
+from packd.flow import standing
+from packd.registry import queries
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from packd.domain.dependencies import Standing
+    from packd.registry.rows import Revision
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayBack:
+    """One that can be gone."""
+
+    active: Revision  # what would be withdrawn
+    target: Revision  # what would be in use instead
+    breaks: str  # in words, who would lack what; empty: nobody
+
+
+def way_back(connection: Connection, ref: str, *, to: int | None, force: bool, only: int | None) -> WayBack:
+    """From what is in use (`only` that one counts) to revision `to`, else to the one that was in use before.
+
+    Raises Failure: NOT_FOUND for an unknown revision, CONFLICT when there is nothing to go back to, or, without
+    `force`, when that would break something.
+    """
+    active = in_use(connection, ref, only)
+    target = target_of(connection, active, to)
+    outlook = standing.if_put_back(connection, target)
+    if not outlook.may_go and not force:
+        raise _would_break(target, outlook)
+    return WayBack(active=active, target=target, breaks="" if outlook.may_go else _broken(target, outlook))
+
+
+def in_use(connection: Connection, ref: str, only: int | None) -> Revision:
+    """What is in use; `only` that one counts. Raises Failure CONFLICT."""
+    active = queries.active_revision(connection, ref)
+    if active is None:
+        raise Failure(Code.CONFLICT, f"'{ref}' has no active revision to roll back; see `packd why {ref}`")
+    if only not in (None, active.number):
+        raise Failure(Code.CONFLICT, f"{active.name} is in use by now, and not revision {only}")
+    return active
+
+
+def target_of(connection: Connection, active: Revision, to: int | None) -> Revision:
+    """The revision to go back to: the one asked for, or the one that was in use before."""
+    if to is None:
+        target = queries.rollback_target(connection, active.ref)
+        if target is None:
+            raise Failure(
+                Code.CONFLICT,
+                f"{active.name} is the only revision of '{active.ref}' that was ever active: there is nothing to go back to",
+            )
+        return target
+    chosen = queries.revision(connection, active.ref, to)
+    if chosen is None:
+        raise Failure(Code.NOT_FOUND, f"'{active.ref}' has no revision {to}; see `packd history {active.ref}`")
+    if chosen.number == active.number:
+        raise Failure(Code.CONFLICT, f"{chosen.name} is the active one already")
+    if chosen.phase != Phase.SUPERSEDED or not queries.was_ever_active(connection, active.ref, to):
+        raise Failure(
+            Code.CONFLICT,
+            f"{chosen.name} is {chosen.phase.replace('_', ' ')} and can't be put back: only a superseded revision that was active once can; "
+            f"see `packd history {active.ref}`",
+        )
+    return chosen
+
+
+def _would_break(target: Revision, outlook: Standing) -> Failure:
+    dependents = [{"ref": ref, "needs": str(need)} for ref, need in outlook.breaks]
+    missing = [{"ref": need.ref, "version": need.range} for need in outlook.missing]
+    first = f"roll '{outlook.breaks[0][0]}' back first" if outlook.breaks else f"drop '{outlook.missing[0].ref}' first"
+    return Failure(
+        Code.CONFLICT,
+        f"going back to {target.name} (version {target.version}) would break something: {_broken(target, outlook)}; "
+        f"{first}, choose another revision with --to, or use --force to go back all the same",
+        members={"dependents": dependents, "missing": missing},
+    )
+
+
+def _broken(target: Revision, outlook: Standing) -> str:
+    """Who would lack what."""
+    lacking = [f"the active pack '{ref}' needs {need}" for ref, need in outlook.breaks]
+    lacking += [f"{target.name} needs {need}, which is not active" for need in outlook.missing]
+    return ", and ".join(lacking)

@@ -1,0 +1,76 @@
+"""Going back: at once, from what is in use when it is asked for, and with the way out where there is something in the way."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from packd.domain.failures import Failure
+from packd.domain.lifecycle import REFUSED, Phase
+from packd.flow.explain import explain
+from packd.flow.occasion import Occasion
+from tests.unit.flow_ground import MANIFEST, core, latest, made_parts, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from packd.bootstrap import Parts
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    with made_parts(tmp_path) as made:
+        yield made
+
+
+def being_tested(parts: Parts, version: str) -> None:
+    """For longer than any test here takes, unless it is stopped."""
+    written(parts, "core", MANIFEST.format(version=version, needs=""), test="sleep 60")
+    looked_at_soon(parts)
+
+
+def looked_at_soon(parts: Parts) -> None:
+    """Returns when it is being tested."""
+    parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
+    while latest(parts).phase != Phase.VALIDATED or parts.runs.under_way() != ["core"]:
+        assert latest(parts).phase not in REFUSED
+
+
+def roll_back(parts: Parts) -> tuple[str, str]:
+    withdrawn, restored = parts.commands.rollback("core", to=None, actor="test")
+    return withdrawn.name, restored.name
+
+
+def test_what_is_in_use_when_asked_is_rolled_back_at_once(parts: Parts) -> None:
+    """A candidate is not waited for, and does not come into use afterwards; it can be asked for again."""
+    core(parts)
+    core(parts, "2.0.0")
+    being_tested(parts, "3.0.0")
+    began = time.monotonic()
+    assert roll_back(parts) == ("core#2", "core#1")
+    assert time.monotonic() - began < 30
+    assert parts.lanes.wait_idle(30)
+    assert latest(parts).phase == Phase.SUPERSEDED
+    with parts.registry.read() as connection:
+        why = explain(connection, "core")
+    assert why is not None
+    assert "packd retry core" in why.text()
+
+    assert parts.commands.retry("core", actor="test") is None
+    looked_at_soon(parts)
+    assert (latest(parts).number, latest(parts).version) == (4, "3.0.0")
+    parts.runs.cancel("core")
+
+
+def test_a_candidate_is_left_alone_when_there_is_no_way_back(parts: Parts) -> None:
+    """And the refusal comes at once."""
+    core(parts)
+    being_tested(parts, "2.0.0")
+    with pytest.raises(Failure, match="nothing to go back to"):
+        roll_back(parts)
+    assert parts.runs.under_way() == ["core"]
+    assert latest(parts).phase == Phase.VALIDATED
+    parts.runs.cancel("core")
