@@ -46,4 +46,15 @@ def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool
         say_json(answer["data"])
         return
     paragraph(clean(answer["message"]), fg="green")
-    say(f"to try the withdrawn content again: packd retry {shlex.quote(clean(ref))}")
+    shown = shlex.quote(clean(ref))
+    if _is_newest(client, ref, answer["data"]["withdrawn"]["number"]):
+        say(f"to try the withdrawn content again: packd retry {shown}")
+    else:
+        say(f"what was dropped after it is not in use either: packd why {shown}")
+
+
+def _is_newest(client: Client, ref: str, number: int) -> bool:
+    """Is it what `retry` would take? A drop that could not even be read may be newer than every revision."""
+    pack = client.get(f"/packs/{part(ref)}")["data"]
+    refused = any(problem["severity"] == "error" for problem in pack["problems"])
+    return pack["latest"]["number"] == number and not refused

@@ -353,13 +353,21 @@ def test_status(ground: Ground, packd: Packd) -> None:
         ground.asked.troubles.clear()
 
 
-def test_rollback_and_retry_say_what_follows(packd: Packd) -> None:
-    """A change says what it did and how to go on from there."""
+def test_rollback_and_retry_say_what_follows(ground: Ground, packd: Packd) -> None:
+    """A change says what it did and how to go on from there; `retry` is named where it takes what was withdrawn."""
     retried = packd("retry", "core").stdout
     assert retried.startswith("core#3 is being tried again\n")
     assert "packd why core" in retried
-    rolled = packd("rollback", "core").stdout
-    assert rolled == "core#2 was rolled back; core#1 is in use\nto try the withdrawn content again: packd retry core\n"
+    rolled = packd("rollback", "core").stdout.splitlines()
+    assert rolled == [
+        "core#2 was rolled back; core#1 is in use",
+        "what was dropped after it is not in use either: packd why core",
+    ]
+    for ref, number in (("moved", 1), ("moved", 2), ("unreadable", 1), ("unreadable", 2)):
+        ground.activate(ref, number)
+    ground.refuse_drop("unreadable", ref="unreadable")
+    assert packd("rollback", "moved").stdout.endswith("\nto try the withdrawn content again: packd retry moved\n")
+    assert packd("rollback", "unreadable").stdout.endswith("packd why unreadable\n")
 
 
 def test_the_socket_before_the_command(ground: Ground, tmp_path: Path) -> None:
