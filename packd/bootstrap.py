@@ -201,6 +201,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         kept_hours=settings.retention.failed_hours,
         registry=registry,
         store=store,
+        projections=projections,
         settling=settling,
         lanes=lanes,
     )

@@ -11,6 +11,7 @@ from packd.domain.problems import Problem
 from packd.domain.reports import reservations
 from packd.flow import standing
 from packd.flow.probation import ACTOR as PROBATION
+from packd.flow.restore import kept_name
 from packd.flow.revalidation import ACTOR as REVALIDATION
 from packd.flow.second_chances import is_excusable
 from packd.registry import queries
@@ -121,8 +122,9 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
             active=False,
         )
     run = queries.latest_run(connection, pack.ref, latest.number)
-    lines = (*_lacking(connection, active), *_waits_for(connection, latest), *_details(latest, run))
     drop = queries.drop(connection, pack.drop_name) if pack.drop_name is not None else None
+    details = _details(latest, run, was_put_back=_was_put_back(drop, latest, active))
+    lines = (*_lacking(connection, active), *_waits_for(connection, latest), *details)
     return Explanation(
         ref=pack.ref,
         headline=_headline(connection, latest, active, run),
@@ -215,11 +217,32 @@ def _what_lies_there(
     connection: Connection, drop: Drop | None, latest: Revision, active: Revision | None
 ) -> Iterator[str]:
     """Where that is not what the headline is about, or waits for somebody to ask."""
-    if drop is not None and is_passed_over(connection, drop):
+    if drop is None:
+        return
+    if is_passed_over(connection, drop):
         yield f"It was taken out before it came into use. To try it again: packd retry {latest.ref}"
+    elif _was_put_back(drop, latest, active):
+        yield (
+            f"'{drop.name}' holds the content of {_named(active)} again; {latest.name} is kept in "
+            f"'{kept_name(drop.name, latest.number)}' of the packs directory, for `retention.failed_hours`."
+        )
+    elif latest.phase == Phase.ACTIVE and drop.digest not in (None, latest.digest):
+        yield f"warning: what lies in '{drop.name}' is not what is in use: it is {_content_of(connection, drop, latest.ref)}"
 
 
-def _details(latest: Revision, run: Run | None) -> Iterator[str]:
+def _content_of(connection: Connection, drop: Drop, ref: str) -> str:
+    known = [one for one in queries.revision_history(connection, ref) if one.digest == drop.digest]
+    return f"the content of {_named(max(known, key=lambda one: one.number))}" if known else "other content"
+
+
+def _was_put_back(drop: Drop | None, latest: Revision, active: Revision | None) -> bool:
+    """Does the folder hold what is in use in place of newer content? See `rollback.folder: restore`."""
+    if drop is None or active is None or latest.origin != "dropped" or latest.phase not in (*REFUSED, Phase.SUPERSEDED):
+        return False
+    return drop.digest == active.digest != latest.digest
+
+
+def _details(latest: Revision, run: Run | None, *, was_put_back: bool) -> Iterator[str]:
     yield from _problem_lines(latest.problems)
     if latest.phase == Phase.ACTIVE and latest.forced:
         yield "it was forced: its tests did not pass"
@@ -230,7 +253,8 @@ def _details(latest: Revision, run: Run | None) -> Iterator[str]:
     if latest.phase in REFUSED:
         yield ""
         by_itself = run is not None and is_excusable(run)
-        yield f"{_TRIED_AGAIN if by_itself else _CHANGE_IT} To try the same content again: packd retry {latest.ref}"
+        follows = _TRIED_AGAIN if by_itself else _DROP_IT if was_put_back else _CHANGE_IT
+        yield f"{follows} To try the same content again: packd retry {latest.ref}"
 
 
 def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
@@ -286,5 +310,6 @@ def _named(revision: Revision | None) -> str:
     return f"{revision.name}" + (f" (version {revision.version})" if revision.version else "")
 
 
+_DROP_IT = "Drop a corrected version in its place, and it is tried by itself."
 _CHANGE_IT = "Change what lies there, and it is tried again by itself."
 _TRIED_AGAIN = "packd tries again by itself, after a minute at first and then less and less often."

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packd.flow.packs_folder import PacksFolder
+    from packd.flow.projections import Projections
     from packd.flow.settling import Settling
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
@@ -41,9 +42,9 @@ _AT_FDCWD: Final = -100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def kept_path(packs_dir: Path, drop: str, number: int) -> Path:
-    """Where the refused content of a revision was put."""
-    return packs_dir / KEPT_FOLDER / f"{drop}-{number}"
+def kept_name(drop: str, number: int) -> str:
+    """Where the refused content of a revision is put, from the packs directory on."""
+    return f"{KEPT_FOLDER}/{drop}-{number}"
 
 
 class Restorer:
@@ -57,6 +58,7 @@ class Restorer:
         kept_hours: float,
         registry: Registry,
         store: Store,
+        projections: Projections,
         settling: Settling,
         lanes: Lanes,
     ) -> None:
@@ -65,6 +67,7 @@ class Restorer:
         self._kept_s = kept_hours * 3600
         self._registry = registry
         self._store = store
+        self._projections = projections
         self._settling = settling
         self._lanes = lanes
 
@@ -114,10 +117,11 @@ class Restorer:
         if not self._exchanged(fresh, drop, active, refused):
             shutil.rmtree(fresh, ignore_errors=True)
             return
-        kept = kept_path(self._folder.path, drop.name, refused.number)
+        kept = self._folder.path / kept_name(drop.name, refused.number)
         kept.parent.mkdir(exist_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
         fresh.rename(kept)
+        self._projections.show(active.ref)  # the marker says where it is
         log.info("drop.restored", drop=drop.name, pack=active.ref, revision=active.number, kept=str(kept))
 
     def _exchanged(self, fresh: Path, drop: Drop, active: Revision, refused: Revision) -> bool:

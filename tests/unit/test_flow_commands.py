@@ -9,7 +9,6 @@ import pytest
 
 from packd.domain.failures import Failure
 from packd.domain.lifecycle import REFUSED, Phase
-from packd.flow.explain import explain
 from packd.flow.occasion import Occasion
 from tests.unit.flow_ground import MANIFEST, core, latest, made_parts, written
 
@@ -54,10 +53,7 @@ def test_what_is_in_use_when_asked_is_rolled_back_at_once(parts: Parts) -> None:
     assert time.monotonic() - began < 30
     assert parts.lanes.wait_idle(30)
     assert latest(parts).phase == Phase.SUPERSEDED
-    with parts.registry.read() as connection:
-        why = explain(connection, "core")
-    assert why is not None
-    assert "packd retry core" in why.text()
+    assert "packd retry core" in parts.commands.explain("core").text()
 
     assert parts.commands.retry("core", actor="test") is None
     looked_at_soon(parts)

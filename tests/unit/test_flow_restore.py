@@ -33,6 +33,10 @@ def kept(parts: Parts) -> Path:
     return parts.settings.packs_dir / ".packd-failed" / "core-2"
 
 
+def why(parts: Parts) -> str:
+    return parts.commands.explain("core").text()
+
+
 def write_more(parts: Parts) -> None:
     (parts.settings.packs_dir / "core" / "fix.txt").write_text("the fix")
 
@@ -41,6 +45,28 @@ def test_what_was_refused_is_kept_beside(parts: Parts) -> None:
     core(parts, "2.0.0", test="exit 1")
     assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
     assert version(kept(parts)) == 'version: "2.0.0"'
+
+
+def test_the_marker_and_why_say_where_it_is(parts: Parts) -> None:
+    """And not to change what lies there: that is what is in use."""
+    core(parts, "2.0.0", test="exit 1")
+    said = why(parts)
+    assert "'core' holds the content of core#1 (version 1.0.0) again; core#2 is kept in '.packd-failed/core-2'" in said
+    assert "Change what lies there" not in said
+    assert (parts.settings.packs_dir / "core.failed").read_text() == said
+
+
+def test_why_says_that_what_is_in_use_does_not_lie_there(parts: Parts) -> None:
+    """`retry` takes the withdrawn content from the store, and leaves the folder as it is."""
+    core(parts, "2.0.0")
+    assert "warning" not in why(parts)
+    parts.commands.rollback("core", to=None, actor="test")
+    assert parts.lanes.wait_idle(30)
+    parts.commands.retry("core", actor="test")
+    assert parts.lanes.wait_idle(30)
+    said = why(parts)
+    assert said.startswith("core#2 (version 2.0.0) is active since ")
+    assert "what lies in 'core' is not what is in use: it is the content of core#1 (version 1.0.0)" in said
 
 
 def test_what_is_being_written_is_left_there_until_it_has_settled(parts: Parts) -> None:
