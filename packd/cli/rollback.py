@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool) -> None:
     """Withdraw what is in use and put an earlier revision back.
 
-    What was withdrawn stays out until its content changes or `packd retry` is asked for it.
+    At once: newer content that is still being tested is superseded. What was withdrawn stays out until its content changes
+    or `packd retry` is asked for it.
 
     \b
     Examples:

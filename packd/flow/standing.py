@@ -46,6 +46,13 @@ def unmet(connection: Connection, revision: Revision) -> tuple[Need, ...]:
     return tuple(need for need in party.needs if need.ref not in versions or not meets(versions[need.ref], need))
 
 
+def get_along(one: Revision, other: Revision) -> bool:
+    """Could both be in use, as far as they need each other?"""
+    mine, theirs = _party(one), _party(other)
+    pairs = ((mine, theirs), (theirs, mine))
+    return all(meets(given.version, need) for needy, given in pairs for need in needy.needs if need.ref == given.ref)
+
+
 def _judged(connection: Connection, ref: str) -> Party | None:
     candidate = queries.candidate(connection, ref)
     return _party(candidate) if candidate is not None and candidate.phase in _JUDGED else None

@@ -36,8 +36,8 @@ def way_back(connection: Connection, ref: str, *, to: int | None, force: bool, o
     target = target_of(connection, active, to)
     outlook = standing.if_put_back(connection, target)
     if not outlook.may_go and not force:
-        raise _would_break(target, outlook)
-    return WayBack(active=active, target=target, breaks="" if outlook.may_go else _broken(target, outlook))
+        raise _would_break(connection, target, outlook)
+    return WayBack(active=active, target=target, breaks="" if outlook.may_go else _broken(connection, target, outlook))
 
 
 def in_use(connection: Connection, ref: str, only: int | None) -> Revision:
@@ -74,20 +74,36 @@ def target_of(connection: Connection, active: Revision, to: int | None) -> Revis
     return chosen
 
 
-def _would_break(target: Revision, outlook: Standing) -> Failure:
+def _would_break(connection: Connection, target: Revision, outlook: Standing) -> Failure:
     dependents = [{"ref": ref, "needs": str(need)} for ref, need in outlook.breaks]
     missing = [{"ref": need.ref, "version": need.range} for need in outlook.missing]
-    first = f"roll '{outlook.breaks[0][0]}' back first" if outlook.breaks else f"drop '{outlook.missing[0].ref}' first"
     return Failure(
         Code.CONFLICT,
-        f"going back to {target.name} (version {target.version}) would break something: {_broken(target, outlook)}; "
-        f"{first}, choose another revision with --to, or use --force to go back all the same",
+        f"going back to {target.name} (version {target.version}) would break something: "
+        f"{_broken(connection, target, outlook)}; {_first(connection, target, outlook)}, "
+        "choose another revision with --to, or use --force to go back all the same",
         members={"dependents": dependents, "missing": missing},
     )
 
 
-def _broken(target: Revision, outlook: Standing) -> str:
+def _first(connection: Connection, target: Revision, outlook: Standing) -> str:
+    """What to do about the first that stands in the way. Packs that moved up together have to go back together."""
+    other = outlook.breaks[0][0] if outlook.breaks else outlook.missing[0].ref
+    if queries.active_revision(connection, other) is None:
+        return f"drop '{other}' first"
+    its_target = queries.rollback_target(connection, other)
+    if its_target is None or not standing.get_along(target, its_target):
+        return f"drop a version of '{other}' that goes with it first"
+    if standing.if_put_back(connection, its_target).may_go:
+        return f"roll '{other}' back first"
+    return f"go back with both (`packd rollback {target.ref} --force`, then `packd rollback {other}`)"
+
+
+def _broken(connection: Connection, target: Revision, outlook: Standing) -> str:
     """Who would lack what."""
+    versions = queries.active_versions(connection, {need.ref for need in outlook.missing})
     lacking = [f"the active pack '{ref}' needs {need}" for ref, need in outlook.breaks]
-    lacking += [f"{target.name} needs {need}, which is not active" for need in outlook.missing]
+    for need in outlook.missing:
+        instead = f"but version {versions[need.ref]} is in use" if need.ref in versions else "which is not active"
+        lacking.append(f"{target.name} needs {need}, {instead}")
     return ", and ".join(lacking)

@@ -10,7 +10,7 @@ import pytest
 from packd.domain.failures import Failure
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.flow.occasion import Occasion
-from tests.unit.flow_ground import MANIFEST, core, latest, made_parts, written
+from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,14 @@ def looked_at_soon(parts: Parts) -> None:
         assert latest(parts).phase not in REFUSED
 
 
-def roll_back(parts: Parts) -> tuple[str, str]:
-    withdrawn, restored = parts.commands.rollback("core", to=None, actor="test")
+def other(parts: Parts, version: str, needs: str) -> None:
+    manifest = MANIFEST.replace("ref: core", "ref: other").format(version=version, needs=f'"core@{needs}"')
+    written(parts, "other", manifest)
+    looked_at(parts, "other")
+
+
+def roll_back(parts: Parts, ref: str = "core", *, force: bool = False) -> tuple[str, str]:
+    withdrawn, restored = parts.commands.rollback(ref, to=None, force=force, actor="test")
     return withdrawn.name, restored.name
 
 
@@ -70,3 +76,29 @@ def test_a_candidate_is_left_alone_when_there_is_no_way_back(parts: Parts) -> No
     assert parts.runs.under_way() == ["core"]
     assert latest(parts).phase == Phase.VALIDATED
     parts.runs.cancel("core")
+
+
+def test_packs_that_moved_up_together_go_back_together(parts: Parts) -> None:
+    """Either refusal names the way that leads there, and it does."""
+    core(parts)
+    other(parts, "1.0.0", "<2")
+    other(parts, "2.0.0", ">=2")
+    core(parts, "2.0.0")
+    assert (latest(parts, "core").phase, latest(parts, "other").phase) == (Phase.ACTIVE, Phase.ACTIVE)
+    with pytest.raises(Failure, match=r"needs core >=2.*`packd rollback core --force`, then `packd rollback other`"):
+        roll_back(parts)
+    with pytest.raises(Failure, match=r"needs core <2, but version 2\.0\.0 is in use.* other --force`, then .* core`"):
+        roll_back(parts, "other")
+    assert roll_back(parts, force=True) == ("core#2", "core#1")
+    assert roll_back(parts, "other") == ("other#2", "other#1")
+
+
+def test_whoever_can_go_back_alone_goes_first(parts: Parts) -> None:
+    core(parts)
+    other(parts, "1.0.0", "*")
+    core(parts, "2.0.0")
+    other(parts, "2.0.0", ">=2")
+    with pytest.raises(Failure, match="roll 'other' back first"):
+        roll_back(parts)
+    assert roll_back(parts, "other") == ("other#2", "other#1")
+    assert roll_back(parts) == ("core#2", "core#1")
