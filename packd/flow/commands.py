@@ -108,6 +108,8 @@ class Commands:
             pack = queries.pack(connection, name)
             if drop is None and pack is not None and pack.drop_name:
                 drop = queries.drop(connection, pack.drop_name)
+            if drop is None and pack is None:
+                drop = next(iter(queries.refused_claiming(connection, name)), None)
             passed_over = drop is not None and is_passed_over(connection, drop)
         if drop is None and pack is not None and not pack.is_present:
             with self._registry.read() as connection:

@@ -10,6 +10,7 @@ import pytest
 from packd.domain.failures import Failure
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.flow.occasion import Occasion
+from packd.watch.settle import Settled
 from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
 
 if TYPE_CHECKING:
@@ -102,3 +103,14 @@ def test_whoever_can_go_back_alone_goes_first(parts: Parts) -> None:
         roll_back(parts)
     assert roll_back(parts, "other") == ("other#2", "other#1")
     assert roll_back(parts) == ("core#2", "core#1")
+
+
+def test_what_was_refused_is_tried_again_by_the_ref_that_it_is_listed_under(parts: Parts) -> None:
+    """An archive has another name than its pack."""
+    (parts.settings.packs_dir / "slack.zip").write_bytes(b"PK\x03\x04 and no more")
+    forced = Settled(name="slack.zip", first_change=0.0, forced=True, touches=1)
+    parts.intake.take_soon("slack.zip", Occasion(first_change_at_s=0.0, burst=forced))
+    assert parts.lanes.wait_idle(30)
+    assert "slack.zip" in parts.commands.explain("slack").headline
+    assert parts.commands.retry("slack", actor="test") is None
+    assert parts.settling.waiting() == 1
