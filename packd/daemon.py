@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from packd.bootstrap import Parts
     from packd.config import Settings
     from packd.flow.explain import Explanation
+    from packd.registry.registry import Writer
     from packd.scout import Scout
     from packd.testrun.executor import LocalExecutor
     from packd.testrun.ladder import Rung
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("packd")
 
 _STOP: Final = "last_stop"  # the fact that says how the daemon ended
+_BEGUN: Final = "begun_at"  # the fact that says when a daemon last began
 _LANES_GRACE_S: Final = 3.0  # for steps that do not wait for a run
 _DELIVERY_GRACE_S: Final = 3.0  # for the delivery in hand
 _SUITES_END_S: Final = 30.0  # at most, to be sure that nothing of a suite is left
@@ -72,7 +74,7 @@ def run(settings: Settings, *, once: bool = False, source: Source | None = None,
 
     To be called with the state directory locked. `source` says how to read the settings again, for SIGHUP; `scout` is
     who went ahead. Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
-    Raises SchemaMismatch for the database of a newer packd; OSError when a folder can't be made.
+    Raises SchemaMismatch for the database of a newer packd; OSError when a folder can't be made; DiskFull.
     """
     parts = build(settings, queue=scout.queue if scout is not None else None)
     try:
@@ -261,6 +263,8 @@ def _reconcile_behind(scout: Scout, parts: Parts) -> dict[str, int]:
 def _close_open_runs(parts: Parts) -> None:
     """Runs that were under way when the daemon was killed came to nothing; their revisions are tested again."""
     with parts.registry.write() as tx:
+        # Something at any rate: a disk that is full is found out while a start can still be refused.
+        tx.set_fact(_BEGUN, tx.now)
         for run in queries.unfinished_runs(tx.connection):
             tx.finish_run(
                 run.id, status="error", accepted=False, verdict="packd was killed while the tests ran", report=None
@@ -296,8 +300,8 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     notifier.extend(_STEP_S)
     parts.health.stopping()
     parts.lanes.stop(0)  # nothing new begins
-    with parts.registry.write() as tx:
-        tx.emit(DaemonStopping(version=__version__), correlation_id=parts.clock.new_id("chg"))
+    stopping = DaemonStopping(version=__version__)
+    trouble = _write_down(parts, lambda tx: tx.emit(stopping, correlation_id=parts.clock.new_id("chg")))
     parts.schedule.stop()
     parts.revalidation.stop()
     parts.probation.stop()
@@ -316,12 +320,23 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
     if server is not None:
         server.stop()  # last, so that `packd status` and the feed could tell of all this
     if clean:
-        with parts.registry.write() as tx:
-            tx.set_fact(_STOP, "clean")
+        trouble = _write_down(parts, lambda tx: tx.set_fact(_STOP, "clean")) or trouble
+    if trouble:
+        log.error("daemon.stop_not_written", detail=f"that packd was stopped could not be written down: {trouble}")
     notifier.status(
         "Stopped" if clean else "Stopped; something was still under way and is done again at the next start"
     )
     notifier.barrier()
+
+
+def _write_down(parts: Parts, what: Callable[[Writer], object]) -> str:
+    """Returns why that was not possible, which is no reason to leave anything running; empty: it is written."""
+    try:
+        with parts.registry.write() as tx:
+            what(tx)
+    except Exception as failure:
+        return str(failure).partition("\n")[0]
+    return ""
 
 
 def _not_in_use(parts: Parts) -> dict[str, Explanation | None]:

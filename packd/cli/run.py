@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -135,8 +136,14 @@ def _run(settings: Settings, *, once: bool, source: Source, scout: Scout | None)
     except AlreadyRunning as refusal:
         raise Failure(Code.CONFLICT, str(refusal)) from refusal
     except OSError as refusal:
-        where = f"{refusal.filename}: " if refusal.filename else ""
-        raise Failure(Code.BAD_REQUEST, f"can't start: {where}{refusal.strerror or refusal}") from refusal
+        raise Failure(Code.BAD_REQUEST, f"can't start: {_why(refusal, settings.state_dir)}") from refusal
+
+
+def _why(refusal: OSError, state_dir: Path) -> str:
+    if refusal.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk with {refusal.filename or state_dir} is full: make room on it"
+    where = f"{refusal.filename}: " if refusal.filename else ""
+    return f"{where}{refusal.strerror or refusal}"
 
 
 def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scout | None) -> int:
@@ -145,11 +152,14 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
     configure(settings.log.format, settings.log.level)
     from packd.daemon import run
     from packd.registry.database import SchemaMismatch
+    from packd.registry.full_disk import DiskFull
 
     try:
         return run(settings, once=once, source=source, scout=scout)
     except (SchemaMismatch, LookupError) as refusal:
         raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
+    except DiskFull as refusal:
+        raise Failure(Code.BAD_REQUEST, f"can't start: {refusal.sentence}") from refusal
 
 
 def _make_folders(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import structlog
 
+from packd.domain.failures import Failure
 from packd.domain.moments import rfc3339
 from packd.logs.console import Console
 from packd.logs.journal import SOCKET, Journal, is_journal
@@ -95,6 +96,7 @@ def _processors(*, with_site: bool) -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         _stamp,
         *([_add_site] if with_site else []),
+        _say_refusal,
         structlog.processors.format_exc_info,
         lambda _logger, _method, entry: ((_ordered(entry),), {}),
     ]
@@ -109,6 +111,14 @@ def _heard(_logger: Any, method: str, entry: EventDict) -> EventDict:
 def _stamp(_logger: Any, method: str, entry: EventDict) -> EventDict:
     entry["timestamp"] = rfc3339(time.time())
     entry["level"] = _SAME_LEVEL.get(method, method)
+    return entry
+
+
+def _say_refusal(_logger: Any, _method: str, entry: EventDict) -> EventDict:
+    """What was refused has its sentence; where in the code that happened helps nobody."""
+    if entry.get("exc_info") is True and isinstance(refusal := sys.exc_info()[1], Failure):
+        del entry["exc_info"]
+        entry.setdefault("detail", refusal.sentence)
     return entry
 
 

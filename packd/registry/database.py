@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from packd.registry.backup import NotPackds, back_up
 from packd.registry.conditions import SCHEMA_VERSION
+from packd.registry.full_disk import DiskFull, is_full
 from packd.registry.kept import BEGIN_WRITE, Kept
 from packd.registry.prepared import from_json, to_json
 from packd.registry.tables import metadata, use_on_postgresql
@@ -105,8 +106,8 @@ class Database:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
 
         Returns the copy that was kept of an embedded database with an older schema. Raises SchemaMismatch when the
-        database is newer than this code, DatabaseUnusable when it can't be opened or copied, is not a database, or
-        holds tables of another program.
+        database is newer than this code, DiskFull when there is no room for it, DatabaseUnusable when it can't be
+        opened or copied, is not a database, or holds tables of another program.
         """
         try:
             with self.read() as connection:
@@ -115,13 +116,15 @@ class Database:
                 return None
             kept = self._keep(found)
             self._bring_up_to_date()
-        except (OperationalError, InterfaceError) as failure:
-            raise DatabaseUnusable(f"the database {self._shown} can't be used: {failure.orig}") from failure
         except DBAPIError as failure:
+            if is_full(failure):
+                raise DiskFull(self.shown) from failure
+            if isinstance(failure, OperationalError | InterfaceError):
+                raise DatabaseUnusable(f"the database {self.shown} can't be used: {failure.orig}") from failure
             if "not a database" not in str(failure.orig):
                 raise
             raise DatabaseUnusable(
-                f"{self._shown} is not a database, or is damaged: move it away, or restore a backup of it"
+                f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
             ) from failure
         return kept
 
@@ -173,7 +176,7 @@ class Database:
             self._engine.dispose()
 
     @property
-    def _shown(self) -> str:
+    def shown(self) -> str:
         """Where it is, without the password."""
         url = self._engine.url
         return str(url.database) if url.drivername.startswith("sqlite") else url.render_as_string(hide_password=True)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
 
 from packd.domain.lifecycle import Trigger, after
 from packd.domain.moments import rfc3339
 from packd.registry import outbox, queries, redelivery
+from packd.registry.full_disk import DiskFull, is_full
 from packd.registry.heads import Heads
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import made
@@ -51,11 +53,19 @@ class Registry:
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Writer]:
-        """One transaction: all of it, with its events and deliveries, or nothing. See `Database.write` for `durable`."""
-        with self._database.write(durable=durable) as connection:
-            writer = Writer(connection, outbox_of=self._outbox, at_s=self._now())
-            yield writer
-            writer.finish()
+        """One transaction: all of it, with its events and deliveries, or nothing. See `Database.write` for `durable`.
+
+        Raises DiskFull when there is no room for it.
+        """
+        try:
+            with self._database.write(durable=durable) as connection:
+                writer = Writer(connection, outbox_of=self._outbox, at_s=self._now())
+                yield writer
+                writer.finish()
+        except DBAPIError as failure:
+            if is_full(failure):
+                raise DiskFull(self._database.shown) from failure
+            raise
         self.commits = next(self._commits)
         if writer.emitted:
             for listener in self._listeners:

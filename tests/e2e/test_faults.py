@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,19 +21,25 @@ from packs import write_pack
 from receiver import SECRET, Receiver
 
 from packd.client import Client
+from packd.domain.failures import Code, Failure
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounting needs root")
 
 
 def _start(daemon: Daemon, *prefix: str) -> None:
     """The daemon, started by another program."""
-    command = [
-        *prefix, sys.executable, "-m", "packd", "run", str(daemon.packs),
+    with daemon.log.open("ab") as log:
+        daemon.process = subprocess.Popen(
+            [*prefix, *_command(daemon)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+    daemon.wait_until(daemon.answers, "the daemon to answer")
+
+
+def _command(daemon: Daemon) -> list[str]:
+    return [
+        sys.executable, "-m", "packd", "run", str(daemon.packs),
         "--config", str(daemon._config), "--state-dir", str(daemon.state),
     ]  # fmt: skip
-    with daemon.log.open("ab") as log:
-        daemon.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    daemon.wait_until(daemon.answers, "the daemon to answer")
 
 
 def _complained(daemon: Daemon, *pieces: str) -> bool:
@@ -84,9 +92,7 @@ def test_disk_full(watched: Daemon, small_state: Path, receiver: Receiver, free_
     receiver.wait_for("pack.registered", "before")
     fillers = [small_state / name for name in ("filler", "rest")]
     fillers[1].write_bytes(bytes(free_kb << 10))
-    with contextlib.suppress(OSError), fillers[0].open("wb", buffering=0) as stream:
-        while True:  # ends at 12 MiB
-            stream.write(bytes(1 << 12))
+    _fill(fillers[0])
     fillers[1].unlink()
     later = write_pack(watched.packs.parent / "later", "later")
     (later / "large").write_bytes(bytes(600 << 10))
@@ -100,6 +106,69 @@ def test_disk_full(watched: Daemon, small_state: Path, receiver: Receiver, free_
     receiver.wait_for("pack.registered", "later")
     registered = [line["pack"] for line in _said(watched, "pack.registered")]
     assert registered == ["before", "later"]
+
+
+def _fill(file: Path) -> None:
+    """Until nothing more goes onto the small file system that it is on."""
+    with contextlib.suppress(OSError), file.open("wb", buffering=0) as stream:
+        while True:  # ends at 12 MiB
+            stream.write(bytes(1 << 12))
+
+
+@needs_root
+def test_disk_full_commands(watched: Daemon, small_state: Path) -> None:
+    """What can't be written down for want of room is refused with that reason, and possible again when there is room."""
+    _start(watched)
+    write_pack(watched.packs / "hello", "hello")
+    watched.wait_active("hello", "1.0.0")
+    _fill(small_state / "filler")
+    for command in ("test", "remove"):
+        refused = watched.cli(command, "hello")
+        assert refused.returncode == 3
+        assert "packd.db is full: make room on it" in " ".join(refused.stderr.split())
+    with pytest.raises(Failure, match="is full: make room") as raised:
+        Client(watched.socket).post("/packs/hello/test")
+    assert raised.value.code == Code.UNAVAILABLE
+    assert "Traceback" not in watched.log.read_text()
+    (small_state / "filler").unlink()
+    assert watched.cli("test", "hello").returncode == 0
+
+
+@needs_root
+def test_disk_full_stop(watched: Daemon, small_state: Path) -> None:
+    """A stop that can't be written down is said in one line and carried out as any other; what was tested is tested again."""
+    _start(watched)
+    write_pack(watched.packs / "slow", "slow", test="exec sleep 300")
+    watched.wait_until(lambda: bool(_said(watched, "pack.test_started")), "the tests to begin")
+    _fill(small_state / "filler")
+    began = time.monotonic()
+    assert watched.stop() == 0
+    assert time.monotonic() - began < 10
+    assert not watched.socket.exists()
+    (line,) = _said(watched, "daemon.stop_not_written")
+    assert line["detail"].endswith("packd.db is full: make room on it")
+    assert "Traceback" not in watched.log.read_text()
+    (small_state / "filler").unlink()
+    _start(watched)
+    watched.wait_until(lambda: len(_said(watched, "pack.test_started")) == 2, "the tests to begin again")
+
+
+@needs_root
+@pytest.mark.parametrize("before", ["nothing", "stopped", "killed"])
+def test_disk_full_start(watched: Daemon, small_state: Path, before: str) -> None:
+    """Without room for a first line in the database packd does not start, and says in one sentence what to do."""
+    if before != "nothing":
+        _start(watched)
+        write_pack(watched.packs / "hello", "hello")
+        watched.wait_active("hello", "1.0.0")
+        watched.stop() if before == "stopped" else watched.kill()
+    _fill(small_state / "filler")
+    refused = subprocess.run(_command(watched), capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2
+    said = " ".join(line for line in refused.stderr.splitlines() if not line.startswith("{"))
+    assert re.fullmatch("packd: can't start: [^:]* is full: make room on it", said)
+    (small_state / "filler").unlink()
+    _start(watched)
 
 
 @needs_root

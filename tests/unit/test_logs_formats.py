@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from packd.domain.failures import Code, Failure
 from packd.logs import configure
 from packd.logs.catalog import message_id
 from packd.logs.library import LibraryHandler
@@ -186,6 +187,21 @@ def test_exceptions_and_context() -> None:
     (entry,) = pipe.entries()
     assert (entry["level"], entry["correlation_id"], entry["lane"]) == ("error", "cor_1", "slack")
     assert entry["exception"].endswith("LookupError: pack.yaml")
+
+
+def test_a_refusal_needs_no_traceback() -> None:
+    """What was refused is told by its sentence alone; a detail that was given already stays."""
+    pipe = Pipe()
+    configure("json", "info", pipe.stream, environ={})
+    try:
+        raise Failure(Code.UNAVAILABLE, "the disk is full")
+    except Failure:
+        structlog.get_logger().exception("lane.job_failed", lane="slack")
+        structlog.get_logger().exception("lane.job_failed", detail="no room")
+    assert [(entry["detail"], "exception" in entry) for entry in pipe.entries()] == [
+        ("the disk is full", False),
+        ("no room", False),
+    ]
 
 
 def test_loggers_in_use_follow_a_new_stream() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from packd.registry import outbox, queries
 from packd.registry.database import Database
+from packd.registry.full_disk import DiskFull
 from packd.registry.rows import Drop
 from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
 
@@ -247,3 +248,15 @@ def test_how_large_it_is(ground: Ground) -> None:
     found = ground.database.sizes()
     assert all(found.values())
     assert found.keys() == ({"database"} if ground.url.startswith("postgresql") else {"database", "wal"})
+
+
+def test_a_full_disk_is_called_so(ground: Ground) -> None:
+    """A transaction for which there is no room is refused with the way out, and nothing of it is there."""
+    if not ground.url.startswith("sqlite"):
+        pytest.skip("NOT TESTED: the disk of a server is not ours to fill")
+    with pytest.raises(DiskFull, match="is full: make room on it"), ground.registry.write() as tx:
+        tx.connection.exec_driver_sql("PRAGMA max_page_count=1")  # no more than it has
+        for number in range(1000):
+            tx.save_drop(Drop(name=f"pack{number}" + 1000 * "x", kind="folder"))
+    with ground.registry.read() as connection:
+        assert queries.all_drops(connection) == []
