@@ -57,6 +57,7 @@ from packd.flow.status import Status
 from packd.flow.stopwatch import Stopwatch
 from packd.flow.sweep import Sweeper
 from packd.flow.tokens import Tokens
+from packd.flow.unread import Unread
 from packd.flow.watchkeeping import Watchkeeper
 from packd.flow.webhooks import Webhooks
 from packd.flow.workers import Lanes
@@ -341,6 +342,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         lanes=lanes,
         status=status,
         clock=clock,
+        unread=Unread(folder=folder, settling=settling, space=space),
         has_content=store.has,
         is_whole=checkup.is_whole,
     )

@@ -54,6 +54,9 @@ class Commands(Protocol):
     def explain(self, name: str) -> Explanation:
         """In words, why a pack or a drop is or isn't active."""
 
+    def why_unread(self, name: str) -> str | None:
+        """Why a drop that is not on record was not read yet; None when there is none with this name."""
+
     def status(self) -> dict[str, Any]:
         """The daemon at a glance, JSON-able."""
 

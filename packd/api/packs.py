@@ -73,7 +73,8 @@ def show_pack(context: InContext, ref: str) -> Answer:
             return Answer({"data": whole_pack_view(standing) | {"flaky": [one.to_dict() for one in flaky]}})
         drop = reading.refused_drop(ref)
         if drop is None:
-            raise reading.no_such(ref)
+            unread = context.commands.why_unread(ref)
+            raise reading.no_such(ref) if unread is None else Failure(Code.NOT_FOUND, unread)
         return Answer({"data": drop_view(drop, context.packs_dir) | {"fields": {}, "needs": [], "flaky": []}})
 
 

@@ -173,11 +173,11 @@ def _make_folder(path: Path, what: str, way_out: str, *, mode: int) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=mode)
     except OSError as refusal:
-        said = f"can't start: {what} {path} can't be made: {_why(path, refusal)}; {way_out}"
+        said = f"can't start: {what} {path} can't be made: {_in_the_way(path, refusal)}; {way_out}"
         raise Failure(Code.BAD_REQUEST, said) from refusal
 
 
-def _why(path: Path, refusal: OSError) -> str:
+def _in_the_way(path: Path, refusal: OSError) -> str:
     """What is in the way of making this folder."""
     there = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not there.is_dir():

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from packd.flow.settling import Settling
     from packd.flow.status import Status
     from packd.flow.told import Say, Told
+    from packd.flow.unread import Unread
     from packd.flow.way_back import WayBack
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
@@ -51,6 +52,7 @@ class Commands:
         lanes: Lanes,
         status: Status,
         clock: Clock,
+        unread: Unread,
         has_content: Callable[[str], bool],
         is_whole: Callable[[Revision], bool],
     ) -> None:
@@ -63,6 +65,7 @@ class Commands:
         self._lanes = lanes
         self._status = status
         self._clock = clock
+        self._unread = unread
         self._has_content = has_content
         self._is_whole = is_whole
 
@@ -171,9 +174,21 @@ class Commands:
         """Why a pack (by ref) or a drop (by name) is or isn't active. Raises Failure NOT_FOUND."""
         with self._registry.read() as connection:
             explanation = explain(connection, name)
+            pack = queries.pack(connection, explanation.ref) if explanation and explanation.ref else None
         if explanation is None:
+            return self._explain_unread(name)
+        newer = self._unread.being_written(pack.drop_name if pack and pack.drop_name else name)
+        return replace(explanation, lines=(f"What lies there {newer}.", *explanation.lines)) if newer else explanation
+
+    def why_unread(self, name: str) -> str | None:
+        """Of a name that is not on record: why the drop with this name was not read yet; None when there is none."""
+        return self._unread.why(name)
+
+    def _explain_unread(self, name: str) -> Explanation:
+        why = self._unread.why(name)
+        if why is None:
             raise self._no_such(name)
-        return explanation
+        return Explanation(ref=None, headline=f"{why}.", lines=(), active=False)
 
     def status(self) -> dict[str, Any]:
         """The daemon at a glance."""
@@ -250,7 +265,7 @@ class Commands:
         with self._registry.write() as tx:
             latest = queries.latest_revision(tx.connection, ref)
             if latest is None:
-                raise no_such_pack(tx.connection, ref)
+                raise self._no_such(ref)
             pack = queries.pack(tx.connection, ref)
             left_behind = pack is not None and pack.drop_name is None and pack.origin == "dropped"
             if pack is None or not pack.is_present or left_behind:
@@ -279,9 +294,12 @@ class Commands:
     def _known(self, ref: str) -> None:
         with self._registry.read() as connection:
             if queries.pack(connection, ref) is None:
-                raise no_such_pack(connection, ref)
+                raise self._no_such(ref)
 
     def _no_such(self, name: str) -> Failure:
+        unread = self._unread.why(name)
+        if unread is not None:
+            return Failure(Code.NOT_FOUND, unread)
         with self._registry.read() as connection:
             return no_such_pack(connection, name)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from packd.domain.refs import archive_suffix
 from packd.snapshot.glance import glance
 from packd.snapshot.tree import look
-from packd.watch.scan import drops, root_identity
+from packd.watch.scan import drops, is_drop_name, root_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,13 @@ class PacksFolder:
     def has(self, name: str) -> bool:
         """Does anything lie there under this name, even a link to nothing?"""
         return os.path.lexists(self.path / name)
+
+    def has_drop(self, name: str) -> bool:
+        """Does a drop lie there under this name? Whatever somebody asks for may be no name at all."""
+        try:
+            return "/" not in name and is_drop_name(name, self.ignore) and self.kind_of(name) is not None
+        except (OSError, ValueError):
+            return False
 
     def kind_of(self, name: str) -> DropKind | None:
         """What lies there under this name; None when it is gone, or no drop."""

@@ -104,6 +104,11 @@ class Settling:
         with self._wake:
             return len(self._triggers) + len(self._gone) + self._handing_over
 
+    def quiet_s(self, name: str) -> float | None:
+        """For how long nothing may be written to this drop before it is read; None when that is not waited for."""
+        with self._wake:
+            return self._settler.quiet_s(name)
+
     def pulse(self) -> Pulse:
         """It has something to do when a deadline has passed or drops are being handed over."""
         with self._wake:

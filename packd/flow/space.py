@@ -46,7 +46,7 @@ class Space:
     def enough(self) -> bool:
         """Is there room for something new? Says so when that changes."""
         free = self._free(self._folder)
-        low = free < self._floor * (_ENOUGH if self._low else 1)
+        low = self._is_low(free)
         if low and not self._low:
             self._low = True
             log.error("space.low", folder=str(self._folder), free_mb=free // _MIB, floor_mb=self._floor // _MIB)
@@ -66,6 +66,11 @@ class Space:
         if not self.enough():
             yield Ailment(part="disk", grade="unready", sentence=self._sentence(self.free_bytes()))
 
+    def shortage(self) -> str | None:
+        """What is missing and the way out; None when there is enough. Tells nobody, so it may be asked anywhere."""
+        free = self.free_bytes()
+        return self._sentence(free) if self._is_low(free) else None
+
     def free_bytes(self) -> int:
         """On the file system of the folder."""
         return self._free(self._folder)
@@ -74,6 +79,9 @@ class Space:
     def floor_bytes(self) -> int:
         """What stays free of it."""
         return self._floor
+
+    def _is_low(self, free: int) -> bool:
+        return free < self._floor * (_ENOUGH if self._low else 1)
 
     def _sentence(self, free: int) -> str:
         return (

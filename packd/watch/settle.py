@@ -128,6 +128,11 @@ class Settler:
                 return moment
         return None
 
+    def quiet_s(self, name: str) -> float | None:
+        """For how long nothing may change before this drop is due; None when it does not wait for that."""
+        burst = self._bursts.get(name)
+        return None if burst is None or burst.whole_at is not None else self._wait(burst)
+
     def waiting(self) -> list[Waiting]:
         """Every burst that is not over, the one due first in front."""
         bursts = (

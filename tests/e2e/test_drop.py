@@ -216,6 +216,33 @@ def test_restore_leaves_what_is_still_being_written(tmp_path: Path, receiver: Re
         daemon.kill()
 
 
+def test_what_is_still_being_written_is_not_denied(tmp_path: Path) -> None:
+    """Whoever asks why is told what is waited for, for a new drop and for new content of a pack; of no other name."""
+    daemon = Daemon(tmp_path, watch={"quiet_ms": 60_000, "longest_wait_s": 600})
+    daemon.start()
+
+    def why(name: str) -> str:
+        answer = daemon.cli("why", name)
+        return " ".join((answer.stdout + answer.stderr).split())
+
+    try:
+        drop(write_pack(tmp_path / "hello", "hello"), daemon)  # one rename: nothing to wait for
+        daemon.wait_active("hello", "1.0.0")
+        write_pack(daemon.packs / "slow", "slow")
+        write_pack(daemon.packs / "hello", "hello", "2.0.0")
+        waits = "is still being written to: it is read when nothing was written for 60 s."
+        daemon.wait_until(lambda: why("slow") == f"'slow' lies in the packs directory and {waits}", "the new drop")
+        daemon.wait_until(lambda: f"What lies there {waits}" in why("hello"), "the new content")
+        assert "hello#1 (version 1.0.0) is active" in why("hello")
+        assert daemon.cli("why", "slow").returncode == 1
+        assert "slow' lies in the packs directory" in daemon.cli("show", "slow").stderr
+        (daemon.packs / "notes.txt").touch()
+        for name in ("nobody", "notes.txt", "..", "slow.failed", "x" * 300):
+            assert "no pack and no drop is called" in why(name)
+    finally:
+        daemon.stop()
+
+
 def test_once_reconciles_and_says_whether_all_is_in_use(daemon: Daemon, receiver: Receiver) -> None:
     """Exit 0 when everything dropped is active, 1 when something is not; the webhooks are told all the same."""
     write_pack(daemon.packs / "good", "good")

@@ -83,6 +83,12 @@ def test_no_room(daemon: Daemon) -> None:
     daemon.wait_until(lambda: bool(_seen(daemon, "drop.put_off")), "the drop to be put off")
     assert _seen(daemon, "watch.degraded")[0]["reason"] == "disk"
     health = json.loads(daemon.cli("status", "--json").stdout)["health"]
+    for command in ("why", "show", "retry"):
+        answer = daemon.cli(command, "hello")
+        assert answer.returncode == 1
+        said = " ".join((answer.stdout + answer.stderr).split())
+        assert "'hello' lies in the packs directory and was not read yet: only " in said
+        assert "nothing new is taken until there is room" in said
     wrong = [(one["part"], one["grade"]) for one in health if one["grade"] != "warning"]  # the clock of this machine
     assert wrong == [("disk", "unready")]
     _settings(daemon, retention={"min_free_mb": 0})

@@ -71,6 +71,7 @@ class Asked:
     troubles: list[str] = field(default_factory=list)
     health: list[dict[str, str]] = field(default_factory=list)  # what the status says of it
     told: dict[str, Told] = field(default_factory=dict)  # by runs that are under way
+    unread: dict[str, str] = field(default_factory=dict)  # drop that is not on record → why it was not read yet
     plan: Plan = field(default_factory=Plan)  # what an installation comes to
     shelf: Catalogue = field(default_factory=Catalogue)  # what the indexes offer
 
@@ -171,6 +172,9 @@ class Asked:
         if said is None:
             raise Failure(Code.NOT_FOUND, f"no pack and no drop is called '{name}'")
         return said
+
+    def why_unread(self, name: str) -> str | None:
+        return self.unread.get(name)
 
     def status(self) -> dict[str, Any]:
         return {

@@ -332,3 +332,12 @@ def test_a_run_of_somebody_else_can_be_followed(ground: Ground) -> None:
         told.finish()
         assert ended.result(20)["data"]["id"] == run["id"]
     assert ground.client.follow_run("core", run["id"], on_message=lambda *_: None) == ended.result()
+
+
+def test_a_drop_that_was_not_read_yet_is_not_denied(ground: Ground) -> None:
+    """There is nothing to show of it, but why."""
+    ground.asked.unread["slow"] = "'slow' lies in the packs directory and is about to be read"
+    for name, sentence in (("slow", "about to be read"), ("nobody", "no pack is called 'nobody'")):
+        with pytest.raises(Failure, match=sentence) as raised:
+            ground.client.get(f"/packs/{name}")
+        assert raised.value.code == Code.NOT_FOUND

@@ -85,6 +85,17 @@ def test_a_change_after_a_whole_arrival_waits_for_quiet() -> None:
     assert settler.next_deadline() == 11.5
 
 
+def test_for_how_long_nothing_may_change() -> None:
+    """The quiet period, or more where the copy is slow; nobody waits for it where nothing changed or all came at once."""
+    settler = Settler(1.0, 60.0)
+    for moment in (0.0, 0.75):
+        settler.touched("slow", moment)
+    settler.touched("p", 1.0)
+    settler.arrived_whole("whole", 1.0)
+    asked = {name: settler.quiet_s(name) for name in ("slow", "p", "whole", "nobody")}
+    assert asked == {"slow": 1.5, "p": 1.0, "whole": None, "nobody": None}
+
+
 def test_a_steady_slow_copy_is_one_burst() -> None:
     """A pause near the quiet period lengthens the wait to twice that pause."""
     settler = Settler(1.0, 60.0)

@@ -1,0 +1,37 @@
+"""What lies in the packs directory and was not read yet: why that is, and when it will be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packd.flow.packs_folder import PacksFolder
+    from packd.flow.settling import Settling
+    from packd.flow.space import Space
+
+
+class Unread:
+    """For drops of which the registry knows nothing, or nothing new."""
+
+    def __init__(self, *, folder: PacksFolder, settling: Settling, space: Space) -> None:
+        self._folder = folder
+        self._settling = settling
+        self._space = space
+
+    def why(self, name: str) -> str | None:
+        """A sentence without its full stop, for a drop that is not on record; None when nothing lies there."""
+        if not self._folder.has_drop(name):
+            return None
+        why = self.being_written(name) or self._put_off() or "is about to be read"
+        return f"'{name}' lies in the packs directory and {why}"
+
+    def being_written(self, name: str) -> str | None:
+        """What is said of a drop that has not settled, e.g. "is still being written to: …"; None when it has."""
+        quiet_s = self._settling.quiet_s(name)
+        if quiet_s is None:
+            return None
+        return f"is still being written to: it is read when nothing was written for {quiet_s:.3g} s"
+
+    def _put_off(self) -> str | None:
+        shortage = self._space.shortage()
+        return None if shortage is None else f"was not read yet: {shortage}"
