@@ -263,6 +263,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         metrics.committed,
         restorer.committed,
         feed.committed,
+        keeper.committed,
     ):
         registry.on_commit(_guarded(listener))
     configuration = Configuration(loaded_at=clock.iso())

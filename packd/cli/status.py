@@ -145,7 +145,7 @@ def _refused(status: dict[str, Any]) -> bool:
 # By the words of the API: what is wrong, and what that means for what is dropped.
 _DIM: Final = {
     "overflow": "more changed at once than the kernel tells of; it is found by scanning",
-    "root_missing": "the folder is not there; meanwhile nothing counts as removed",
+    "root_missing": "the packs directory is away; meanwhile nothing counts as removed",
     "limit": "not every folder can be watched; changes there are found by scanning",
     "permission": "some folders may not be read; changes there are found by scanning",
     "disk": "there is no room on the disk; nothing new is taken",

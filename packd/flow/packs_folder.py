@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from packd.domain.refs import archive_suffix
 from packd.snapshot.glance import glance
 from packd.snapshot.tree import look
-from packd.watch.scan import drops, is_drop_name, root_identity
+from packd.watch.scan import drops, identity_of, is_drop_name, opened, root_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from packd.domain.ignore import Ignore
     from packd.snapshot.tree import Limits, Tree
-    from packd.watch.scan import DropKind, DropSeen
+    from packd.watch.scan import DropKind, DropSeen, Identity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,29 @@ class PacksFolder:
     limits: Limits  # of one pack
 
     def identity(self) -> str | None:
-        """Which folder lies at the path: its device and inode; None when there is none."""
+        """Which folder lies at the path; None when there is none."""
         found = root_identity(self.path)
-        return None if found is None else f"{found[0]}:{found[1]}"
+        return None if found is None else _written(found)
 
     def drops(self) -> list[DropSeen]:
         """Everything that lies in it. Raises OSError when that can't be said."""
         return drops(self.path, self.ignore)
+
+    def content(self) -> tuple[str, list[DropSeen]]:
+        """Which folder lies at the path, and everything that lies in that one. Raises OSError when that can't be said."""
+        with opened(self.path, to_list=True) as folder:
+            return _written(identity_of(folder)), drops(folder, self.ignore)
+
+    def lacks(self, name: str, identity: str | None) -> bool:
+        """Does the folder of this identity lie at the path, with nothing in it under this name, not even a link?
+
+        False whenever that can't be said: it may be another folder, or one that may not be looked into.
+        """
+        try:
+            with opened(self.path) as folder:
+                return _written(identity_of(folder)) == identity and not _has(folder, name)
+        except OSError:
+            return False
 
     def has(self, name: str) -> bool:
         """Does anything lie there under this name, even a link to nothing?"""
@@ -68,3 +84,16 @@ class PacksFolder:
     def look(self, name: str, entering: Callable[[str], None] | None = None) -> Tree:
         """A stat for every file of a drop; nothing is read. `entering` gets each folder's path before it is listed."""
         return look(self.path / name, self.ignore, self.limits, entering)
+
+
+def _written(identity: Identity) -> str:
+    return ":".join(map(str, identity))
+
+
+def _has(folder: int, name: str) -> bool:
+    """In an open folder. Raises OSError when that can't be said."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

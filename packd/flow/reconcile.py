@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from packd.flow import owners
 from packd.flow.occasion import Occasion
+from packd.flow.removal import ROOT_IDENTITY
 from packd.registry import queries
+from packd.watch import advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from packd.registry.registry import Registry
     from packd.registry.rows import Drop
     from packd.snapshot.tree import Tree
+    from packd.watch.scan import DropSeen
     from packd.watch.watcher import FirstScan, Watcher
 
     Enter = Callable[[str], None] | None
@@ -56,7 +60,7 @@ class Plan:
 
 
 def is_lost(known: Collection[str], seen: Collection[str], *, identity: str, last_identity: str | None) -> bool:
-    """Has another, empty folder taken the place of the packs directory?
+    """Has another folder, with none of the packs that are known, taken the place of the packs directory?
 
     That is what an unmounted volume looks like. It must not be taken for everybody's packs being removed at once.
     """
@@ -108,11 +112,12 @@ class Reconciler:
         `survey`: what a look at everything found that went ahead of the first scan.
         """
         with self._watcher.first_scan() as scan:
-            if not self._root_is_there():
-                return {}
             self._watcher.recount()  # is every folder watched? a limit that is reached says nothing by itself
+            seen = self._list()
+            if seen is None:
+                return {}
             glance = survey.glance if survey is not None and scan.queued else self._folder.glance
-            plan = self._plan(scan, glance)
+            plan = self._plan(seen, scan, glance)
         self._act(plan)
         wrong = self._projections.rebuild()
         counts = plan.counts() | ({"links": wrong} if wrong else {})
@@ -120,41 +125,45 @@ class Reconciler:
         self._done()
         return counts
 
-    def _root_is_there(self) -> bool:
-        """Is the packs directory the one that it was? While it is away nothing counts as removed."""
-        identity = self._folder.identity()
-        if identity is None:
-            self._lose("the packs directory is missing")
-            return False
-        with self._registry.read() as connection:
-            last = queries.fact(connection, "root_identity")
-        if identity != last and not self._take_over(identity, last):
-            return False
-        self._keeper.found_root()
-        return True
+    def _list(self) -> list[DropSeen] | None:
+        """What lies in the packs directory; None when that can't be said.
 
-    def _take_over(self, identity: str, last: str | None) -> bool:
-        """Another folder lies at the path, or the first one: remember it, unless it looks like an unmounted one."""
+        Unless it is the folder that it was, or takes the place of that, nothing counts as removed.
+        """
+        try:
+            identity, seen = self._folder.content()
+        except OSError as failure:
+            self._lose(advice.not_listed(self._folder.path, failure))
+            return None
+        if self._is_ours(identity, {one.name for one in seen}):
+            self._keeper.found_root()
+        else:
+            self._lose(advice.strange(self._folder.path))
+        return seen
+
+    def _is_ours(self, identity: str, seen: set[str]) -> bool:
+        """Is it the folder that it was, or one that may be taken for that from now on?"""
         with self._registry.read() as connection:
-            known = [drop.name for drop in queries.all_drops(connection)]
-        seen = [one.name for one in self._folder.drops()]
+            last = queries.fact(connection, ROOT_IDENTITY)
+            if identity == last:
+                return True
+            packs = [pack for pack in queries.present_packs(connection) if owners.exists(connection, pack)]
+        known = {pack.drop_name for pack in packs if pack.drop_name is not None}
         if is_lost(known, seen, identity=identity, last_identity=last):
-            self._lose("an empty folder has taken the place of the packs directory; is it not mounted?")
             return False
         with self._registry.write() as tx:
-            tx.set_fact("root_identity", identity)
+            tx.set_fact(ROOT_IDENTITY, identity)
         return True
 
     def _lose(self, why: str) -> None:
         self._settling.hold_removals()
         self._keeper.lost_root(why)
 
-    def _plan(self, scan: FirstScan, glance: Glance) -> Plan:
+    def _plan(self, seen: list[DropSeen], scan: FirstScan, glance: Glance) -> Plan:
         with self._registry.read() as connection:
             known = {drop.name: drop for drop in queries.all_drops(connection)}
             unfinished = tuple(revision.ref for revision in queries.candidates(connection))
         unchanged, changed, ages = [], [], {}
-        seen = self._folder.drops()
         for one in seen:
             before = known.get(one.name)
             if before is not None and before.kind != one.kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from packd.flow.settling import Settling
     from packd.registry.registry import Registry
     from packd.registry.rows import Drop
+
+ROOT_IDENTITY: Final = "root_identity"  # the fact that says which folder the packs directory is
 
 log = structlog.get_logger(__name__)
 
@@ -46,14 +48,16 @@ class Removal:
         self._clock = clock
 
     def notice(self, drop: Drop) -> None:
-        """Start the time of grace: `rm -rf` before `cp -r` must not unregister a pack."""
+        """Start the time of grace, if it is gone: `rm -rf` before `cp -r` must not unregister a pack."""
+        if not self._is_gone(drop.name):
+            return
         if drop.gone_at_s is None:
             self._save(replace(drop, gone_at_s=self._clock.now()))
         self._settling.is_gone(drop.name)
 
     def carry_out(self, name: str) -> None:
-        """The drop stayed away for its time of grace: unregister what it was, unless it is back."""
-        if self._folder.has(name):
+        """The drop stayed away for its time of grace: unregister what it was, unless it is back, or that can't be said."""
+        if not self._is_gone(name):
             self._settling.touched(name)
             return
         self._projections.withdraw(name)  # while the drop is known, so that it is done again should this be interrupted
@@ -70,6 +74,12 @@ class Removal:
             self._pipeline.release()
         for rival in rivals:
             self._look_again(rival)
+
+    def _is_gone(self, name: str) -> bool:
+        """From the folder that reconciling knows as the packs directory: while another lies there, nothing is gone."""
+        with self._registry.read() as connection:
+            identity = queries.fact(connection, ROOT_IDENTITY)
+        return self._folder.lacks(name, identity)
 
     def _look_again(self, rival: Drop) -> None:
         """Another drop was refused because this one had its ref; now it may have it."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from packd.flow.clock import Clock
     from packd.flow.settling import Settling
     from packd.registry.registry import Registry
+    from packd.registry.rows import StoredEvent
     from packd.watch.hints import Hint, Recovered, Trouble
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,10 @@ class _Open:
 
 
 class Watchkeeper:
-    """Knows which troubles are open, so that each is told once when it begins and once when it is over."""
+    """Knows which troubles are open, so that each is told once when it begins and once when it is over.
+
+    What is wrong may turn out to be something else meanwhile: the newest sentence is the one that is shown.
+    """
 
     def __init__(self, *, packs_dir: Path, registry: Registry, settling: Settling, clock: Clock) -> None:
         self._packs_dir = packs_dir
@@ -69,9 +73,11 @@ class Watchkeeper:
     # --- what the watcher says ---------------------------------------------------------------------------------------
 
     def on_hint(self, hint: Hint) -> None:
-        if hint.drop is None:
+        if hint.drop is None or self._has_lost_root():
             self._reconcile()
-        elif hint.whole:
+        if hint.drop is None:
+            return
+        if hint.whole:
             self._settling.arrived_whole(hint.drop)
         else:
             self._settling.touched(hint.drop)
@@ -92,6 +98,18 @@ class Watchkeeper:
     def found_root(self) -> None:
         self._end("root_missing", str(self._packs_dir))
 
+    def committed(self, events: tuple[StoredEvent, ...]) -> None:
+        """Called behind every transaction that emitted events.
+
+        A pack that is taken from a folder which is not known may make that the packs directory; so may one that goes.
+        """
+        if self._has_lost_root() and any(event.subject.startswith("packs/") for event in events):
+            self._reconcile()
+
+    def _has_lost_root(self) -> bool:
+        with self._lock:
+            return "root_missing" in self._open
+
     # --- what the disk says ------------------------------------------------------------------------------------------
 
     def low_space(self, folder: Path, why: str) -> None:
@@ -105,10 +123,11 @@ class Watchkeeper:
 
     def _begin(self, trouble: Cause, scope: str, detail: str) -> None:
         with self._lock:
-            if trouble in self._open:
+            known = self._open.get(trouble)
+            if known is not None and known.detail == detail:
                 return
             told = _REASONS[trouble] in self._reasons()
-            correlation_id = self._clock.new_id("chg")
+            correlation_id = known.correlation_id if known is not None else self._clock.new_id("chg")
             self._open[trouble] = _Open(correlation_id=correlation_id, detail=detail)
         log.warning("watch.trouble", reason=trouble, scope=scope, detail=detail)
         if not told:

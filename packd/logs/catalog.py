@@ -70,7 +70,7 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Changes may be seen late",
             "packd can't be told of every change in @PACKD_SCOPE@ (@PACKD_REASON@), or can't take what changed. It looks at\n"
             "everything now and then instead. limit: raise fs.inotify.max_user_watches or max_user_instances with sysctl.\n"
-            "root_missing: mount or make the folder. disk: make room. It goes on by itself when the cause is gone.",
+            "root_missing: mount the folder, or put it back. disk: make room. It goes on by itself when the cause is gone.",
         ),
         "watch.recovered": ("Changes are seen at once again", "What had kept packd from seeing changes is over."),
         "webhook.test": (

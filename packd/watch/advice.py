@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
 INOTIFY_SETTINGS: Final = Path("/proc/sys/fs/inotify")  # inotify(7), "/proc interfaces"
+
+
+_NOTHING_IS_LOST: Final = "Nothing is unregistered meanwhile"
 
 
 def kernel_setting(name: str) -> int | None:
@@ -18,13 +22,25 @@ def kernel_setting(name: str) -> int | None:
 
 
 def gone(root: Path) -> str:
-    return f"{root} is not there or is no folder; put it back. Nothing is unregistered meanwhile"
+    return f"{root} is not there or is no folder; put it back. {_NOTHING_IS_LOST}"
+
+
+def not_listed(root: Path, failure: OSError) -> str:
+    if failure.errno in (errno.ENOENT, errno.ENOTDIR):
+        return gone(root)
+    return f"{root} can't be read ({failure.strerror}); put that right. {_NOTHING_IS_LOST}"
 
 
 def unmounted(root: Path) -> str:
+    return f"the file system of {root} is no longer mounted; mount it again. {_NOTHING_IS_LOST}"
+
+
+def strange(root: Path) -> str:
+    """Another folder, without any of the packs."""
     return (
-        f"the file system of {root} is no longer mounted; mount it again, or restart packd to go on with the folder "
-        "as it is. Nothing is unregistered meanwhile"
+        f"an empty folder has taken the place of the packs directory {root} (is it not mounted?); mount it or put it "
+        f"back, or, if this one is meant, drop a pack into it and those that are missing count as removed. "
+        f"{_NOTHING_IS_LOST}"
     )
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from packd.domain.refs import archive_suffix
+from packd.watch.birth import birth_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from packd.domain.ignore import Ignore
+
+Identity = tuple[int, int, int]  # of a folder: device, inode, birth
 
 DropKind = Literal["folder", "archive", "link"]
 
@@ -32,8 +36,8 @@ def is_drop_name(name: str, ignore: Ignore) -> bool:
     return not name.startswith(".") and not name.endswith(MARKER_SUFFIXES) and not ignore.name(name)
 
 
-def drops(root: Path, ignore: Ignore) -> list[DropSeen]:
-    """Every drop in `root`, sorted by name.
+def drops(root: Path | int, ignore: Ignore) -> list[DropSeen]:
+    """Every drop in `root`, a path or an open folder, sorted by name.
 
     Raises OSError when `root`, or the kind of something in it, cannot be read: what is not known is not "gone".
     """
@@ -43,13 +47,32 @@ def drops(root: Path, ignore: Ignore) -> list[DropSeen]:
     return sorted(seen, key=lambda drop: drop.name)
 
 
-def root_identity(root: Path) -> tuple[int, int] | None:
-    """(device, inode) of the folder at `root`, links followed; None when there is none."""
+def root_identity(root: Path) -> Identity | None:
+    """Which folder lies at `root`, links followed; None when there is none."""
     try:
-        found = root.stat()
+        with opened(root) as folder:
+            return identity_of(folder)
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
+
+
+def identity_of(folder: int) -> Identity:
+    """Of an open folder. One that is made anew is often given the inode of the one before: its birth tells them apart."""
+    found = os.fstat(folder)
+    return found.st_dev, found.st_ino, birth_ns(folder)
+
+
+@contextmanager
+def opened(root: Path, *, to_list: bool = False) -> Iterator[int]:
+    """The folder at `root`: what is asked of the descriptor is said of one and the same folder. Raises OSError.
+
+    Unless it is opened `to_list` it, it need not be readable.
+    """
+    folder = os.open(root, os.O_DIRECTORY | os.O_CLOEXEC | (os.O_RDONLY if to_list else os.O_PATH))
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def subfolders(folder: str, ignore: Ignore, *, top: bool) -> list[str]:

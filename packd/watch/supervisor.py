@@ -152,7 +152,7 @@ class Supervisor:
 
     def _check(self) -> None:
         if self._watching is not None and (loss := self._watching.lost()):
-            self._lose(loss)
+            self._lose(self._unmounted() or loss)
         if self._watching is None:
             self._begin()
         else:
@@ -178,7 +178,10 @@ class Supervisor:
             closing.join(CLOSE_WAIT_S)
 
     def _begin(self) -> None:
-        if self._root_is_missing() or time.monotonic() < self._next_try:
+        if root_identity(self._root) is None:
+            self._trouble("root_missing", advice.gone(self._root))
+            return
+        if time.monotonic() < self._next_try:
             return
         try:
             self._watching = self._observe()
@@ -190,14 +193,11 @@ class Supervisor:
         self._judge(self._watching)
         self._teller.over({"root_missing", "overflow"})
 
-    def _root_is_missing(self) -> bool:
-        if root_identity(self._root) is None:
-            self._trouble("root_missing", advice.gone(self._root))
-            return True
-        if self._mounted and not os.path.ismount(self._root):
-            self._trouble("root_missing", advice.unmounted(self._root))
-            return True
-        return False
+    def _unmounted(self) -> Loss | None:
+        """Does the folder below a file system that was mounted show? Whether it is to be trusted is not decided here."""
+        if self._mounted and root_identity(self._root) is not None and not os.path.ismount(self._root):
+            return Loss(reason="root_missing", detail=advice.unmounted(self._root))
+        return None
 
     def _refused(self, error: OSError) -> None:
         """The root itself can't be watched: what is left is to look at everything, again and again."""

@@ -9,11 +9,14 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon import Daemon
 from packs import write_pack
 from receiver import SECRET, Receiver
+
+from packd.client import Client
 
 LARGE = 5000
 
@@ -211,6 +214,74 @@ def test_an_unmounted_packs_directory_is_not_a_removal_of_everything(
     finally:
         daemon.kill()
         subprocess.run(["umount", "-l", daemon.packs], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("lazily", [False, True], ids=["umount", "umount -l"])
+def test_a_packs_directory_that_stays_unmounted_keeps_everything_in_use(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path, lazily: bool
+) -> None:
+    """Longer than any time of grace; mounted again, all is as it was and nothing was activated anew."""
+    real = tmp_path / "real"
+    real.mkdir()
+    mount, unmount = ["mount", "--bind", real, daemon.packs], ["umount", *(["-l"] if lazily else []), daemon.packs]
+    mounted = subprocess.run(mount, check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"can't mount here: {mounted.stderr.decode().strip()}")
+    try:
+        daemon.start()
+        for ref in ("one", "two"):
+            write_pack(tmp_path / ref, ref).rename(real / ref)
+            receiver.wait_for("pack.registered", ref)
+        subprocess.run(unmount, check=True)
+        daemon.wait_until(lambda: "is it not mounted?" in sentences(daemon), "the loss to be named")
+        daemon.wait_until(lambda: at_rest(daemon), "what follows to have followed")
+        assert {daemon.show(ref)["active"]["version"] for ref in ("one", "two")} == {"1.0.0"}
+        subprocess.run(mount, check=True)
+        daemon.wait_until(lambda: "watch.recovered" in logged(daemon), "the return to be noticed")
+        shutil.rmtree(real / "two")
+        receiver.wait_for("pack.unregistered", "two")
+        assert receiver.types("one") == ["pack.discovered", "pack.test_passed", "pack.registered"]
+    finally:
+        daemon.kill()
+        subprocess.run(["umount", "-l", daemon.packs], check=False, capture_output=True)
+
+
+def test_a_packs_directory_that_is_made_anew_is_said_to_be_empty_until_something_is_dropped_into_it(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Nothing is unregistered before that; then it is the packs directory, and what is missing counts as removed."""
+    daemon.start()
+    for ref in ("one", "two"):
+        write_pack(tmp_path / ref, ref).rename(daemon.packs / ref)
+        receiver.wait_for("pack.registered", ref)
+    shutil.rmtree(daemon.packs)
+    daemon.wait_until(lambda: "is not there or is no folder" in sentences(daemon), "the loss to be named")
+    daemon.packs.mkdir()
+    daemon.wait_until(lambda: "an empty folder has taken the place" in sentences(daemon), "that to be named")
+    daemon.wait_until(lambda: at_rest(daemon), "what follows to have followed")
+    assert {daemon.show(ref)["active"]["version"] for ref in ("one", "two")} == {"1.0.0"}
+    assert "drop a pack into it" in " ".join(daemon.cli("doctor").stdout.split())
+    write_pack(tmp_path / "three", "three").rename(daemon.packs / "three")
+    receiver.wait_for("pack.registered", "three")
+    for ref in ("one", "two"):
+        receiver.wait_for("pack.unregistered", ref)
+    daemon.wait_until(lambda: not sentences(daemon), "all to be well")
+
+
+def sentences(daemon: Daemon) -> str:
+    """What the daemon finds wrong with watching."""
+    return " ".join(one["reason"] for one in status(daemon)["health"] if one["part"] == "watch")
+
+
+def at_rest(daemon: Daemon) -> bool:
+    """Nothing settles, waits for its time of grace or is being done."""
+    queue = status(daemon)["queue"]
+    return queue["settling"] == 0 and queue["jobs"] == 0
+
+
+def status(daemon: Daemon) -> dict[str, Any]:
+    found: dict[str, Any] = Client(daemon.socket).get("/status")["data"]
+    return found
 
 
 def test_what_was_dropped_while_nobody_watched_is_found(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:

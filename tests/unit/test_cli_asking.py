@@ -346,7 +346,7 @@ def test_status(ground: Ground, packd: Packd) -> None:
     ground.asked.troubles.append("root_missing")
     try:
         text = packd("status").stdout
-        assert "degraded: the folder is not there; meanwhile nothing counts as removed" in " ".join(text.split())
+        assert "degraded: the packs directory is away; meanwhile nothing counts as removed" in " ".join(text.split())
         assert "disk root_missing is nearly full: make room" in " ".join(text.split())
         assert "configuration changed, and needs a restart to be heard: api.socket" in " ".join(text.split())
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,18 @@ def test_the_identity_of_the_root_follows_the_folder(tmp_path: Path) -> None:
     assert root_identity(one) is None
     one.touch()
     assert root_identity(one) is None
+
+
+def test_a_folder_that_is_made_anew_is_another_one(tmp_path: Path) -> None:
+    """Also where the file system gives it the inode of the one before."""
+    root = tmp_path / "packs"
+    seen = set()
+    for _ in range(20):
+        root.mkdir()
+        seen.add(root_identity(root))
+        time.sleep(0.01)  # longer than a tick of the clock that folders are stamped with
+        root.rmdir()
+    assert len(seen) == 20
 
 
 def test_folders_that_matter_leave_out_ignored_ones_and_links(tmp_path: Path) -> None:

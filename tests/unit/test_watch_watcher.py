@@ -463,17 +463,18 @@ def test_a_root_that_is_missing_at_the_start(scene: Scene) -> None:
 
 
 def test_a_file_system_that_is_unmounted_is_a_missing_root(scene: Scene) -> None:
-    """The empty folder under it is not taken for a packs directory from which everything was removed."""
+    """It is said so; what lies there now is watched, and so is what is mounted there again."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "packd-test", str(scene.root)]
     if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         pytest.skip("needs the right to mount")
     try:
         scene.watcher.start()
         subprocess.run(["umount", str(scene.root)], check=True)
-        scene.wait(lambda: [trouble.reason for trouble in scene.troubles()] == ["root_missing"])
+        scene.wait(lambda: scene.recoveries() == ["root_missing"])
+        (told,) = scene.troubles()
+        assert "no longer mounted; mount it again" in told.detail
+        assert {name for name, _ in scene.shell("mkdir below")} == {"below"}
         scene.told.clear()
-        scene.watcher.recount()
-        assert scene.recoveries() == []
         subprocess.run(mount, check=True)
         scene.wait(lambda: scene.recoveries() == ["root_missing"])
         assert {name for name, _ in scene.shell("mkdir p")} == {"p"}
