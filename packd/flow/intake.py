@@ -100,7 +100,11 @@ class Intake:
             self._take(name, occasion)
 
     def _take(self, name: str, occasion: Occasion) -> None:
-        kind = self._folder.kind_of(name)
+        try:
+            kind = self._folder.kind_of(name)
+        except OSError as failure:
+            log.warning("drop.put_off", drop=name, why=f"it can't be looked at: {failure}")
+            return
         with self._registry.read() as connection:
             known = queries.drop(connection, name)
         if kind is None:

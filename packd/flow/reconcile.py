@@ -132,6 +132,10 @@ class Reconciler:
         """
         try:
             identity, seen = self._folder.content()
+        except PermissionError as failure:
+            self._settling.hold_removals()
+            log.warning("reconcile.put_off", why=str(failure))  # the watcher, which was asked to look, tells of it
+            return None
         except OSError as failure:
             self._lose(advice.not_listed(self._folder.path, failure))
             return None

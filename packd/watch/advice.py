@@ -84,6 +84,10 @@ def not_permitted(folders: list[str], *, every_s: float) -> str:
     )
 
 
+def root_not_permitted(root: Path) -> str:
+    return f"packd may not read {root}; allow it with `chmod` or `setfacl`. {_NOTHING_IS_LOST}"
+
+
 def refused(root: Path, code: int, *, every_s: float) -> str:
     """For what has no cure that is known: the kernel's own words."""
     return f"folders in {root} can't be watched: {os.strerror(code)} (error {code}). {_meanwhile(every_s)}"

@@ -202,7 +202,7 @@ class Supervisor:
     def _refused(self, error: OSError) -> None:
         """The root itself can't be watched: what is left is to look at everything, again and again."""
         if error.errno in NOT_PERMITTED:
-            self._trouble("permission", advice.not_permitted([str(self._root)], every_s=self._poll_interval()))
+            self._forbidden([os.path.realpath(self._root)])
         elif error.errno in (errno.EMFILE, errno.ENFILE):
             self._count()
             self._trouble("limit", advice.too_few_instances(self._root, every_s=self._poll_interval()))
@@ -226,8 +226,7 @@ class Supervisor:
         unwatched = watching.unwatched()
         forbidden = sorted(path for path, code in unwatched.items() if code in NOT_PERMITTED)
         if forbidden:
-            detail = advice.not_permitted(forbidden, every_s=self._poll_interval())
-            self._trouble("permission", detail, scope=forbidden[0])
+            self._forbidden(forbidden)
         else:
             self._teller.over({"permission"})
         limited = set(unwatched.values()) - NOT_PERMITTED
@@ -237,6 +236,14 @@ class Supervisor:
             self._teller.over({"limit"})
         if not unwatched:
             self._pause = self._poll_every
+
+    def _forbidden(self, folders: list[str]) -> None:
+        """These may not be read; without the root that is all of them."""
+        if folders[0] == os.path.realpath(self._root):
+            self._trouble("permission", advice.root_not_permitted(self._root))
+        else:
+            detail = advice.not_permitted(folders, every_s=self._poll_interval())
+            self._trouble("permission", detail, scope=folders[0])
 
     def _limited(self, watches: int, code: int) -> None:
         """Some folders can't be watched for the reason that `code` gives; `watches` are."""

@@ -232,13 +232,15 @@ class Tree:
         identity = root_identity(self._root)
         if identity is None:
             return Loss(reason="root_missing", detail=advice.gone(self._root))
-        if identity != self._identity or not self._group.watches_root():
+        if identity != self._identity or not self._group.keeps_root():
             return Loss(reason="root_missing", detail=advice.replaced(self._root))
         if not (self._observer.is_alive() and self._observer.reader.is_well() and self._emitter.is_alive()):
             return Loss(reason="overflow", detail="a watching thread died; looking at everything again")
         return None
 
     def tend(self) -> None:
+        if not os.access(self._root, os.R_OK | os.X_OK, effective_ids=True):  # a watch outlives the right to have it
+            self._group.verify(self._group.path)
         names = self._ears.take_renamed()
         if len(names) > MANY_RENAMED:
             self._group.verify(self._group.path)
@@ -416,8 +418,9 @@ class _Group(inotify.InotifyWatchGroup):
     def watches(self) -> int:
         return len(self._active_callbacks_by_watch)
 
-    def watches_root(self) -> bool:
-        return self.path in self._active_callbacks_by_path
+    def keeps_root(self) -> bool:
+        """Is the root watched, or known as a folder that the kernel refused to watch?"""
+        return self.path in self._active_callbacks_by_path or self.path in self.unwatched
 
     def unwatched_folders(self) -> dict[str, int]:
         with self._lock:

@@ -393,3 +393,50 @@ def test_packs_root_unmounted(watched: Daemon, receiver: Receiver) -> None:
         watched.wait_active("fresh", "1.0.0")
     finally:
         unmount()
+
+
+@needs_root
+def test_packs_root_may_not_be_read(tmp_path: Path) -> None:
+    """A packs directory that packd may not read is named once, and takes nothing out of use; readable again, it goes on."""
+    powerless = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all")
+    if subprocess.run([*powerless, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("NOT TESTED: root can't be deprived of its rights here")
+    watch = {"quiet_ms": 100, "remove_grace_s": 0.5, "reconcile_every_s": 1}
+    watched = Daemon(tmp_path, watch=watch, tests={"required": False})  # without its rights it can't keep suites apart
+    _start(watched, *powerless)
+    try:
+        _watch_what_may_not_be_read(watched)
+    finally:
+        watched.kill()
+
+
+def _watch_what_may_not_be_read(watched: Daemon) -> None:
+    for ref in ("stays", "goes"):
+        _untested(watched.packs / ref, "1.0.0")
+        watched.wait_active(ref, "1.0.0")
+    looked = len(_said(watched, "reconcile.put_off"))
+    watched.packs.chmod(0)
+    try:
+        watched.wait_until(lambda: bool(_said(watched, "watch.trouble")), "what is wrong")
+        (told,) = _said(watched, "watch.trouble")
+        assert (told["reason"], told["scope"]) == ("permission", str(watched.packs))
+        assert f"packd may not read {watched.packs}; allow it with `chmod`" in told["detail"]
+        assert told["detail"] in [one["reason"] for one in Client(watched.socket).get("/status")["data"]["health"]]
+        shutil.rmtree(watched.packs / "goes")  # root may
+        watched.wait_until(lambda: len(_said(watched, "reconcile.put_off")) > looked + 1, "another look at everything")
+        assert watched.cli("why", "goes").returncode == 0
+    finally:
+        watched.packs.chmod(0o755)
+    watched.wait_until(lambda: bool(_said(watched, "watch.recovered")), "it to be over")
+    watched.wait_until(lambda: bool(_said(watched, "pack.unregistered")), "what was removed to be noticed")
+    assert [line["pack"] for line in _said(watched, "pack.unregistered")] == ["goes"]
+    _untested(watched.packs / "stays", "2.0.0")
+    watched.wait_active("stays", "2.0.0")
+    assert len(_said(watched, "watch.degraded")) == 1
+    assert not _said(watched, "lane.job_failed")
+
+
+def _untested(folder: Path, version: str) -> None:
+    """A pack without tests."""
+    folder.mkdir(exist_ok=True)
+    (folder / "pack.yaml").write_text(f'ref: {folder.name}\nversion: "{version}"\n')

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -115,6 +118,29 @@ def test_a_time_of_grace_that_runs_ends_without_effect(parts: Parts, packs: Path
     remove_all(parts)
     assert present(parts) == ["two"]
     assert parts.keeper.troubles() == []
+
+
+def test_nothing_is_decided_while_the_folder_may_not_be_read(
+    parts: Parts, packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by comparing nor for one drop; it is no reason to break."""
+    shutil.rmtree(packs / "one")
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(os, "scandir", not_permitted)
+        forbidden.setattr(os, "lstat", not_permitted)
+        assert parts.reconciler.run() == {}
+        parts.intake.take("one", Occasion(trigger="fs", first_change_at_s=0.0))
+    assert noticed(parts) == []
+    look_at_all(parts)
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(os, "stat", not_permitted)
+        parts.intake.remove_soon("one")
+        assert parts.lanes.wait_idle(30)
+    assert present(parts) == [*NAMES]
+
+
+def not_permitted(*_: object, **__: object) -> NoReturn:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def test_the_folder_comes_back_as_another_one(parts: Parts, packs: Path) -> None:
