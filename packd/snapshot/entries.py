@@ -99,15 +99,17 @@ class Tree:
         """A name for "nothing changed": equal fingerprints of two looks mean equal content.
 
         It rests on (path, kind, mode, size, mtime, ctime, inode, link target) of files and links, on (path, mode) of
-        folders, and on the limits. None when it can't be trusted: something vanished, or a file changed so close to
-        `now_ns` (Unix time) or to the look itself that it may change again without its timestamps showing it; or when
-        something can't be read, which may pass without any change to the drop.
+        folders, on the limits, and on what is wrong where, as a FIFO is no entry. None when it can't be trusted:
+        something vanished, or a file changed so close to `now_ns` (Unix time) or to the look itself that it may change
+        again without its timestamps showing it; or when something can't be read, which may pass without any change to
+        the drop.
         """
         if self.unsettled is not None or self._unreadable or self._racy(now_ns):
             return None
         paths = "\0".join([entry.path for entry in self.entries])
         targets = "\0".join([entry.link_target for entry in self.entries if entry.link_target is not None])
-        return fingerprint_of(self.limits, len(self.entries), paths, targets, map(_packed, self.entries))
+        wrong = "\0".join([f"{problem.code} {problem.file}" for problem in errors(self.problems)])
+        return fingerprint_of(self.limits, len(self.entries), paths, targets, map(_packed, self.entries), wrong=wrong)
 
     @property
     def _unreadable(self) -> bool:
@@ -123,10 +125,12 @@ class Tree:
         return any(first < change < last for first, last in spans for change in changes)
 
 
-def fingerprint_of(limits: Limits, count: int, paths: str, targets: str, numbers: Iterable[bytes]) -> str:
-    """Of `count` entries in the order of their paths; `paths` and `targets` are joined by zeros."""
+def fingerprint_of(
+    limits: Limits, count: int, paths: str, targets: str, numbers: Iterable[bytes], *, wrong: str = ""
+) -> str:
+    """Of `count` entries in the order of their paths; `paths`, `targets` and what is `wrong` are joined by zeros."""
     # Fixed lengths and a separator that no name can have: no two trees are written alike.
-    head = f"{_VERSION} {_named(limits)} {count}\0{paths}\0{targets}\0".encode("utf-8", "surrogateescape")
+    head = f"{_VERSION} {_named(limits)} {count}\0{paths}\0{targets}\0{wrong}".encode("utf-8", "surrogateescape")
     return sha256(b"".join([head, *numbers])).hexdigest()
 
 

@@ -325,6 +325,7 @@ CHANGES = {
     "new file": lambda p: (p / "new").touch(),
     "removed file": lambda p: (p / "pack.yaml").unlink(),
     "new folder": lambda p: (p / "new").mkdir(),
+    "new FIFO": lambda p: os.mkfifo(p / "pipe"),
     "renamed file": lambda p: (p / "pack.yaml").rename(p / "pack.yml"),
     "other link": lambda p: ((p / "latest").unlink(), (p / "latest").symlink_to("pack.yaml")),
 }
