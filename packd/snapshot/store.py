@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from packd.processors import HERE
 from packd.snapshot.archive import unpack
+from packd.snapshot.checkout import unfinished
 from packd.snapshot.cloning import clone_tree
 from packd.snapshot.copying import (
     READ,
@@ -113,10 +114,10 @@ class Store:
         StoreUnwritable, and OSError when a disk fails.
         """
         tree = look_when_quiet(source, ignore, self._limits)
-        if tree.unsettled is not None:
-            return Unsettled(problem=tree.unsettled)
-        if tree.refused:
+        if tree.refused and tree.unsettled is None:
             return Refused(problems=tree.problems, fingerprint=tree.fingerprint(tree.began_ns))
+        if (problem := tree.unsettled or unfinished(source, tree)) is not None:
+            return Unsettled(problem=problem)
         try:
             with (
                 self._temporary() as fresh,

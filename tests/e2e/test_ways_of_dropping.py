@@ -106,6 +106,46 @@ def test_five_thousand_files_are_one_revision(daemon: Daemon, receiver: Receiver
     assert receiver.wait_for("pack.discovered", "pack").event["data"]["files"] == LARGE + 4
 
 
+def test_a_clone_that_takes_longer_than_the_quiet_time_is_one_revision(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Meanwhile only `.git` is filled; that is no pack yet, and nothing is said of it."""
+    daemon.start()
+    by_git(write_pack(tmp_path / "pack", "pack"), tmp_path / "other")
+    held = tmp_path / "held"
+    upload = tmp_path / "upload-pack"
+    upload.write_text(f'#!/bin/sh\n: > {held}\nread go < {held}.go\nexec git-upload-pack "$@"\n')
+    upload.chmod(0o755)
+    os.mkfifo(f"{held}.go")
+    source = f"file://{tmp_path / 'pack'}"
+    with subprocess.Popen(["git", "clone", "-q", "-u", upload, source, daemon.packs / "slow"]) as clone:
+        try:
+            daemon.wait_until((daemon.packs / "slow" / ".git").exists, "the clone to begin")
+            daemon.wait_until(held.exists, "the transfer to be held")
+            daemon.wait_until(lambda: status(daemon)["queue"]["settling"] == 1, "the drop to be seen")
+            write_pack(daemon.packs / "next", "next")  # it goes quiet later than what came before
+            receiver.wait_for("pack.registered", "next")
+            assert not (daemon.packs / "slow.failed").exists()
+        finally:
+            Path(f"{held}.go").write_text("go\n")
+    assert clone.returncode == 0
+    receiver.wait_for("pack.registered", "pack")
+    assert receiver.types("pack") == ["pack.discovered", "pack.test_passed", "pack.registered"]
+    assert receiver.types("slow") == []
+
+
+def test_a_fifo_that_comes_and_goes_is_noticed(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+    """As soon as it is there the pack is refused, and as soon as it is gone the pack is read again."""
+    daemon.start()
+    dropped = write_pack(tmp_path / "pack", "pack").rename(daemon.packs / "pack")
+    receiver.wait_for("pack.registered", "pack")
+    os.mkfifo(dropped / "pipe")
+    receiver.wait_for("pack.validation_failed", "pack")
+    daemon.wait_until((daemon.packs / "pack.failed").exists, "the marker")
+    (dropped / "pipe").unlink()
+    daemon.wait_until(lambda: not (daemon.packs / "pack.failed").exists(), "the marker to go")
+
+
 def test_an_editors_save_is_one_change(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """Write beside, rename over, set the mode: one new revision."""
     daemon.start()

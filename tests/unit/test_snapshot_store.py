@@ -502,3 +502,21 @@ def test_without_syncfs_every_file_is_flushed(ground: Ground, monkeypatch: pytes
     monkeypatch.setattr(durable, "_flush_file_system", lambda _: False)
     ground.snapshot(ground.drop({f"f{number}": "x" for number in range(40)}))
     assert len(flushed) == 42
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        ((".git/HEAD",), Unsettled),
+        ((".git/HEAD", ".git/index.lock", "pack.yaml"), Unsettled),
+        ((".git/HEAD", ".git/index", ".git/index.lock", "pack.yaml"), Snapshot),
+        ((".git/HEAD", "pack.yaml"), Snapshot),
+    ],
+    ids=["transferred", "checked out", "fetched later", "without a commit"],
+)
+def test_what_git_has_not_finished_is_not_taken(tmp_path: Path, files: tuple[str, ...], taken: type) -> None:
+    """A clone whose files are not all there; a lock that comes later, or an index that never was, is none."""
+    for name in files:
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).touch()
+    assert isinstance(Store(tmp_path / "store", Limits()).take(tmp_path / "p", Ignore()), taken)
