@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packd.config.settings import Settings
 
 # What packd has in its state directory. Beside them there may be more: the packaged service has its packs/ there.
-_OWN: Final = ("active", "environments", "fetch", "indexes", "sandbox", "store", "work")
+_OWN: Final = ("active", "environments", "fetch", "indexes", "misplaced", "sandbox", "store", "work")
 
 
 def check_layout(settings: Settings) -> None:
