@@ -53,13 +53,14 @@ def _said(daemon: Daemon, *events: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def watched(tmp_path: Path, receiver: Receiver) -> Iterator[Daemon]:
-    """Looks at everything every second, as recovery without a hint needs."""
+def watched(request: pytest.FixtureRequest, tmp_path: Path, receiver: Receiver) -> Iterator[Daemon]:
+    """Looks at everything every second, as recovery without a hint needs. A parameter is more of its settings."""
     daemon = Daemon(
         tmp_path,
         webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}],
         watch={"quiet_ms": 100, "remove_grace_s": 0.5, "reconcile_every_s": 1},
         retention={"min_free_mb": 0},
+        **getattr(request, "param", {}),
     )
     yield daemon
     if daemon.process is not None and daemon.process.poll() is None:
@@ -82,7 +83,12 @@ def small_state(watched: Daemon) -> Iterator[Path]:
 
 
 @needs_root
-@pytest.mark.parametrize("free_kb", [0, 8, 120, 650, 1000])
+@pytest.mark.parametrize(
+    ("free_kb", "watched"),
+    # Room for the content, and not for a run's copy of it, which lies on that disk without a sandbox.
+    [*((free_kb, {}) for free_kb in (0, 8, 120, 650)), (1000, {"tests": {"isolation": "basic"}})],
+    indirect=["watched"],
+)
 def test_disk_full(watched: Daemon, small_state: Path, receiver: Receiver, free_kb: int) -> None:
     """Whichever write finds no room (content, registry, a run's folder), the drop is not lost and what is in use stays;
     room brings it in, and everybody is told once."""
