@@ -70,6 +70,7 @@ def test_a_pack_with_packages(tmp_path: Path, index: Index) -> None:
             "making an environment (uv venv)",
             "installing Python packages (uv pip install)",
             "case",
+            "suite",
         ]
     finally:
         assert daemon.stop() == 0

@@ -300,7 +300,7 @@ def test_a_registration_can_be_followed_and_cancelled(running: Daemon, tmp_path:
         {"path": str(pack(tmp_path / "it", "followed"))},
         on_message=lambda name, said: heard.append(name),
     )
-    assert heard == ["job", "revision", "case"]
+    assert heard == ["job", "revision", "case", "suite"]
     assert answer["data"]["pack"]["status"] == "active"
     slow = pack(tmp_path / "slow", "slow_one")
     (slow / "tests" / "run_tests.sh").write_text("#!/bin/sh\nsleep 60\n")

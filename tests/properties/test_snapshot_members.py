@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from typing import get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,13 +11,13 @@ from hypothesis import strategies as st
 from packd.domain.ignore import Ignore
 from packd.domain.problems import Problem
 from packd.snapshot.limits import Limits
-from packd.snapshot.members import Member, MemberPolicy, RefusedError
+from packd.snapshot.members import Member, MemberKind, MemberPolicy, RefusedError
 
 _PART = st.sampled_from(
     ["", ".", "..", "a", "b", "C:", "é", "\udcff", "x\\y", "n\0l", ".git", "...", "~", " ", "w" * 300]
 )
 _NAME = st.lists(_PART, max_size=6).map("/".join)
-_KIND = st.sampled_from(["file", "folder", "link", "special", "sparse", "encrypted"])
+_KIND = st.sampled_from(get_args(MemberKind))
 _MEMBER = st.builds(Member, name=_NAME, kind=_KIND, size=st.integers(0, 3))
 _LIMITS = Limits(depth=3, bytes=20, files=15, path_length=40)
 

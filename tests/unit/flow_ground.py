@@ -33,6 +33,7 @@ def made_parts(folder: Path, **settings: Any) -> Iterator[Parts]:
     (folder / "packd.yaml").touch(mode=0o600)
     where = {"packs_dir": folder / "packs", "state_dir": folder / "state"}
     made = build(load(folder / "packd.yaml", {}, {**where, "tests": {"isolation": "basic"}, **settings}))
+    made.reconciler.run()  # so that it is known which folder the packs directory is
     yield made
     made.lanes.stop(10)
     made.executor.close(0)

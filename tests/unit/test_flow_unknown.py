@@ -11,10 +11,11 @@ import pytest
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.flow.availability import Availability
-from packd.flow.commands import Commands, _target
+from packd.flow.commands import Commands
 from packd.flow.install import Installer
 from packd.flow.jobs import Progress
 from packd.flow.trip import InstallWish
+from packd.flow.way_back import target_of
 from packd.registry import queries
 from tests.unit.registry_ground import Ground, a_revision, made_ground
 
@@ -31,7 +32,10 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 def refusal(ground: Ground, ask: Ask, name: str) -> str:
     others = ("pipeline", "runs", "settling", "lanes", "clock")
     parts = {part: Mock() for part in others}
-    commands = Commands(registry=ground.registry, status=Mock(), has_content=Mock(), is_whole=Mock(), **parts)
+    unread = Mock(**{"why.return_value": None})
+    commands = Commands(
+        registry=ground.registry, status=Mock(), unread=unread, has_content=Mock(), is_whole=Mock(), **parts
+    )
     with pytest.raises(Failure) as refused:
         ask(commands, Availability(registry=ground.registry, **parts), name)
     assert refused.value.code == Code.NOT_FOUND
@@ -89,4 +93,4 @@ def test_a_revision_that_can_not_be_put_back_is_said_in_words(ground: Ground) ->
         active = queries.active_revision(connection, "core")
         assert active is not None
         with pytest.raises(Failure, match="core#1 is rolled back and can't be put back"):
-            _target(connection, active, 1)
+            target_of(connection, active, 1)
