@@ -1,8 +1,8 @@
 """The work of a drop done bare, by a process of its own: what no daemon that keeps packd's promises can leave out.
 
 Copy the pack's files and make them durable, run its shell test, commit one row durably, POST one signed webhook on a
-connection that is kept. No watching, no validation, no private copy for the tests, no history. `Promising` does more
-of it, as bare as the rest. Started by `Bare`; as a program it reads lines of names of packs and answers each line when
+connection that is kept. No watching, no validation, no private copy for the tests, no history. `Telling` and `Promising`
+do more of it, as bare as the rest. Started by `Bare`; as a program it reads lines of names of packs and answers each line when
 all of its packs are done.
 """
 
@@ -105,9 +105,9 @@ class Work:
         assert response.status == 204, response.status
 
 
-class Promising(Work):
-    """With what packd promises about it: the test has a copy of its own and is run in a sandbox, and what happens is told
-    as it happens, each time behind a durable commit: found, passed, registered."""
+class Telling(Work):
+    """With what packd promises about it, but for isolation: the test has a copy of its own, and what happens is told as it
+    happens, each time behind a durable commit: found, passed, registered."""
 
     def __init__(self, packs: Path, store: Path, url: str, secret: str) -> None:
         super().__init__(packs, store, url, secret)
@@ -120,12 +120,23 @@ class Promising(Work):
         self._commit([row, _told("bare.found", name)])
         self._post(name, "bare.found")
         shutil.copytree(tree, own)
-        output = _output_of([*_SANDBOX, "--bind", str(own), str(own), "--chdir", str(own), *_TEST], own)
+        output = _output_of([*self._around(own), *_TEST], own)
         shutil.rmtree(own)
         passed = ("UPDATE packs SET output = ? WHERE ref = ?", (output, name))
         self._commit([passed, _told("bare.passed", name), _told(EVENT, name)])
         self._post(name, "bare.passed")
         self._post(name)
+
+    def _around(self, own: Path) -> Sequence[str]:
+        """What the test's command is run by; nothing, where it is run as it is."""
+        return ()
+
+
+class Promising(Telling):
+    """And the test is run in a sandbox."""
+
+    def _around(self, own: Path) -> Sequence[str]:
+        return [*_SANDBOX, "--bind", str(own), str(own), "--chdir", str(own)]
 
 
 _SANDBOX = (
@@ -175,7 +186,7 @@ def _fsync_folder(folder: Path) -> None:
 
 
 def main(packs: str, store: str, url: str, secret: str, workers: str, kind: str) -> None:
-    work: Work = {"Work": Work, "Promising": Promising}[kind](Path(packs), Path(store), url, secret)
+    work: Work = {"Work": Work, "Telling": Telling, "Promising": Promising}[kind](Path(packs), Path(store), url, secret)
     with ThreadPoolExecutor(int(workers)) as pool:
         for line in sys.stdin:
             names = json.loads(line)

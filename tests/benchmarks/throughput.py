@@ -20,20 +20,20 @@ _GOAL = Goal(says="≥ 0.60", reached=lambda _, ratio: ratio >= 0.6)
 
 
 def measure(folder: Path, *, quick: bool) -> list[Figure]:
-    """`tests.workers` as it is by default, and as many threads for the bare work.
+    """`tests.workers` as it is by default, and as many threads for the bare work; the second time without isolation.
 
-    In the second line a peer keeps more of packd's promises, in the same turns, so that the two peers can be compared as
-    well; the third isolates the tests as little as the first peer does.
+    Each time there is a peer that keeps more of packd's promises, in the same turns, so that what those alone take can be
+    seen by the side of the bare work.
     """
     batch, rounds = (50, 2) if quick else (200, 5)
-    what = f"{batch} packs dropped at once"
-    peers = ["Work", "Promising"] if shutil.which("bwrap") is not None else ["Work"]
-    isolated, beside = _in_turns(folder / "isolated", batch, rounds, peers)
-    open_, beside_open = _in_turns(folder / "open", batch, rounds, peers[:1], tests={"isolation": "basic"})
-    figures = [_figure(what, isolated, beside["Work"], _GOAL)]
-    if "Promising" in beside:
-        figures.append(_figure("  beside the same promises, kept barely", isolated, beside["Promising"], None))
-    return [*figures, _figure(f"{what}, tests.isolation basic", open_, beside_open["Work"], None)]
+    what, alike = f"{batch} packs dropped at once", "  beside the same promises, kept barely"
+    figures = []
+    if shutil.which("bwrap") is not None:
+        packd, beside = _in_turns(folder / "isolated", batch, rounds, ["Work", "Promising"])
+        figures += [_figure(what, packd, beside["Work"], _GOAL), _figure(alike, packd, beside["Promising"], None)]
+    packd, beside = _in_turns(folder / "open", batch, rounds, ["Work", "Telling"], tests={"isolation": "basic"})
+    figures.append(_figure(f"{what}, tests.isolation basic", packd, beside["Work"], None if figures else _GOAL))
+    return [*figures, _figure(alike, packd, beside["Telling"], None)]
 
 
 def _figure(what: str, packd: list[float], bare: list[float], goal: Goal | None) -> Figure:
