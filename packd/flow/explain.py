@@ -258,6 +258,9 @@ def _details(latest: Revision, run: Run | None, *, was_put_back: bool) -> Iterat
 
 
 def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
+    if report["reason"] == "cancelled":  # which says nothing about the pack
+        yield f"its tests were stopped: {report['detail']}"
+        return
     counts = f"{report['passed']} of {report['total_tests'] - report['skipped']} passed"
     skipped = f", {report['skipped']} skipped" if report["skipped"] else ""
     good = run.accepted and report["status"] == "passed"

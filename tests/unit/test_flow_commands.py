@@ -60,7 +60,10 @@ def test_what_is_in_use_when_asked_is_rolled_back_at_once(parts: Parts) -> None:
     assert time.monotonic() - began < 30
     assert parts.lanes.wait_idle(30)
     assert latest(parts).phase == Phase.SUPERSEDED
-    assert "packd retry core" in parts.commands.explain("core").text()
+    said = parts.commands.explain("core").text()
+    assert "packd retry core" in said
+    assert "its tests were stopped: suite 'shell': core#2 was rolled back" in said
+    assert "FAILED" not in said
 
     assert parts.commands.retry("core", actor="test") is None
     looked_at_soon(parts)
