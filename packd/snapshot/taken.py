@@ -25,7 +25,7 @@ class Snapshot:
 
 
 # The codes of what has not come to rest. Which of them it is, and of which file, hangs on when one looks.
-UNSETTLED: Final = frozenset({"tree.changed", "tree.vanished", "archive.truncated"})
+UNSETTLED: Final = frozenset({"tree.changed", "tree.incomplete", "tree.vanished", "archive.truncated"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,9 @@ import pytest
 
 from packd.domain.ignore import Ignore
 from packd.snapshot import copying, durable
+from packd.snapshot.checkout import unfinished
 from packd.snapshot.store import Snapshot, Store, Unsettled
+from packd.snapshot.taken import UNSETTLED
 from packd.snapshot.tree import Limits, look
 from tests.unit.snapshot_ground import PACK, Ground, aged, made_tree, shape_of, until
 
@@ -520,3 +522,11 @@ def test_what_git_has_not_finished_is_not_taken(tmp_path: Path, files: tuple[str
         (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "p" / name).touch()
     assert isinstance(Store(tmp_path / "store", Limits()).take(tmp_path / "p", Ignore()), taken)
+
+
+def test_a_clone_under_way_counts_as_what_has_not_come_to_rest(tmp_path: Path) -> None:
+    """So that it is refused once at most, whatever else it is found to be meanwhile."""
+    (tmp_path / "slow" / ".git").mkdir(parents=True)
+    waiting = unfinished(tmp_path / "slow", look(tmp_path / "slow", Ignore((".git",)), Limits()))
+    assert waiting is not None
+    assert waiting.code in UNSETTLED
