@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 CaseStatus = Literal["passed", "failed", "skipped", "error"]
 ReportStatus = Literal["passed", "failed", "skipped", "partial", "error", "timed_out"]
@@ -108,11 +108,7 @@ class Report:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of suites that passed all the same, as sentences."""
-        return tuple(
-            f"suite {suite.name}: {suite.detail}"
-            for suite in self.test_suites
-            if suite.status == "passed" and suite.detail is not None
-        )
+        return notes(map(vars, self.test_suites))
 
     @property
     def total_tests(self) -> int:
@@ -174,6 +170,15 @@ class Report:
             "environment": self.environment.to_dict() if self.environment else None,
             "test_suites": [suite.to_dict() for suite in self.test_suites],
         }
+
+
+def notes(suites: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The same of suites in their JSON form."""
+    return tuple(
+        f"suite {suite['name']}: {suite['detail']}"
+        for suite in suites
+        if suite["status"] == "passed" and suite["detail"]
+    )
 
 
 def reservations(report: Mapping[str, Any]) -> list[str]:

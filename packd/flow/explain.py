@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.domain.moments import in_a_sentence
 from packd.domain.problems import Problem
-from packd.domain.reports import reservations
+from packd.domain.reports import notes, reservations
 from packd.flow import standing
 from packd.flow.probation import ACTOR as PROBATION
 from packd.flow.restore import kept_name
@@ -270,9 +270,7 @@ def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
         yield f"tests: {counts}{skipped} in {report['duration_ms'] / 1000:.2f} s{verdict}"
     elif not said_otherwise:
         yield f"tests: {run.verdict}"
-    for suite in report["test_suites"]:
-        if suite["status"] == "passed" and suite["detail"]:
-            yield f"warning: suite {suite['name']}: {suite['detail']}"
+    yield from (f"warning: {note}" for note in notes(report["test_suites"]))
     if good:
         return
     failing = [(suite["name"], case) for suite in report["test_suites"] for case in suite["test_cases"]

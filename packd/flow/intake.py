@@ -291,10 +291,10 @@ def _nothing_new(pack: Pack | None, latest: Revision | None, known: Drop | None,
     if pack is None or not pack.is_present or latest is None:
         return False
     if latest.digest == seen.digest:
-        return not _was_put_off(latest, known)
+        return not _was_passed_over(latest, known)
     return known is not None and not known.problems and known.digest == seen.digest
 
 
-def _was_put_off(latest: Revision, known: Drop | None) -> bool:
+def _was_passed_over(latest: Revision, known: Drop | None) -> bool:
     """It was on its way when the pack was taken out of use or rolled back, and is to be read as if it were new now."""
     return latest.phase == Phase.SUPERSEDED and known is not None and known.digest is None

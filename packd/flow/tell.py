@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packd.domain.event_data import PackTestFailed, PackTestPassed
 from packd.domain.event_parts import Counts, FailureInfo, PackInfo, ProblemInfo, RevisionInfo
@@ -61,23 +61,18 @@ def problems(found: Iterable[Problem]) -> tuple[ProblemInfo, ...]:
 
 def run_ended(pack: PackInfo, run_id: str, report: Report) -> PackTestPassed | PackTestFailed:
     """Passed or failed, as the report says; whether that was accepted is another matter."""
-    counts, pass_rate = Counts(**report.counts()), round(report.pass_rate, 4)
+    ended: dict[str, Any] = {
+        "pack": pack,
+        "run_id": run_id,
+        "duration_ms": report.duration_ms,
+        "tests": Counts(**report.counts()),
+        "pass_rate": round(report.pass_rate, 4),
+        "notes": report.notes,
+    }
     if report.status == "passed":
-        return PackTestPassed(
-            pack=pack,
-            run_id=run_id,
-            duration_ms=report.duration_ms,
-            tests=counts,
-            pass_rate=pass_rate,
-            notes=report.notes,
-        )
+        return PackTestPassed(**ended)
     return PackTestFailed(
-        pack=pack,
-        run_id=run_id,
-        duration_ms=report.duration_ms,
-        tests=counts,
-        pass_rate=pass_rate,
-        notes=report.notes,
+        **ended,
         reason=failed_reason(report.reason),
         limit=met_limit(report.reason),
         failures=tuple(

@@ -74,9 +74,7 @@ class Stretch:
     latest: dict[str, Revision]
     active: dict[str, Revision]
     candidates: dict[str, Revision]
-    runs: dict[
-        str, Run
-    ]  # the last one of the newest revision, with the reason and the counts of its report and nothing else
+    runs: dict[str, Run]  # the last one of the newest revision; of its report only the reason and the counts
     components: dict[tuple[str, int], dict[str, int]]  # by ref and revision: kind → how many
     drops: dict[str, Drop]
 
