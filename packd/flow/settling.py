@@ -61,6 +61,13 @@ class Settling:
             self._settler.touched(name, self._clock.monotonic(), age_s=age_s)
             self._wake.notify()
 
+    def written(self, name: str) -> None:
+        """Something was written to an archive; whoever did is to close it."""
+        with self._wake:
+            self._triggers.setdefault(name, "fs")
+            self._settler.written(name, self._clock.monotonic())
+            self._wake.notify()
+
     def arrived_whole(self, name: str) -> None:
         """One rename brought the whole drop, or an archive was closed: it needs no quiet time."""
         with self._wake:
@@ -108,6 +115,11 @@ class Settling:
         """For how long nothing may be written to this drop before it is read; None when that is not waited for."""
         with self._wake:
             return self._settler.quiet_s(name)
+
+    def is_open(self, name: str) -> bool:
+        """Is it read only when whoever writes it has closed it?"""
+        with self._wake:
+            return self._settler.is_open(name)
 
     def pulse(self) -> Pulse:
         """It has something to do when a deadline has passed or drops are being handed over."""

@@ -27,6 +27,10 @@ class Unread:
 
     def being_written(self, name: str) -> str | None:
         """What is said of a drop that has not settled, e.g. "is still being written to: …"; None when it has."""
+        if self._settling.is_open(name):
+            return (
+                "is still open in the program that writes it: it is read when that closes it, or after `longest_wait_s`"
+            )
         quiet_s = self._settling.quiet_s(name)
         if quiet_s is None:
             return None

@@ -79,6 +79,8 @@ class Watchkeeper:
             return
         if hint.whole:
             self._settling.arrived_whole(hint.drop)
+        elif hint.written:
+            self._settling.written(hint.drop)
         else:
             self._settling.touched(hint.drop)
 

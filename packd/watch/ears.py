@@ -25,12 +25,14 @@ class Ears:
         self.folders_changed = False  # any folder came, went or was renamed
         self._renamed: deque[str] = deque()
 
-    def changed(self, path: str, *, is_folder: bool, came_or_went: bool, closed: bool) -> None:
-        """`closed`: a file was closed after writing."""
+    def changed(
+        self, path: str, *, is_folder: bool, came_or_went: bool, closed: bool = False, written: bool = False
+    ) -> None:
+        """`written`: to a file, which is open in the program that did; `closed`: that program has closed it."""
         if path == self._root:
             self._wake()
             return
-        for hint in hints_of(self._place(path, is_folder), whole=closed, at=time.monotonic()):
+        for hint in hints_of(self._place(path, is_folder), whole=closed, written=written, at=time.monotonic()):
             self._hint(hint)
         if is_folder and came_or_went:
             self.folders_changed = True

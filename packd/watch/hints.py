@@ -22,6 +22,7 @@ class Hint:
 
     drop: str | None  # the name of the drop; None: anything may have changed, look at everything
     whole: bool = False  # it arrived complete: one rename brought it, or an archive was closed after writing
+    written: bool = False  # it is an archive that was written to, and is to be closed by whoever did
     at: float  # seconds of time.monotonic()
 
 
@@ -106,10 +107,10 @@ class Sorter:
         return folder.rstrip("/") + "/" == self._prefix
 
 
-def hints_of(place: Place, *, whole: bool, at: float) -> Iterator[Hint]:
-    """What one change at `place` says; only an entry of the packs directory itself can arrive whole."""
+def hints_of(place: Place, *, at: float, whole: bool = False, written: bool = False) -> Iterator[Hint]:
+    """What one change at `place` says; only an entry of the packs directory itself can arrive whole or be open."""
     if place.drop is not None:
-        yield Hint(drop=place.drop, whole=whole and place.top, at=at)
+        yield Hint(drop=place.drop, whole=whole and place.top, written=written and place.top, at=at)
 
 
 def hints_of_move(source: Place, target: Place, *, at: float) -> Iterator[Hint]:
@@ -118,5 +119,5 @@ def hints_of_move(source: Place, target: Place, *, at: float) -> Iterator[Hint]:
     A drop that is renamed within the packs directory may still be in the middle of being written: it waits.
     """
     if source.drop != target.drop:
-        yield from hints_of(source, whole=False, at=at)
+        yield from hints_of(source, at=at)
     yield from hints_of(target, whole=source.drop is None, at=at)

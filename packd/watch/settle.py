@@ -3,6 +3,7 @@
 The changes of one drop that follow each other without a quiet period are one *burst*. A burst is due when nothing
 changed for the quiet period, at once when the drop arrived whole, and at the latest `longest_wait_s` after its first
 change. A copy that is slow but steady stays one burst: the quiet period grows to twice the largest pause seen in it.
+What is one file, and open in the program that writes it, is not quiet however long nothing is written.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class _Burst:
     gap: float = 0.0
     touches: int = 0
     whole_at: float | None = None  # set while nothing changed since it arrived whole
+    is_open: bool = False  # the last that is known is that it was written to, and not closed
     not_before: float = -math.inf  # set by `again`
     queued: float = math.inf  # the earliest moment at which the queue will look at it
 
@@ -78,15 +80,26 @@ class Settler:
             burst.last = moment
         if burst.whole_at is not None and moment >= burst.whole_at:
             burst.whole_at = None
+        burst.is_open = False
         burst.first = min(burst.first, moment)
         burst.touches += 1
         self._enqueue(name, burst)
+
+    def written(self, name: str, now: float) -> None:
+        """Something was written to a drop that is one file, and whoever did will close it: quiet is not enough.
+
+        That ends with the next word about it: it was closed, or moved, or removed, or a scan that found it changed may
+        know of what nobody told.
+        """
+        self.touched(name, now)
+        self._bursts[name].is_open = True
 
     def arrived_whole(self, name: str, now: float) -> None:
         """The drop is complete by the way it came (one rename, or an archive closed after writing): due at once."""
         burst = self._burst(name, now)
         burst.last = max(burst.last, now)
         burst.whole_at = now
+        burst.is_open = False
         burst.touches += 1
         self._enqueue(name, burst)
 
@@ -131,7 +144,12 @@ class Settler:
     def quiet_s(self, name: str) -> float | None:
         """For how long nothing may change before this drop is due; None when it does not wait for that."""
         burst = self._bursts.get(name)
-        return None if burst is None or burst.whole_at is not None else self._wait(burst)
+        return None if burst is None or burst.whole_at is not None or burst.is_open else self._wait(burst)
+
+    def is_open(self, name: str) -> bool:
+        """Does it wait for whoever writes it to close it?"""
+        burst = self._bursts.get(name)
+        return burst is not None and burst.is_open
 
     def waiting(self) -> list[Waiting]:
         """Every burst that is not over, the one due first in front."""
@@ -154,8 +172,10 @@ class Settler:
     def _deadline(self, burst: _Burst) -> float:
         if burst.whole_at is not None:
             return burst.whole_at
-        quiet = min(burst.last + self._wait(burst), burst.first + self._longest)
-        return max(quiet, burst.not_before)
+        return max(min(self._quiet_at(burst), burst.first + self._longest), burst.not_before)
+
+    def _quiet_at(self, burst: _Burst) -> float:
+        return math.inf if burst.is_open else burst.last + self._wait(burst)
 
     def _enqueue(self, name: str, burst: _Burst) -> None:
         deadline = self._deadline(burst)
@@ -164,6 +184,6 @@ class Settler:
             burst.queued = deadline
 
     def _settle(self, name: str, burst: _Burst) -> Settled:
-        wanted = max(burst.last + self._wait(burst), burst.not_before)
+        wanted = max(self._quiet_at(burst), burst.not_before)
         forced = burst.whole_at is None and burst.first + self._longest < wanted
         return Settled(name=name, first_change=burst.first, forced=forced, touches=burst.touches, gap_s=burst.gap)

@@ -590,6 +590,7 @@ class _Emitter(inotify.InotifyFullEmitter):
             is_folder=seen.is_directory,
             came_or_went=seen.is_create or seen.is_delete,
             closed=seen.is_close_write,
+            written=seen.is_modify,
         )
 
 

@@ -262,6 +262,29 @@ def test_a_truncated_archive_waits_and_is_then_named(tmp_path: Path, receiver: R
         daemon.kill()
 
 
+def test_an_archive_starts_when_it_is_closed(tmp_path: Path, receiver: Receiver) -> None:
+    """Its end is there for longer than the quiet time, and its writer still has it open: it may go on."""
+    from receiver import SECRET
+
+    daemon = Daemon(
+        tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}], watch={"quiet_ms": 100}
+    )
+    daemon.start()
+    try:
+        write_pack(tmp_path / "pack", "pack")
+        whole = Path(shutil.make_archive(str(tmp_path / "whole"), "zip", tmp_path / "pack")).read_bytes()
+        with (daemon.packs / "pack.zip").open("wb") as archive:
+            archive.write(whole)
+            archive.flush()
+            write_pack(daemon.packs / "other", "other")  # goes quiet later, and is carried out before
+            receiver.wait_for("pack.registered", "other")
+            assert receiver.types("pack") == []
+            assert "still open in the program that writes it" in daemon.cli("why", "pack.zip").stdout
+        receiver.wait_for("pack.registered", "pack")
+    finally:
+        daemon.kill()
+
+
 def test_a_pack_that_is_written_to_all_the_time_is_refused_once(tmp_path: Path, receiver: Receiver) -> None:
     """Another file caught changing is no other refusal; what is said of it when asked is the latest."""
     from receiver import SECRET

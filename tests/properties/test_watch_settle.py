@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import accumulate
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,8 @@ def play(script: list[Step]) -> tuple[list[tuple[float, Settled]], Settler, floa
             settler.touched(step.name, now)
         elif step.what == "aged":
             settler.touched(step.name, now, age_s=step.age)
+        elif step.what == "written":
+            settler.written(step.name, now)
         elif step.what == "whole":
             settler.arrived_whole(step.name, now)
         elif step.what == "forget":
@@ -54,14 +57,13 @@ def play(script: list[Step]) -> tuple[list[tuple[float, Settled]], Settler, floa
     return taken, settler, now
 
 
-def moments(script: list[Step], name: str) -> list[float]:
-    """When `name` was touched."""
-    now, found = 0.0, []
-    for step in script:
-        now += step.pause
-        if step.name == name:
-            found.append(now)
-    return found
+def moments(script: list[Step]) -> list[float]:
+    """When each step was."""
+    return list(accumulate(step.pause for step in script))
+
+
+def moments_of(script: list[Step], name: str) -> list[float]:
+    return [at for step, at in zip(script, moments(script), strict=True) if step.name == name]
 
 
 @given(steps("touched"))
@@ -69,10 +71,10 @@ def test_nothing_is_due_before_its_quiet_period(script: list[Step]) -> None:
     """Unless forced, nothing changed during the quiet period before it was due."""
     for moment, settled in play(script)[0]:
         if not settled.forced:
-            assert not [at for at in moments(script, settled.name) if moment - QUIET < at < moment]
+            assert not [at for at in moments_of(script, settled.name) if moment - QUIET < at < moment]
 
 
-@given(steps("touched", "aged", "whole"))
+@given(steps("touched", "aged", "written", "whole"))
 def test_everything_is_due_within_the_longest_wait(script: list[Step]) -> None:
     """However the changes follow each other, nothing waits longer, and only what did not go quiet is forced."""
     taken, settler, now = play(script)
@@ -82,7 +84,7 @@ def test_everything_is_due_within_the_longest_wait(script: list[Step]) -> None:
     assert {one.name for one in settler.waiting()} == {one.name for one in settler.due(now + LONGEST)}
 
 
-@given(steps("touched", "aged", "whole", "again"))
+@given(steps("touched", "aged", "written", "whole", "again"))
 def test_no_change_is_lost(script: list[Step]) -> None:
     """Every change is counted in exactly one burst, handed out or still waiting."""
     taken, settler, _ = play(script)
@@ -95,7 +97,7 @@ def test_no_change_is_lost(script: list[Step]) -> None:
     assert counted == told
 
 
-@given(steps("touched", "aged", "whole", "again", "forget"))
+@given(steps("touched", "aged", "written", "whole", "again", "forget"))
 def test_drops_do_not_influence_each_other(script: list[Step]) -> None:
     """What happens to other drops changes nothing for one: neither when it is due nor what is said of it."""
 
@@ -106,12 +108,26 @@ def test_drops_do_not_influence_each_other(script: list[Step]) -> None:
     assert of_a(play(script)[0]) == of_a(play(alone)[0])
 
 
-@given(steps("touched", "aged", "whole", "again", "forget"))
+@given(steps("touched", "aged", "written", "whole", "again", "forget"))
 def test_the_next_deadline_is_that_of_the_first_in_line(script: list[Step]) -> None:
     """Who sleeps until the next deadline misses nothing and does not wake for nothing."""
     _, settler, _ = play(script)
     waiting = settler.waiting()
     assert settler.next_deadline() == (waiting[0].due_at if waiting else None)
+
+
+@given(steps("touched", "written", "whole"))
+def test_what_is_open_is_not_due_before_the_longest_wait(script: list[Step]) -> None:
+    """A drop whose last change was a write is handed out only because that took too long."""
+    for moment, settled in play(script)[0]:
+        until = [
+            step.what
+            for step, at in zip(script, moments(script), strict=True)
+            if step.name == settled.name and (at < moment or (step.what == "whole" and at == moment))
+        ]
+        if until[-1:] == ["written"]:
+            assert settled.forced
+            assert moment >= settled.first_change + LONGEST
 
 
 @given(st.lists(st.integers(0, 32).map(lambda ticks: ticks / 64), min_size=1, max_size=12))

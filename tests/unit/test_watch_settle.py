@@ -181,3 +181,28 @@ def test_periods_that_contradict_each_other_are_refused(quiet: float, longest: f
     """The quiet period lies between 0 and the longest wait."""
     with pytest.raises(ValueError, match="quiet period"):
         Settler(quiet, longest)
+
+
+def test_what_is_open_waits_for_its_writer() -> None:
+    """Quiet is not enough until it is closed, and the longest wait is the end of that."""
+    settler = Settler(0.5, 30.0)
+    settler.written("a.zip", 0.0)
+    settler.written("b.zip", 0.0)
+    assert settler.is_open("a.zip")
+    assert settler.quiet_s("a.zip") is None
+    assert settler.due(29.0) == []
+    settler.arrived_whole("a.zip", 29.0)
+    (whole,) = settler.due(29.0)
+    assert (whole.name, whole.forced) == ("a.zip", False)
+    (open_still,) = settler.due(30.0)
+    assert (open_still.name, open_still.forced) == ("b.zip", True)
+
+
+def test_what_is_told_after_a_write_ends_the_waiting_for_the_writer() -> None:
+    """It was removed or moved, or a scan found it: who wrote it may have closed it unseen."""
+    settler = Settler(0.5, 30.0)
+    settler.written("a.zip", 0.0)
+    settler.touched("a.zip", 1.0)
+    assert not settler.is_open("a.zip")
+    assert settler.due(1.25) == []
+    assert names(settler.due(1.5)) == ["a.zip"]
