@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from packd.testrun.sandbox import Lasting, Order
     from packd.testrun.view import LastingView, Mount
 
-_OWN_PROCESSES: Final = 2  # bubblewrap itself, and its first process inside
+_OWN_PROCESSES: Final = 2  # bubblewrap itself, and the first process inside
 _APART: Final = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _BOUND: Final = ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
 _NAMED: Final = ("--hostname", "packd")
@@ -50,12 +50,14 @@ class BwrapSandbox:
     ) -> None:
         """`folder` is for what is prepared once; programs become `someone` where packd is root; `hidden` they never
         see. Raises Unusable when bubblewrap is missing, OSError when the folder can't be written."""
-        program, setpriv = tool("bwrap"), tool("setpriv")
+        program, setsid, setpriv = tool("bwrap"), tool("setsid"), tool("setpriv")
         if program is None:
             raise Unusable("bubblewrap is not installed (`apt-get install bubblewrap`)")
+        if setsid is None:
+            raise Unusable("setsid is not installed (`apt-get install util-linux`)")
         if os.geteuid() == 0 and setpriv is None:
             raise Unusable("setpriv is not installed (`apt-get install util-linux`)")
-        self._program, self._setpriv = program, setpriv
+        self._program, self._setsid, self._setpriv = program, setsid, setpriv
         self._is_root = os.geteuid() == 0
         self._someone = someone if self._is_root else None
         self._hidden = tuple(hidden)
@@ -126,7 +128,8 @@ class BwrapSandbox:
         if self._filter is not None:
             options += ["--seccomp", str(gate.hand(self._filter))]
         mounts = view(order, self._etc, self._hidden)
-        return [*options, *_mounted(mounts), *self._sealing, "--chdir", "/", "--", *gate.through(order, self._setpriv)]
+        inside = gate.through(order, setsid=self._setsid, setpriv=self._setpriv)
+        return [*options, "--as-pid-1", *_mounted(mounts), *self._sealing, "--chdir", "/", "--", *inside]
 
     def _options(self, gate: ShellGate, *, network: bool) -> list[str]:
         options = [

@@ -56,8 +56,12 @@ class Gate(Protocol):
         """The program's process group, once it runs."""
         ...
 
-    def left(self) -> int | None:
-        """How many processes the program left, all of which have been killed; None: that is not known."""
+    def left(self) -> int:
+        """How many processes the program left when it ended; 0 when it was killed together with them."""
+        ...
+
+    def has_cleared(self) -> bool:
+        """Is it known that nothing of the program is alive?"""
         ...
 
     def open(self) -> None:
@@ -186,12 +190,12 @@ class GatedCell:
 
     def clear(self) -> bool:
         """See Cell. The kernel ends all processes of the sandbox before its first one is gone (pid_namespaces(7))."""
-        left = self.gate.left()
-        self._left = left or 0
+        self._left = self.gate.left()
+        has_cleared = self.gate.has_cleared()
         self.gate.close()
         if self._init is None:
             return False
-        gone = left is not None or self._end(self._init)
+        gone = has_cleared or self._end(self._init)
         self.is_overfull()
         if gone and self._private is not None and self.order.private is not None and self.order.returns:
             self._bring_back(self._private, self.order.private)

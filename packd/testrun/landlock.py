@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from packd.testrun.bwrap import Unusable
 from packd.testrun.gate import GatedCell
 from packd.testrun.launcher import kernel
-from packd.testrun.sandbox import NOBODY_NAMED, Unchanged
+from packd.testrun.sandbox import NOBODY_NAMED, Unchanged, tool
 from packd.testrun.seccomp import seccomp_program
 from packd.testrun.shell_gate import ShellGate
 from packd.testrun.system_files import Someone, prepare_system_files
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from packd.testrun.view import Mount
 
 _LAUNCHER: Final = Path(__file__).parent / "launcher" / "confine.py"
-_OWN_PROCESSES: Final = 2
+_OWN_PROCESSES: Final = 2  # the launcher, and the first process inside
 _ALWAYS_WRITABLE: Final = ("/dev",)  # sealed but for its devices and /dev/shm
 _ALWAYS_READABLE: Final = ("/",)
 
@@ -42,6 +42,10 @@ class LandlockSandbox:
         """As BwrapSandbox. Raises Unusable when the kernel has no Landlock."""
         if kernel.landlock_version() == 0:
             raise Unusable("this kernel has no Landlock")
+        setsid = tool("setsid")
+        if setsid is None:
+            raise Unusable("setsid is not installed (`apt-get install util-linux`)")
+        self._setsid = setsid
         self._is_root = os.geteuid() == 0
         self._someone = someone if self._is_root else None
         self._hidden = tuple(hidden)
@@ -76,7 +80,7 @@ class LandlockSandbox:
         mounts = view(order, self._etc, self._hidden)
         writable = [str(mount.path) for mount in mounts if mount.kind == "write" or _is_own(mount)]
         return {
-            "argv": gate.through(order, None),
+            "argv": gate.through(order, setsid=self._setsid),
             "network": order.network,
             "hostname": "packd",
             "mapped_from_outside": self._is_root,

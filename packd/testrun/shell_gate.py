@@ -1,4 +1,5 @@
-"""The gate of a sandbox that is made for one program by a command: a shell waits in it, and then becomes the program."""
+"""The gate of a sandbox that is made for one program by a command: a shell waits in it, then starts the program, and
+says in the end what that left running."""
 
 from __future__ import annotations
 
@@ -23,8 +24,25 @@ if TYPE_CHECKING:
     from packd.testrun.sandbox import Child, Order
     from packd.testrun.system_files import Someone
 
-# The shell is nobody's but packd's until `exec`. It speaks through its stdin, which the program does not get.
-_GATE: Final = 'echo >&0 && read -r _ && cd "$1" && unset OLDPWD && shift && exec "$@" </dev/null'
+# The shell is the first process inside: no program in there can end it, it is the parent of every orphan, and its end is
+# that of all (pid_namespaces(7)), which it counts before. It speaks through its stdin, which the program does not get; its
+# stderr is put out of the way, as the first number that is nobody's, else what it says of how the program ended would be
+# among what the program printed.
+_GATE: Final = r"""
+echo >&0 && read -r _ && cd "$1" && unset OLDPWD && shift || exit
+for PACKD_FD in 3 4 5 6 7 8 9; do [ -e "/proc/self/fd/$PACKD_FD" ] || break; done
+eval "unset PACKD_FD; exec $PACKD_FD>&2 2>/dev/null; (exec \"\$@\" </dev/null 2>&$PACKD_FD $PACKD_FD>&-)"
+status=$? left=0
+for process in /proc/[0-9]*; do
+  [ "$process" != /proc/1 ] || continue
+  state=
+  while read -r key state _; do [ "$key" != State: ] || break; done <"$process/status"
+  case $state in "" | [ZX]) ;; *) left=$((left + 1)) ;; esac
+done
+echo "$left" >&0
+exit "$status"
+"""
+_LONGEST_COUNT: Final = 16  # bytes
 
 
 @dataclass(kw_only=True)
@@ -37,7 +55,7 @@ class ShellGate:
     info: int = -1  # where the command tells of the first process inside, as bubblewrap's --info-fd
     _info: int = -1
     _pid: int = -1
-    _leader: int | None = None
+    _init: int | None = None
     _keep: list[int] = field(default_factory=list)
     _ours: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _theirs: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # ends that only they keep
@@ -60,8 +78,8 @@ class ShellGate:
         self._keep.append(descriptor)
         return descriptor
 
-    def through(self, order: Order, setpriv: str | None) -> list[str]:
-        """What the rung has to run inside."""
+    def through(self, order: Order, *, setsid: str, setpriv: str | None = None) -> list[str]:
+        """What the rung has to run inside. The program has a session of its own: it is asked to end without the shell."""
         drop: list[str] = []
         if self.someone is not None and setpriv is not None:
             drop = [
@@ -72,7 +90,7 @@ class ShellGate:
                 "--inh-caps=-all",
                 "--",
             ]
-        return ["/bin/sh", "-c", _GATE, "sh", str(order.cwd), *drop, *order.argv]
+        return ["/bin/sh", "-c", _GATE, "sh", str(order.cwd), setsid, *drop, *order.argv]
 
     def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Child:
         """See Gate."""
@@ -95,15 +113,12 @@ class ShellGate:
         self._wait(self._talk.fileno(), deadline)
         if not self._talk.recv(1):
             raise SandboxFailed("the sandbox could not be made")
-        first = children(init)
-        if len(first) != 1:
-            raise SandboxFailed("the sandbox ended while it was made")
-        self._leader = os.getpgid(first[0])
-        return Inside(init=init, program=first[0], others=(self._pid,))
+        self._init = init
+        return Inside(init=init, program=init, others=(self._pid,))
 
     def leader(self) -> int | None:
         """See Gate."""
-        return self._leader
+        return None if self._init is None else next(iter(children(self._init)), None)
 
     def first_inside(self, deadline: float, talk: socket.socket) -> int:
         """The number of the first process inside, which knows its users from now on; `talk` leads to its stdin."""
@@ -114,14 +129,20 @@ class ShellGate:
             talk.send(b"m")
         return init
 
-    def left(self) -> int | None:
-        """See Gate. Its first process inside is only seen to end."""
-        return None
+    def left(self) -> int:
+        """See Gate."""
+        with contextlib.suppress(OSError):
+            said = self._talk.recv(_LONGEST_COUNT, socket.MSG_DONTWAIT).strip()
+            return int(said) if said.isdigit() else 0
+        return 0
+
+    def has_cleared(self) -> bool:
+        """See Gate. Of its first process inside it is only known that it ends."""
+        return False
 
     def open(self) -> None:
         """See Gate."""
         self._talk.sendall(b"\n")
-        self._talk.close()
 
     def close(self) -> None:
         """See Gate."""

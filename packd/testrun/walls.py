@@ -181,10 +181,14 @@ class WardenGate:
         """See Gate."""
         return next(iter(children(self._vacancy.init)), None)
 
-    def left(self) -> int | None:
+    def left(self) -> int:
         """See Gate."""
         ended = None if self._inmate is None else self._inmate.ended()
-        return None if ended is None else ended.left
+        return 0 if ended is None else ended.left
+
+    def has_cleared(self) -> bool:
+        """See Gate."""
+        return self._inmate is not None and self._inmate.has_told()
 
     def open(self) -> None:
         """See Gate."""

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -90,12 +91,19 @@ def test_nothing_is_left_for_the_next_program(ground: Ground) -> None:
     assert said[-3:] == ["no memory", "terminals ['ptmx']", "listening 0"]
 
 
-def test_what_a_program_leaves_running_is_counted(ground: Ground) -> None:
-    """Whoever left its session and its parents as well; what has ended by itself was not left."""
-    suite = ground.shell("sleep 600 & (setsid sleep 600 &) ; true & wait $!; exit 0")
-    assert suite.status == "passed"
-    assert suite.detail == "it left 2 processes running, which packd killed"
-    assert ground.shell("true").detail is None
+@pytest.mark.parametrize("state", STATES)
+def test_what_a_program_leaves_running_is_counted(state: str, tmp_path: Path) -> None:
+    """Whoever left its session and its parents as well; what has ended by itself was not left. So for every suite, be it
+    the first or one of several at the same time, and its exit status and output are its own."""
+    leave = "sleep 600 & (setsid sleep 600 &) ; true & wait $!; echo said; exit 7"
+    for ground in made_ground(tmp_path, workers=2, sandbox=STATES[state]):
+        suites = [replace(shell(leave), name=name) for name in ("a", "b")]
+        for suite in (ground.shell(leave), *ground.run(*suites, parallel=True).test_suites):
+            assert (suite.exit_code, suite.output_tail) == (7, "said\n")
+            assert (suite.detail or "").endswith("it left 2 processes running, which packd killed")
+        assert ground.shell("true").detail is None
+        killed = ground.shell("echo said; kill -SEGV $$")
+        assert (killed.status, killed.output_tail) == ("failed", "said\n")
 
 
 def test_a_program_finds_the_same_as_in_a_sandbox_of_its_own(tmp_path: Path) -> None:

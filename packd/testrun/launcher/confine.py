@@ -2,8 +2,8 @@
 
     python -I -S confine.py DESCRIPTOR INFO_DESCRIPTOR
 
-DESCRIPTOR holds JSON; see packd.testrun.landlock, which writes it. Three processes: this one waits for the second,
-which is the first in its namespace of processes and ends all that is in there when it ends; the third is the program.
+DESCRIPTOR holds JSON; see packd.testrun.landlock, which writes it. Two processes: this one waits for the other,
+which is the first in its namespace of processes and ends all that is in there when it ends, and becomes the program.
 """
 
 from __future__ import annotations
@@ -51,24 +51,17 @@ def main() -> int:
     return _status(os.waitpid(first, 0)[1])
 
 
-def _first(wanted: dict[str, Any]) -> int:
-    """The first process inside: makes the view, starts the program, and takes the exit status of every orphan."""
+def _first(wanted: dict[str, Any]) -> NoReturn:
+    """The first process inside: makes the view, and becomes the program."""
     kernel.die_with_parent(signal.SIGKILL)
     if wanted["mapped_from_outside"] and not os.read(0, 1):
-        return 1
+        raise OSError("nobody said who is who inside")
     if not wanted["network"]:
         kernel.loopback_up()
     socket.sethostname(wanted["hostname"])
     _make_view(wanted["mounts"])
     os.setsid()
-    program = os.fork()
-    if program == 0:
-        _guarded(lambda: _become(wanted))
-    os.close(0)
-    while True:
-        pid, status = os.wait()
-        if pid == program:
-            return _status(status)
+    _become(wanted)
 
 
 def _become(wanted: dict[str, Any]) -> NoReturn:
@@ -77,6 +70,7 @@ def _become(wanted: dict[str, Any]) -> NoReturn:
         os.setgroups([])
         os.setgid(wanted["group"])
         os.setuid(wanted["user"])
+    kernel.die_with_parent(signal.SIGKILL)  # which a change of the user would undo
     kernel.drop_bounding_set()
     kernel.no_more_rights()
     kernel.landlock(wanted["readable"], wanted["writable"])
