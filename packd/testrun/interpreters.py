@@ -145,10 +145,18 @@ def _asked(python: Path, _changed_ns: int) -> Interpreter | None:
 def _lying_about() -> Iterator[Path]:
     """Pythons on PATH and those that pyenv keeps."""
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        if folder and Path(folder).is_absolute() and Path(folder).is_dir():
-            yield from (Path(folder, name) for name in sorted(os.listdir(folder)) if _NAMED.fullmatch(name))
-    home = os.environ.get("PYENV_ROOT") or f"{os.environ.get('HOME', '')}/.pyenv"
-    yield from sorted(Path(home, "versions").glob("3.*/bin/python3"))
+        if Path(folder).is_absolute():
+            yield from (Path(folder, name) for name in _listed(folder) if _NAMED.fullmatch(name))
+    versions = Path(os.environ.get("PYENV_ROOT") or f"{os.environ.get('HOME', '')}/.pyenv", "versions")
+    yield from (versions / name / "bin/python3" for name in _listed(versions) if name.startswith("3."))
+
+
+def _listed(folder: str | Path) -> list[str]:
+    """Sorted; empty where there is nothing to be read, as in somebody else's home."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _is_program(path: Path) -> bool:

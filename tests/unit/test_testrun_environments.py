@@ -501,6 +501,14 @@ def test_no_such_python(ground: Ground) -> None:
     assert ">=4.2" in (report.detail or "")
 
 
+def test_a_folder_that_can_not_be_read_has_no_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PATH and PYENV_ROOT name them for a daemon that was started with somebody else's environment."""
+    not_there = "/" + 300 * "x"  # whoever runs the tests may read everything, but not what no name can be
+    monkeypatch.setenv("PATH", f"{not_there}:/usr/bin")
+    monkeypatch.setenv("PYENV_ROOT", not_there)
+    assert isinstance(Interpreters(Path(sys.executable)).others(), tuple)
+
+
 def test_pytest_is_supplied(ground: Ground, index: Index) -> None:
     """A pytest suite whose pack declares packages gets pytest beside them, from the same index."""
     index.add("pytest", "8.0")

@@ -13,7 +13,8 @@ for path in (TARGETS["store"], *map(os.path.dirname, Path(TARGETS["store"]).rglo
     except OSError as refused:
         print("refused:", refused)
 try:
-    with open(TARGETS["database"], "ab") as file:
+    with open(TARGETS["database"], "r+b") as file:  # it has to be there: anyone may make one in a /tmp of their own
+        file.seek(0, os.SEEK_END)
         file.write(b"by the attack")
         print("REACHED", TARGETS["database"])
 except OSError as refused:
