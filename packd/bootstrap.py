@@ -157,7 +157,6 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
     """
     clock = Clock()
     folder = extent_of(settings).folder()
-    ignore = folder.ignore
     database, registry = _registry(settings, clock)
     metrics = Metrics(clock=clock)
     stopwatch = Stopwatch(metrics.staged)
@@ -224,7 +223,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
     )
     watcher = Watcher(
         settings.packs_dir,
-        ignore=ignore,
+        ignore=folder.ignore,
         on_hint=keeper.on_hint,
         on_trouble=keeper.on_trouble,
         on_recovered=keeper.on_recovered,
@@ -292,7 +291,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         store=store,
         active=settings.state_dir / "active",
         packs_dir=settings.packs_dir,
-        ignore=ignore,
+        ignore=folder.ignore,
     )
     integrity = Integrity(
         registry=registry,
@@ -335,6 +334,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
             isolation=executor.isolation,
         ),
     )
+    unread = Unread(registry=registry, folder=folder, settling=settling, space=space)
     commands = Commands(
         registry=registry,
         pipeline=pipeline,
@@ -343,7 +343,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         lanes=lanes,
         status=status,
         clock=clock,
-        unread=Unread(folder=folder, settling=settling, space=space),
+        unread=unread,
         has_content=store.has,
         is_whole=checkup.is_whole,
     )
@@ -367,7 +367,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         clock=clock,
     )
     availability = Availability(
-        registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, clock=clock
+        registry=registry, pipeline=pipeline, runs=runs, settling=settling, lanes=lanes, clock=clock, unread=unread
     )
     carrying = Carrying(
         registrar=registrar,

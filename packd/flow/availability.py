@@ -13,7 +13,6 @@ from packd.domain.moments import in_a_sentence
 from packd.flow import tell
 from packd.flow.outcomes import supersede_candidate, unregister
 from packd.flow.pipeline import lane
-from packd.flow.unknown import no_such_pack
 from packd.registry import queries
 from packd.registry.rows import Pack
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from packd.flow.pipeline import Pipeline
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
+    from packd.flow.unread import Unread
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Drop, Revision
@@ -52,6 +52,7 @@ class Availability:
         settling: Settling,
         lanes: Lanes,
         clock: Clock,
+        unread: Unread,
     ) -> None:
         self._registry = registry
         self._pipeline = pipeline
@@ -59,6 +60,7 @@ class Availability:
         self._settling = settling
         self._lanes = lanes
         self._clock = clock
+        self._unread = unread
 
     def remove(self, ref: str, *, actor: str) -> TakenOut:
         """Unregister it. Its revisions and reports are kept; its drop is left alone until its content changes.
@@ -150,8 +152,8 @@ class Availability:
     def _known(self, ref: str) -> None:
         with self._registry.read() as connection:
             pack = queries.pack(connection, ref)
-            if pack is None or not pack.is_present:
-                raise no_such_pack(connection, ref)
+        if pack is None or not pack.is_present:
+            raise self._unread.no_such(ref)
 
     def _present(self, tx: Writer, ref: str) -> Pack:
         """Once more, now that it is its turn. Raises Failure NOT_FOUND."""

@@ -12,7 +12,6 @@ from packd.domain.lifecycle import REFUSED, Trigger
 from packd.flow.explain import Explanation, explain, is_passed_over
 from packd.flow.outcomes import supersede_candidate
 from packd.flow.pipeline import lane
-from packd.flow.unknown import no_such_pack
 from packd.flow.way_back import in_use, target_of, way_back
 from packd.flow.withdrawal import put_back, take_out
 from packd.registry import queries
@@ -124,7 +123,7 @@ class Commands:
             return None
         ref = pack.ref if pack else drop.ref if drop else None
         if ref is None:
-            raise self._no_such(name)
+            raise self._unread.no_such(name)
         return self.retry_revision(ref, source="cli", actor=actor)
 
     def retry_revision(self, ref: str, *, source: RunSource, actor: str) -> Revision:
@@ -187,7 +186,7 @@ class Commands:
     def _explain_unread(self, name: str) -> Explanation:
         why = self._unread.why(name)
         if why is None:
-            raise self._no_such(name)
+            raise self._unread.no_such(name)
         return Explanation(ref=None, headline=f"{why}.", lines=(), active=False)
 
     def status(self) -> dict[str, Any]:
@@ -265,7 +264,7 @@ class Commands:
         with self._registry.write() as tx:
             latest = queries.latest_revision(tx.connection, ref)
             if latest is None:
-                raise self._no_such(ref)
+                raise self._unread.no_such(ref)
             pack = queries.pack(tx.connection, ref)
             left_behind = pack is not None and pack.drop_name is None and pack.origin == "dropped"
             if pack is None or not pack.is_present or left_behind:
@@ -294,18 +293,11 @@ class Commands:
     def _known(self, ref: str) -> None:
         with self._registry.read() as connection:
             if queries.pack(connection, ref) is None:
-                raise self._no_such(ref)
-
-    def _no_such(self, name: str) -> Failure:
-        unread = self._unread.why(name)
-        if unread is not None:
-            return Failure(Code.NOT_FOUND, unread)
-        with self._registry.read() as connection:
-            return no_such_pack(connection, name)
+                raise self._unread.no_such(ref)
 
     def _to_test(self, ref: str) -> Revision:
         with self._registry.read() as connection:
             revision = queries.active_revision(connection, ref) or queries.latest_revision(connection, ref)
         if revision is None:
-            raise self._no_such(ref)
+            raise self._unread.no_such(ref)
         return revision

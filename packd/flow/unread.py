@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packd.domain.failures import Code, Failure
+from packd.flow.unknown import no_such_pack
+
 if TYPE_CHECKING:
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.settling import Settling
     from packd.flow.space import Space
+    from packd.registry.registry import Registry
 
 
 class Unread:
     """For drops of which the registry knows nothing, or nothing new."""
 
-    def __init__(self, *, folder: PacksFolder, settling: Settling, space: Space) -> None:
+    def __init__(self, *, registry: Registry, folder: PacksFolder, settling: Settling, space: Space) -> None:
+        self._registry = registry
         self._folder = folder
         self._settling = settling
         self._space = space
@@ -24,6 +29,14 @@ class Unread:
             return None
         why = self.being_written(name) or self._put_off() or "is about to be read"
         return f"'{name}' lies in the packs directory and {why}"
+
+    def no_such(self, name: str) -> Failure:
+        """NOT_FOUND for a name that no pack has, which may be that of a drop that was not read yet."""
+        why = self.why(name)
+        if why is not None:
+            return Failure(Code.NOT_FOUND, why)
+        with self._registry.read() as connection:
+            return no_such_pack(connection, name)
 
     def being_written(self, name: str) -> str | None:
         """What is said of a drop that has not settled, e.g. "is still being written to: …"; None when it has."""

@@ -89,10 +89,8 @@ def choose(wanted: Wanted, footing: Footing) -> tuple[Sandbox, tuple[Rung, ...]]
             return rung.sandbox, tuple(missed)
         missed.append(rung)
     why = "; ".join(f"{rung.name}: {rung.why_not}" for rung in missed)
-    raise NoRung(
-        f"tests.isolation is {wanted}, and that does not work here ({why}); install what is missing, "
-        "or set tests.isolation to auto for the best that works"
-    )
+    way_out = "" if wanted == "auto" else ", or set tests.isolation to auto for the best that works"
+    raise NoRung(f"tests.isolation is {wanted}, and that does not work here ({why}); install what is missing{way_out}")
 
 
 def rungs(footing: Footing) -> tuple[Rung, ...]:

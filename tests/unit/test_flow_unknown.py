@@ -15,6 +15,7 @@ from packd.flow.commands import Commands
 from packd.flow.install import Installer
 from packd.flow.jobs import Progress
 from packd.flow.trip import InstallWish
+from packd.flow.unread import Unread
 from packd.flow.way_back import target_of
 from packd.registry import queries
 from tests.unit.registry_ground import Ground, a_revision, made_ground
@@ -32,15 +33,18 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 def refusal(ground: Ground, ask: Ask, name: str) -> str:
     others = ("pipeline", "runs", "settling", "lanes", "clock")
     parts = {part: Mock() for part in others}
-    unread = Mock(**{"why.return_value": None})
+    folder = Mock(**{"has_drop.side_effect": lambda name: name == "unread"})
+    unread = Unread(registry=ground.registry, folder=folder, settling=WRITTEN, space=Mock())
     commands = Commands(
         registry=ground.registry, status=Mock(), unread=unread, has_content=Mock(), is_whole=Mock(), **parts
     )
     with pytest.raises(Failure) as refused:
-        ask(commands, Availability(registry=ground.registry, **parts), name)
+        ask(commands, Availability(registry=ground.registry, unread=unread, **parts), name)
     assert refused.value.code == Code.NOT_FOUND
     return refused.value.sentence
 
+
+WRITTEN = Mock(**{"is_open.return_value": False, "quiet_s.return_value": 0.5})
 
 ASKED: dict[str, Ask] = {
     "why": lambda commands, _, name: commands.explain(name),
@@ -58,6 +62,12 @@ def test_the_nearest_name_is_told(ground: Ground, ask: Ask) -> None:
     """Where none is near, where to look."""
     assert "did you mean 'inventory'?" in refusal(ground, ask, "inventry")
     assert "`packd list` shows what there is" in refusal(ground, ask, "zzz")
+
+
+@pytest.mark.parametrize("ask", [ASKED[name] for name in ASKED if name != "why"], ids=[n for n in ASKED if n != "why"])
+def test_a_drop_that_was_not_read_yet_is_told(ground: Ground, ask: Ask) -> None:
+    """It lies there, and what it is waited for with is said."""
+    assert "'unread' lies in the packs directory and is still being written to" in refusal(ground, ask, "unread")
 
 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
