@@ -107,7 +107,7 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of suites that passed all the same, as sentences."""
+        """What is to be said of single suites, as sentences: why one did not pass, or what it should not have done."""
         return notes(map(vars, self.test_suites))
 
     @property
@@ -174,11 +174,7 @@ class Report:
 
 def notes(suites: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """The same of suites in their JSON form."""
-    return tuple(
-        f"suite {suite['name']}: {suite['detail']}"
-        for suite in suites
-        if suite["status"] == "passed" and suite["detail"]
-    )
+    return tuple(f"suite {suite['name']}: {suite['detail']}" for suite in suites if suite["detail"])
 
 
 def reservations(report: Mapping[str, Any]) -> list[str]:

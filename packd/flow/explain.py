@@ -270,7 +270,8 @@ def _run_lines(run: Run, report: dict[str, Any]) -> Iterator[str]:
         yield f"tests: {counts}{skipped} in {report['duration_ms'] / 1000:.2f} s{verdict}"
     elif not said_otherwise:
         yield f"tests: {run.verdict}"
-    yield from (f"warning: {note}" for note in notes(report["test_suites"]))
+    passed = [suite for suite in report["test_suites"] if suite["status"] == "passed"]
+    yield from (f"warning: {note}" for note in notes(passed))
     if good:
         return
     failing = [(suite["name"], case) for suite in report["test_suites"] for case in suite["test_cases"]

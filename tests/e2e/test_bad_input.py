@@ -171,12 +171,22 @@ def command_lines() -> Iterator[bytes]:
 
 
 def test_background_processes_are_ended_with_the_suite(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
-    """A suite that passes and leaves something behind passes, and what it left is gone."""
+    """Of the first suite as of every other, passed or failed: what it left is gone, and that it left something is said
+    in the event, in the log and by `packd why`; where it failed, beside the drop as well."""
     daemon.start()
     test = "setsid sh -c 'touch up; exec sleep 600.125' >/dev/null 2>&1 & until test -e up; do :; done"
     write_pack(tmp_path / "pack", "pack", test=test).rename(daemon.packs / "pack")
     receiver.wait_for("pack.registered", "pack")
+    write_pack(tmp_path / "bad", "bad", test=f"{test}; exit 3").rename(daemon.packs / "bad")
+    receiver.wait_for("pack.rolled_back", "bad")
     assert not any(b"600.125" in line for line in command_lines())
+    left = "it left 1 process running, which packd killed"
+    for ref, outcome in (("pack", "pack.test_passed"), ("bad", "pack.test_failed")):
+        assert left in " ".join(receiver.wait_for(outcome, ref).event["data"]["notes"])
+        (logged,) = [line for line in daemon.logged() if line["event"] == outcome and line["pack"] == ref]
+        assert left in " ".join(logged["notes"])
+        assert left in daemon.cli("why", ref).stdout
+    assert left in (daemon.packs / "bad.failed").read_text()
 
 
 def test_a_second_drop_with_the_same_ref_is_refused_until_the_first_is_gone(
