@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _TAIL: Final = 16_384  # characters of output that go into the report
 _CASE_OUTPUT: Final = 8_192  # characters, for a script that is one case
 _NO_TESTS_COLLECTED: Final = 5  # exit status of pytest, and of packd's unittest runner
+_AS_A_SHELL_SAYS: Final = {126: " (a program could not be executed)", 127: " (a program was not found)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,7 @@ def _failing(end: Ending, tally: Tally) -> Finding | None:
         although = ", although its exit status is 0" if end.exit_code == 0 else ""
         said = f"{tally.failed} of {tally.total - tally.skipped} tests failed{although}"
         return Finding(status="failed", reason="failures", detail=said)
-    if end.exit_code == 0 or (end.exit_code == _NO_TESTS_COLLECTED and tally.total == 0):
+    if end.exit_code == 0 or (end.exit_code == _NO_TESTS_COLLECTED and tally.total == tally.skipped):
         return None
     said = exit_words(end.exit_code)
     if tally.total == 0:
@@ -208,7 +209,7 @@ def exit_words(exit_code: int) -> str:
     """How a process ended, in words."""
     number = ending_signal(exit_code)
     if number is None:
-        return f"it ended with exit status {exit_code}"
+        return f"it ended with exit status {exit_code}{_AS_A_SHELL_SAYS.get(exit_code, '')}"
     if number.name == "SIGKILL":
         return "it was killed (SIGKILL); packd did not do that, perhaps the system ran out of memory"
     return f"it was ended by a signal ({number.name})"

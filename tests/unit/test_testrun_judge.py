@@ -69,6 +69,13 @@ def said(ending: Ending, tally: Tally | None, *, complete: bool = True) -> tuple
         (end(5), Tally(), "error", "no_tests"),
         (end(1), Tally(), "failed", "crash"),
         (end(), Tally(total=2, skipped=2), "skipped", None),
+        (
+            end(5),
+            Tally(total=2, skipped=2),
+            "skipped",
+            None,
+        ),  # modules that skip themselves have no test to be collected
+        (end(5), GREEN, "failed", "inconsistent"),
         (end(-signal.SIGSEGV), RED, "failed", "crash"),
         (end(-signal.SIGKILL), None, "failed", "crash"),
         (end(128 + signal.SIGABRT), GREEN, "failed", "crash"),
@@ -236,3 +243,10 @@ def test_suites_make_a_run(suites: list[SuiteReport], status: ReportStatus, reas
     """Some passed and some did not: partial; the gravest reason; cancelled is cancelled."""
     finding = overall(suites)
     assert (finding.status, finding.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(("status", "words"), [(127, "was not found"), (126, "could not be executed")])
+def test_what_a_shell_says_by_its_exit_status_is_put_into_words(status: int, words: str) -> None:
+    """Whoever reads only the event has no output to look at."""
+    finding = judge(end(status), None, complete=True, timeout_s=3.0, limits=Limits(), cancel_reason=None)
+    assert words in (finding.detail or "")
