@@ -74,6 +74,7 @@ def _manifest_content(files: PackFiles) -> bytes | Problem:
 def _metadata(files: PackFiles, limits: ValidationLimits, found: list[Problem]) -> list[Metadata]:
     """Every component file, read; what can't be read is added to `found`."""
     metadata: list[Metadata] = []
+    most_mb, before = limits.metadata_bytes / 1024**2, files.bytes_read
     top = files.names("")
     for folder, kind in FOLDERS.items():
         if folder.split("/")[0] not in top:
@@ -86,6 +87,10 @@ def _metadata(files: PackFiles, limits: ValidationLimits, found: list[Problem]) 
             if len(metadata) >= limits.metadata_files:
                 message = f"There are more than {limits.metadata_files} component files; split the pack"
                 found.append(Problem(code="limits.metadata_files_exceeded", message=message))
+                return metadata
+            if files.bytes_read - before > limits.metadata_bytes:
+                message = f"The component files hold more than {most_mb:g} MiB together; split the pack"
+                found.append(Problem(code="limits.metadata_bytes_exceeded", message=message))
                 return metadata
             metadata.append(Metadata(kind=kind, document=_document(files, path, limits)))
     found.extend(_folders_alike(files, top))

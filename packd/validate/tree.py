@@ -26,6 +26,7 @@ class PackFiles:
         self._tree = os.fspath(tree)
         self._limits = limits
         self._traversed = 0
+        self.bytes_read = 0  # of metadata
         # What was found once stays so: the tree is immutable.
         self._kinds: dict[str, PathKind | None] = {}
         self._listings: dict[str, list[tuple[str, bool]]] = {}
@@ -68,6 +69,7 @@ class PackFiles:
             why = error.strerror if isinstance(error, OSError) else "its name is not usable"
             message = f"The file can't be read: {why}"
             return Problem(code="metadata.unreadable", message=message, file=path)
+        self.bytes_read += len(content)
         if len(content) > most:
             message = (
                 f"The file is larger than {most // 1024} KiB, which is the most for a file that describes something"

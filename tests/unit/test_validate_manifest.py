@@ -293,6 +293,8 @@ def test_limits(tmp_path: Path) -> None:
     (tmp_path / "triggers/t0.yaml").write_text("ref: demo.t0\n" + "#" * 1000)
     findings = checked(tmp_path, {}, limits=limits)
     assert places(findings) == ["limits.metadata_files_exceeded", "limits.metadata_file_too_large triggers/t0.yaml"]
+    findings = checked(tmp_path, {}, limits=ValidationLimits(metadata_bytes=30))
+    assert places(findings) == ["limits.metadata_bytes_exceeded"]
     findings = checked(tmp_path, {}, limits=ValidationLimits(traversed_entries=4))
     assert places(findings) == ["limits.traversed_entries_exceeded"]
     (tmp_path / "pack.yaml").write_text(HEAD + "#" * 1000)
