@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.rlimits import UserTasks, resource_limits
-from packd.testrun.sandbox import NOBODY_NAMED, OpenCell, Unchanged, tool, tried
+from packd.testrun.sandbox import NOBODY_NAMED, OpenCell, Unchanged, in_its_environment, tool, tried
 from packd.testrun.usage import watched
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class BasicSandbox:
         if os.geteuid() == 0 and self._someone is None:
             self.as_root = why_nobody or (NOBODY_NAMED if someone is None else "setpriv is missing")
         self._prlimit = _working("prlimit", "--core=0:0", "--")
+        self._env = tool("env") or "env"
         self._tasks = UserTasks()
         self.shortcomings: tuple[str, ...] = (
             "a suite sees this machine's files, network and processes; only namespaces would hide them",
@@ -54,7 +55,7 @@ class BasicSandbox:
         """See Sandbox."""
         if self._someone is not None and order.private is not None:
             _give(order.private, self._someone)
-        yield OpenCell(command=self.command(order), usage=watched(order))
+        yield OpenCell(command=self.command, usage=watched(order))
 
     def lasting(self) -> Lasting:
         """See Sandbox."""
@@ -63,7 +64,7 @@ class BasicSandbox:
     def command(self, order: Order) -> list[str]:
         """The command line that runs the order's, limited."""
         limits = [*self._prlimit[:1], *self._options(order), "--"] if self._prlimit else []
-        return [*self._setpriv, *self._becoming(order), *limits, *order.argv]
+        return [*self._setpriv, *self._becoming(order), *limits, *in_its_environment(order, self._env)]
 
     def _becoming(self, order: Order) -> list[str]:
         """Builds stay packd's own: they fill its folders."""

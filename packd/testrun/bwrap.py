@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.gate import GatedCell
 from packd.testrun.sandbox import NOBODY_NAMED, Unchanged, tool, tried
 from packd.testrun.seccomp import seccomp_program
-from packd.testrun.shell_gate import ShellGate
+from packd.testrun.shell_gate import ShellGate, Tools
 from packd.testrun.system_files import Someone, prepare_system_files
 from packd.testrun.view import lasting_view, view
 from packd.testrun.walled import WalledSandbox
@@ -40,6 +41,14 @@ class Unusable(Exception):
     """A rung does not work here; the message says why."""
 
 
+def tools_for_gate(*, setpriv: bool) -> Tools:
+    """Raises Unusable when one is missing."""
+    try:
+        return Tools.found(setpriv=setpriv)
+    except LookupError as missing:
+        raise Unusable(str(missing)) from None
+
+
 class BwrapSandbox:
     """Programs run by bubblewrap."""
 
@@ -50,15 +59,12 @@ class BwrapSandbox:
     ) -> None:
         """`folder` is for what is prepared once; programs become `someone` where packd is root; `hidden` they never
         see. Raises Unusable when bubblewrap is missing, OSError when the folder can't be written."""
-        program, setsid, setpriv = tool("bwrap"), tool("setsid"), tool("setpriv")
+        program = tool("bwrap")
         if program is None:
             raise Unusable("bubblewrap is not installed (`apt-get install bubblewrap`)")
-        if setsid is None:
-            raise Unusable("setsid is not installed (`apt-get install util-linux`)")
-        if os.geteuid() == 0 and setpriv is None:
-            raise Unusable("setpriv is not installed (`apt-get install util-linux`)")
-        self._program, self._setsid, self._setpriv = program, setsid, setpriv
+        self._program = program
         self._is_root = os.geteuid() == 0
+        self._tools = tools_for_gate(setpriv=self._is_root)
         self._someone = someone if self._is_root else None
         self._hidden = tuple(hidden)
         self._cgroups = cgroups
@@ -102,7 +108,7 @@ class BwrapSandbox:
         """See Sandbox."""
         gate = self.shell_gate(private=order.private is not None)
         with self.gated(order, gate, own_processes=_OWN_PROCESSES) as cell:
-            gate.command = self._command(order, gate)
+            gate.command = partial(self._command, gate)
             yield cell
 
     @contextlib.contextmanager
@@ -121,14 +127,14 @@ class BwrapSandbox:
     def shell_gate(self, *, private: bool = True) -> ShellGate:
         return ShellGate(someone=self._someone if private else None, maps=self._is_root)
 
-    def _command(self, order: Order, gate: ShellGate) -> list[str]:
+    def _command(self, gate: ShellGate, order: Order) -> list[str]:
         options = self._options(gate, network=order.network)
         if gate.someone is not None:
             options += _given(_BECOMING)
         if self._filter is not None:
             options += ["--seccomp", str(gate.hand(self._filter))]
         mounts = view(order, self._etc, self._hidden)
-        inside = gate.through(order, setsid=self._setsid, setpriv=self._setpriv)
+        inside = gate.through(order, self._tools)
         return [*options, "--as-pid-1", *_mounted(mounts), *self._sealing, "--chdir", "/", "--", *inside]
 
     def _options(self, gate: ShellGate, *, network: bool) -> list[str]:

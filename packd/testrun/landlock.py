@@ -8,13 +8,14 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from packd.testrun.bwrap import Unusable
+from packd.testrun.bwrap import Unusable, tools_for_gate
 from packd.testrun.gate import GatedCell
 from packd.testrun.launcher import kernel
-from packd.testrun.sandbox import NOBODY_NAMED, Unchanged, tool
+from packd.testrun.sandbox import NOBODY_NAMED, Unchanged
 from packd.testrun.seccomp import seccomp_program
 from packd.testrun.shell_gate import ShellGate
 from packd.testrun.system_files import Someone, prepare_system_files
@@ -42,10 +43,7 @@ class LandlockSandbox:
         """As BwrapSandbox. Raises Unusable when the kernel has no Landlock."""
         if kernel.landlock_version() == 0:
             raise Unusable("this kernel has no Landlock")
-        setsid = tool("setsid")
-        if setsid is None:
-            raise Unusable("setsid is not installed (`apt-get install util-linux`)")
-        self._setsid = setsid
+        self._tools = tools_for_gate(setpriv=False)
         self._is_root = os.geteuid() == 0
         self._someone = someone if self._is_root else None
         self._hidden = tuple(hidden)
@@ -65,12 +63,12 @@ class LandlockSandbox:
         someone = self._someone if order.private is not None else None
         gate = ShellGate(someone=someone, maps=self._is_root)
         with GatedCell(order=order, gate=gate, own_processes=_OWN_PROCESSES, someone=someone) as cell:
-            described = json.dumps(self._described(order, gate)).encode()
-            gate.command = [
-                *(sys.executable, "-I", "-S", str(_LAUNCHER)),
-                *(str(gate.hand(described)), str(gate.info)),
-            ]
+            gate.command = partial(self._command, gate)
             yield cell
+
+    def _command(self, gate: ShellGate, order: Order) -> list[str]:
+        described = gate.hand(json.dumps(self._described(order, gate)).encode())
+        return [sys.executable, "-I", "-S", str(_LAUNCHER), str(described), str(gate.info)]
 
     def lasting(self) -> Lasting:
         """See Sandbox."""
@@ -80,7 +78,7 @@ class LandlockSandbox:
         mounts = view(order, self._etc, self._hidden)
         writable = [str(mount.path) for mount in mounts if mount.kind == "write" or _is_own(mount)]
         return {
-            "argv": gate.through(order, setsid=self._setsid),
+            "argv": gate.through(order, self._tools),
             "network": order.network,
             "hostname": "packd",
             "mapped_from_outside": self._is_root,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from packd.processors import HERE
+from packd.testrun.mark import WORK_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,14 +211,15 @@ class Unchanged:
 class OpenCell:
     """A cell that needs nothing but a command line."""
 
-    command: Sequence[str]
+    command: Callable[[Order], Sequence[str]]
     own_processes: int = 0
     leader: int | None = None
     usage: Usage | None = None
 
     def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Process:
         nothing = subprocess.DEVNULL
-        return spawn(self.command, env=order.env, cwd=order.cwd, stdin=nothing, stdout=stdout, stderr=stderr, keep=keep)
+        command, env = self.command(order), own_environment(order)
+        return spawn(command, env=env, cwd=order.cwd, stdin=nothing, stdout=stdout, stderr=stderr, keep=keep)
 
     def enter(self) -> None:
         """The program runs at once."""
@@ -290,6 +292,20 @@ def spawn(
                 start_new_session=True,
             )
         )
+
+
+def own_environment(order: Order) -> dict[str, str]:
+    """Of packd's own programs on the way to the order's: what a pack says could have the loader run its code in them,
+    outside of the sandbox or before rights are given up (ld.so(8), LD_PRELOAD)."""
+    return {name: order.env[name] for name in (WORK_VARIABLE,) if name in order.env}
+
+
+def in_its_environment(order: Order, env: str, **more: str) -> list[str]:
+    """The last of these: `env` gives the order's program its environment, and `more`, when nothing is left to be given up."""
+    argv = order.argv
+    if "=" in argv[0]:  # which would be taken for another variable
+        argv = ("/bin/sh", "-c", 'exec "$@"', "sh", *argv)
+    return [env, "-i", "--", *(f"{name}={value}" for name, value in {**order.env, **more}.items()), *argv]
 
 
 def tool(name: str) -> str | None:

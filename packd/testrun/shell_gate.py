@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from packd.testrun.gate import Inside
 from packd.testrun.processes import children
-from packd.testrun.sandbox import SandboxFailed, spawn
+from packd.testrun.sandbox import SandboxFailed, in_its_environment, own_environment, spawn, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from packd.testrun.sandbox import Child, Order
     from packd.testrun.system_files import Someone
@@ -45,13 +45,37 @@ exit "$status"
 _LONGEST_COUNT: Final = 16  # bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """Of util-linux and coreutils, on the way from the shell to the program."""
+
+    setsid: str
+    env: str
+    setpriv: str | None
+
+    @classmethod
+    def found(cls, *, setpriv: bool) -> Tools:
+        """`setpriv`: it is needed. Raises LookupError when one is missing, with the way out."""
+        setsid, env, become = tool("setsid"), tool("env"), tool("setpriv")
+        for name, package, path in (("setsid", "util-linux", setsid), ("env", "coreutils", env)):
+            if path is None:
+                raise LookupError(f"{name} is not installed (`apt-get install {package}`)")
+        if setpriv and become is None:
+            raise LookupError("setpriv is not installed (`apt-get install util-linux`)")
+        return cls(setsid=str(setsid), env=str(env), setpriv=become if setpriv else None)
+
+
+def _no_command(_: Order) -> Sequence[str]:
+    raise LookupError("the rung did not say what to run")
+
+
 @dataclass(kw_only=True)
 class ShellGate:
     """See Gate. `command` is set by the rung, which needs some of what is here for it."""
 
     someone: Someone | None = None  # whom the program becomes
     maps: bool = False  # user ids are mapped from here, before anything else
-    command: Sequence[str] = ()
+    command: Callable[[Order], Sequence[str]] = _no_command
     info: int = -1  # where the command tells of the first process inside, as bubblewrap's --info-fd
     _info: int = -1
     _pid: int = -1
@@ -78,32 +102,36 @@ class ShellGate:
         self._keep.append(descriptor)
         return descriptor
 
-    def through(self, order: Order, *, setsid: str, setpriv: str | None = None) -> list[str]:
+    def through(self, order: Order, tools: Tools) -> list[str]:
         """What the rung has to run inside. The program has a session of its own: it is asked to end without the shell."""
         drop: list[str] = []
-        if self.someone is not None and setpriv is not None:
+        if self.someone is not None and tools.setpriv is not None:
             drop = [
-                setpriv,
+                tools.setpriv,
                 f"--reuid={self.someone.uid}",
                 f"--regid={self.someone.gid}",
                 "--clear-groups",
                 "--inh-caps=-all",
                 "--",
             ]
-        return ["/bin/sh", "-c", _GATE, "sh", str(order.cwd), setsid, *drop, *order.argv]
+        program = in_its_environment(order, tools.env, PWD=str(order.cwd))
+        return ["/bin/sh", "-c", _GATE, "sh", str(order.cwd), tools.setsid, *drop, *program]
 
     def start(self, order: Order, *, stdout: int, stderr: int, keep: Sequence[int]) -> Child:
         """See Gate."""
+        command, env = self.command(order), own_environment(order)
         keep = (*self._keep, *keep)
-        return self._started(dict(order.env), self._stdin.fileno(), stdout=stdout, stderr=stderr, keep=keep)
+        return self._started(command, env, self._stdin.fileno(), stdout=stdout, stderr=stderr, keep=keep)
 
-    def start_with(self, stdin: int, env: dict[str, str]) -> Child:
+    def start_with(self, command: Sequence[str], stdin: int, env: dict[str, str]) -> Child:
         """The same for a command that nothing is heard of but what it says on its `stdin`."""
         nowhere = subprocess.DEVNULL
-        return self._started(env, stdin, stdout=nowhere, stderr=nowhere, keep=self._keep)
+        return self._started(command, env, stdin, stdout=nowhere, stderr=nowhere, keep=self._keep)
 
-    def _started(self, env: dict[str, str], stdin: int, *, stdout: int, stderr: int, keep: Sequence[int]) -> Child:
-        started = spawn(self.command, env=env, cwd="/", stdin=stdin, stdout=stdout, stderr=stderr, keep=keep)
+    def _started(
+        self, command: Sequence[str], env: dict[str, str], stdin: int, *, stdout: int, stderr: int, keep: Sequence[int]
+    ) -> Child:
+        started = spawn(command, env=env, cwd="/", stdin=stdin, stdout=stdout, stderr=stderr, keep=keep)
         self._pid = started.pid
         return started
 

@@ -178,10 +178,10 @@ class WalledSandbox:
             given_up.callback(gate.close)
             python = os.path.realpath(sys.executable)
             warden = (python, "-I", "-S", str(_SEEN_AS / "warden.py"), str(gate.hand(json.dumps(described).encode())))
-            gate.command = self._rung.walls_command(view, only_for_warden, gate, warden)
+            command = self._rung.walls_command(view, only_for_warden, gate, warden)
             room = next(mount.path for mount in own if mount.path not in (TMP, SHM))
             # By this the next daemon finds what one that was killed in the middle of it may have left.
-            started = gate.start_with(theirs.fileno(), {WORK_VARIABLE: str(room / _NAME)})
+            started = gate.start_with(command, theirs.fileno(), {WORK_VARIABLE: str(room / _NAME)})
             given_up.pop_all()
         walls = Walls(view.mounts, gate=gate, line=ours, warden=started)
         try:

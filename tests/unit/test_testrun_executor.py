@@ -160,7 +160,7 @@ def test_another_rung_can_take_the_place_of_basic(ground: Ground, tmp_path: Path
 
         @contextlib.contextmanager
         def cell(self, order: Order) -> Iterator[OpenCell]:
-            yield OpenCell(command=["/bin/sh", "-c", 'echo "instead of $*"', "sh", *order.argv])
+            yield OpenCell(command=lambda order: ["/bin/sh", "-c", 'echo "instead of $*"', "sh", *order.argv])
 
         def lasting(self) -> Lasting:
             return Unchanged(self)

@@ -106,6 +106,27 @@ def test_what_a_program_leaves_running_is_counted(state: str, tmp_path: Path) ->
         assert (killed.status, killed.output_tail) == ("failed", "said\n")
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_what_a_pack_wants_for_its_programs_reaches_none_of_packds(state: str, tmp_path: Path) -> None:
+    """Those on the way to it run outside of the sandbox, or with rights that it does not have; and whatever is in the
+    environment of a program can have the loader run a pack's code in it, or write what it did to any place."""
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o777)
+    outside.chmod(0o777)
+    env = (("LD_DEBUG", "files"), ("LD_DEBUG_OUTPUT", str(outside / "said")), ("ODD", "a\nb=c"))
+    for ground in made_ground(tmp_path, workers=2, sandbox=STATES[state]):
+        ask = replace(shell('echo "$LD_DEBUG $ODD $PWD"'), env=env)
+        reports = [ground.run(ask), ground.run(ask), ground.run(ask, replace(ask, name="beside"), parallel=True)]
+        for suite in (suite for report in reports for suite in report.test_suites):
+            assert suite.status == "passed"
+            assert "files a\nb=c /" in suite.output_tail
+    said = "".join(path.read_text() for path in outside.iterdir())
+    assert "needed by /bin/sh" in said or state != "basic"
+    ours = ("bwrap", "setsid", "setpriv", "prlimit", "python", "env")
+    assert not [name for name in ours if f"needed by /usr/bin/{name}" in said]
+    assert not said or state == "basic"
+
+
 def test_a_program_finds_the_same_as_in_a_sandbox_of_its_own(tmp_path: Path) -> None:
     """The same view, the same rights, the same limits and the same environment, to the word."""
     look = """
