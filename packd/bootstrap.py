@@ -48,7 +48,7 @@ from packd.flow.register import Registrar
 from packd.flow.removal import Removal
 from packd.flow.restore import Restorer
 from packd.flow.revalidation import Revalidation
-from packd.flow.runs import Runs
+from packd.flow.runs import WAITING_RUNS, Runs
 from packd.flow.schedule import Schedule
 from packd.flow.second_chances import SecondChances
 from packd.flow.settling import Settling
@@ -96,7 +96,7 @@ log = structlog.get_logger(__name__)
 
 Committed = Callable[[tuple[StoredEvent, ...]], None]
 
-_LANE_THREADS: Final = 32  # most of them wait for a run: `tests.workers` says how many of those there are at once
+_LANE_THREADS: Final = 24  # beside those that wait for a run
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)  # there is one, and making these takes long
@@ -167,7 +167,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
     executor = local_executor(
         settings, store, settings.state_dir / "work", sandbox, interpreters=interpreters, environments=environments
     )
-    lanes = Lanes(_LANE_THREADS)
+    lanes = Lanes(_LANE_THREADS + _workers(settings) + WAITING_RUNS)
     policy = policy_of(settings, interpreters)
     settler = Settler(settings.watch.quiet_ms / 1000, settings.watch.longest_wait_s)
     settling = Settling(settler, remove_grace_s=settings.watch.remove_grace_s, clock=clock)

@@ -150,6 +150,8 @@ def _headline(connection: Connection, latest: Revision, active: Revision | None,
     stays = f"{_named(active)} stays in use" if active else "nothing of this pack is in use"
     if latest.phase == Phase.ROLLED_BACK:
         return f"{_named(latest)} was rolled back {_by_whom(connection, latest)}; {stays}."
+    if latest.phase == Phase.VALIDATED and (run is None or run.finished_at is not None):
+        return f"{_named(latest)} waits for its turn to be tested; {stays}."
     if latest.phase == Phase.FAILED and _could_not_be_run(run):
         return f"{_named(latest)} could not be tested and was rolled back; {stays}."
     return f"{_named(latest)} {_BECAUSE[latest.phase]}; {stays}."

@@ -79,6 +79,8 @@ class Pipeline:
         self._stopwatch = stopwatch
         self._lock = threading.Lock()
         self._findings: OrderedDict[tuple[str, str], Findings] = OrderedDict()
+        self._queue: OrderedDict[str, None] = OrderedDict()  # refs of what is to be tested when there is a place for it
+        runs.on_over(self._start_next)
         self._stages: dict[Phase, Callable[[Revision], bool]] = {
             Phase.SNAPSHOTTED: self._validate,
             Phase.VALIDATED: self._test,
@@ -111,6 +113,7 @@ class Pipeline:
                 self._say_ended(ended)
         if revision != first:
             self._start_all(waiting, besides=ref)
+        self._start_next()
 
     def run_ahead(self, tx: Writer, revision: Revision, judgement: Judgement) -> Running | None:
         """In the transaction that is to make it a candidate, where its run can start by now; None: `carry` begins it.
@@ -158,6 +161,14 @@ class Pipeline:
         with self._registry.read() as connection:
             waiting = queries.waiting_candidates(connection)
         self._start_all(waiting)
+
+    def _start_next(self) -> None:
+        """Of those that wait to be tested, if there is a place by now."""
+        with self._lock:
+            if not self._queue or self._runs.is_crowded():
+                return
+            ref, _ = self._queue.popitem(last=False)
+        self.start(ref)
 
     def _start_all(self, refs: Sequence[str], besides: str | None = None) -> None:
         for ref in refs:
@@ -237,17 +248,38 @@ class Pipeline:
         return True
 
     def _test(self, revision: Revision) -> bool:
+        """In its lane nobody else waits for it: a place in the lanes is for what can go on. A run that began with the
+        revision itself is taken up by whoever was sent for that."""
+        if self._runs.is_under_way(revision):
+            return False
+        if not self._has_place(revision.ref):
+            return False
+        try:
+            begun = self._begun(revision)
+        finally:
+            self._runs.give_back(revision.ref)
+        return begun is None or self._wait_for(begun)
+
+    def _has_place(self, ref: str) -> bool:
+        """Without one it is carried on when there is."""
+        with self._lock:
+            if self._runs.keep_place(ref):
+                return True
+            self._queue[ref] = None
+            return False
+
+    def _begun(self, revision: Revision) -> Begun | None:
+        """Its run; None when there is nothing to be run any more."""
         manifest = self.examine_revision(revision).manifest
         with self._runs.ahead() as ahead, self._registry.write() as tx:
             if not _is_still(tx, revision):
-                return True
+                return None
             plan = self._plan(tx, revision, manifest)
             if plan is None:
                 tx.move(revision, Trigger.TESTS_PASSED, tests_skipped=True)
-                return True
+                return None
             ahead.running = self._runs.submit(plan)
-            begun = self.begin(tx, revision, ahead.running)
-        return self._wait_for(begun)
+            return self.begin(tx, revision, ahead.running)
 
     def _activate(self, revision: Revision) -> bool:
         with self._stopwatch.measure(revision, "activate"), self._registry.write() as tx:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from packd.domain.event_data import PackTestStarted
 from packd.domain.failures import Code, Failure
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from packd.registry.rows import Revision
     from packd.snapshot.store import Store
     from packd.testrun.executor import Executor
+
+
+WAITING_RUNS: Final = 8  # that are begun before there is a place for them, so that no place stays empty for a moment
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,10 +101,16 @@ class Runs:
         self._lock = threading.Lock()
         self._under_way: dict[str, _UnderWay] = {}
         self._followers: dict[tuple[str, int], list[Say]] = {}  # by ref and number of the revision
+        self._kept: set[str] = set()  # packs with a place for a run that is about to be submitted
+        self._on_over: Callable[[], None] = _nobody
 
     def follow(self, policy: Policy) -> None:
         """Decide by this from the next run on."""
         self._policy = policy
+
+    def on_over(self, call: Callable[[], None]) -> None:
+        """To be called whenever a run is over, from the thread that waited for it."""
+        self._on_over = call
 
     def under_way(self) -> list[str]:
         """The packs whose tests run now."""
@@ -149,6 +158,37 @@ class Runs:
             unfinished = [one for one in self._under_way.values() if not one.has_report]
             return ref not in self._under_way and len(unfinished) < self._at_once
 
+    def is_under_way(self, revision: Revision) -> bool:
+        """Is it being tested, for whatever reason?"""
+        with self._lock:
+            running = self._under_way.get(revision.ref)
+        return running is not None and running.number == revision.number
+
+    def is_crowded(self) -> bool:
+        """So many runs are under way that one more would only wait, and keep what waits for it from other work."""
+        with self._lock:
+            return self._places() <= 0
+
+    def keep_place(self, ref: str) -> bool:
+        """For a run of this pack that is submitted soon, or the place is given back. False: it is crowded."""
+        with self._lock:
+            if self._places() <= 0:
+                return False
+            self._kept.add(ref)
+            return True
+
+    def give_back(self, ref: str) -> None:
+        """Nothing happens when the place was taken."""
+        with self._lock:
+            was_kept = ref in self._kept
+            self._kept.discard(ref)
+        if was_kept:
+            self._on_over()
+
+    def _places(self) -> int:
+        unfinished = [one for one in self._under_way.values() if not one.has_report]
+        return self._at_once + WAITING_RUNS - len(unfinished) - len(self._kept)
+
     def plan(self, tx: Writer, revision: Revision, manifest: Manifest, testing: Testing) -> Plan:
         """A run that starts with this transaction."""
         run_id = self._clock.new_id("run")
@@ -186,6 +226,7 @@ class Runs:
         under_way = _UnderWay(number=revision.number, run_id=plan.run_id)
         with self._lock:
             self._under_way[revision.ref] = under_way
+            self._kept.discard(revision.ref)
         try:
             tell_all = self._telling(revision, under_way.told, say)
             report = self._executor.submit(
@@ -225,6 +266,7 @@ class Runs:
             if self._under_way.get(ref) is under_way:
                 del self._under_way[ref]
         under_way.told.finish()
+        self._on_over()
 
     def _telling(self, revision: Revision, told: Told, say: Say | None) -> Say:
         def tell_all(name: str, said: dict[str, Any]) -> None:
@@ -316,6 +358,10 @@ class Runs:
             python_dependencies=manifest.python_dependencies,
             rebuild=rebuild,
         )
+
+
+def _nobody() -> None:
+    """Before `on_over` nobody waits for that."""
 
 
 def _chosen(revision: Revision, manifest: Manifest | None, runner: str | None) -> tuple[Manifest, Testing]:
