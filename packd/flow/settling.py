@@ -86,9 +86,9 @@ class Settling:
             self._wake.notify()
 
     def is_gone(self, name: str) -> None:
-        """Start its time of grace, if that is not running already."""
+        """Start its time of grace, if that is not running already. What is told of it goes on to count: it may be coming
+        back by now, and who looks again at what is gone finds that once more."""
         with self._wake:
-            self._settler.forget(name)
             self._gone.setdefault(name, self._clock.monotonic() + self._grace_s)
             self._wake.notify()
 

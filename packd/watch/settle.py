@@ -115,10 +115,6 @@ class Settler:
         burst.not_before = now + self._wait(burst)
         self._enqueue(settled.name, burst)
 
-    def forget(self, name: str) -> None:
-        """The drop is no longer of interest."""
-        self._bursts.pop(name, None)
-
     def due(self, now: float) -> list[Settled]:
         """What has settled by now, longest due first; it is no longer waiting, and a later change opens a new burst."""
         ready: list[Settled] = []

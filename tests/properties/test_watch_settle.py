@@ -47,8 +47,6 @@ def play(script: list[Step]) -> tuple[list[tuple[float, Settled]], Settler, floa
             settler.written(step.name, now)
         elif step.what == "whole":
             settler.arrived_whole(step.name, now)
-        elif step.what == "forget":
-            settler.forget(step.name)
         elif step.what == "again":
             again = [settled for _, settled in taken if settled.name == step.name]
             if again:
@@ -97,7 +95,7 @@ def test_no_change_is_lost(script: list[Step]) -> None:
     assert counted == told
 
 
-@given(steps("touched", "aged", "written", "whole", "again", "forget"))
+@given(steps("touched", "aged", "written", "whole", "again"))
 def test_drops_do_not_influence_each_other(script: list[Step]) -> None:
     """What happens to other drops changes nothing for one: neither when it is due nor what is said of it."""
 
@@ -108,7 +106,7 @@ def test_drops_do_not_influence_each_other(script: list[Step]) -> None:
     assert of_a(play(script)[0]) == of_a(play(alone)[0])
 
 
-@given(steps("touched", "aged", "written", "whole", "again", "forget"))
+@given(steps("touched", "aged", "written", "whole", "again"))
 def test_the_next_deadline_is_that_of_the_first_in_line(script: list[Step]) -> None:
     """Who sleeps until the next deadline misses nothing and does not wake for nothing."""
     _, settler, _ = play(script)

@@ -8,6 +8,7 @@ import pytest
 
 from packd.flow import restore
 from tests.unit.flow_ground import core, looked_at, made_parts
+from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,9 @@ def test_what_is_being_written_is_left_there_until_it_has_settled(parts: Parts) 
     parts.settling.touched("core")
     core(parts, "2.0.0", test="exit 1")
     assert version(parts.settings.packs_dir / "core") == 'version: "2.0.0"'
-    parts.settling.is_gone("core")
+    parts.settling.start(take=lambda *_: None, remove=lambda _: None)
+    wait_until(lambda: not parts.settling.awaits("core"))
+    parts.settling.stop()
     looked_at(parts, "core")
     assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
     assert version(kept(parts)) == 'version: "2.0.0"'

@@ -146,18 +146,6 @@ def test_changes_between_due_and_again_join_the_burst() -> None:
     assert settler.due(2.5) == [Settled(name="p", first_change=0.0, forced=False, touches=2)]
 
 
-def test_what_is_forgotten_is_never_due() -> None:
-    """And can begin anew afterwards."""
-    settler = Settler(1.0, 60.0)
-    settler.touched("p", 0.0)
-    settler.forget("p")
-    settler.forget("unknown")
-    assert settler.next_deadline() is None
-    settler.touched("p", 0.5)
-    assert settler.due(1.0) == []
-    assert names(settler.due(1.5)) == ["p"]
-
-
 def test_what_waits_is_listed_in_the_order_in_which_it_is_due() -> None:
     """For the status: name, since when, until when, how many changes."""
     settler = Settler(1.0, 60.0)
