@@ -181,22 +181,27 @@ COUNT = st.integers(min_value=0, max_value=5000)
     passed=COUNT,
     failed=COUNT,
     skipped=COUNT,
+    errors=st.none() | COUNT,
     separator=st.sampled_from(["\n", " / ", ", ", " | "]),
     colour=st.booleans(),
 )
-def test_simple_summaries(passed: int, failed: int, skipped: int, separator: str, colour: bool) -> None:
-    """In one line or several; the last summary counts, not one that came before it."""
+def test_simple_summaries(
+    passed: int, failed: int, skipped: int, errors: int | None, separator: str, colour: bool
+) -> None:
+    """In one line or several, errors beside failures; the last summary counts, not one that came before it."""
     from packd.testrun.parsers.text import plain
 
-    def summary(good: int, bad: int, left: int) -> str:
-        parts = [f"Total Tests: {good + bad + left}", f"Passed: {good}", f"Failed: {bad}", f"Skipped: {left}"]
+    def summary(good: int, bad: int, left: int, broken: int | None = None) -> str:
+        total = good + bad + left + (broken or 0)
+        parts = [f"Total Tests: {total}", f"Passed: {good}", f"Failed: {bad}", f"Skipped: {left}"]
+        parts += [] if broken is None else [f"Errors: {broken}"]
         return separator.join(f"\x1b[32m{part}\x1b[0m" if colour else part for part in parts)
 
-    text = plain(f"{summary(1, 2, 3)}\n\nand again:\n{summary(passed, failed, skipped)}\n")
+    text = plain(f"{summary(1, 2, 3)}\n\nand again:\n{summary(passed, failed, skipped, errors)}\n")
     for parse in (parse_simple, recognise):
         tally = parse(text)
         assert tally is not None
-        assert (tally.passed, tally.failed, tally.skipped) == (passed, failed, skipped)
+        assert (tally.passed, tally.failed, tally.skipped) == (passed, failed + (errors or 0), skipped)
 
 
 # --- guided by coverage ----------------------------------------------------------------------------------------------

@@ -43,6 +43,18 @@ def ended(tally: Tally) -> dict[str, str]:
         ("║ Total Tests: 5 ║\n║ Passed: 5 ║\n", (5, 5, 0, 0)),
         ("Passed: 1\nFailed: 9\n...\nTotal Tests: 2\nPassed: 2\nFailed: 0\n", (2, 2, 0, 0)),
         ("Passed: 36 (100%)\nFailed: 0 (0%)", (36, 36, 0, 0)),
+        ("Passed: 3, Failed: 0, Errors: 2", (5, 3, 2, 0)),
+        ("Errors: 2, Passed: 3, Failed: 0", (5, 3, 2, 0)),
+        ("Total Tests: 5\nPassed: 3\nFailed: 0\n\nErrors: 2\n", (5, 3, 2, 0)),
+        ("Total: 5, Passed: 3, Failed: 2, Errors: 2", (5, 3, 2, 0)),
+        ("Total: 5, Passed: 3, Errors: 1", (5, 3, 2, 0)),
+        ("Total: 3, Passed: 3, Failed: 0, Errors: 0", (3, 3, 0, 0)),
+        ("[INFO] Tests run: 9, Failures: 0, Errors: 0, Skipped: 1, Time elapsed: 0.1 s -- in a.BTest", (9, 8, 0, 1)),
+        ("[ERROR] Tests run: 9, Failures: 1, Errors: 2, Skipped: 1", (9, 5, 3, 1)),
+        ("Tests: 5, Assertions: 9, Errors: 1.", (5, 4, 1, 0)),
+        ("Tests: 5, Assertions: 9, Failures: 1, Skipped: 1.", (5, 3, 1, 1)),
+        ("Errors: 2\nlint ends\nTotal Tests: 2\nPassed: 2\nFailed: 0\n", (2, 2, 0, 0)),
+        ("Passed: 2\nFailed: 0\nsee the log:\nparsing\nparsed\nErrors: 2\n", (2, 2, 0, 0)),
     ],
 )
 def test_a_printed_summary_is_found(text: str, expected: Counts) -> None:
@@ -78,7 +90,14 @@ def test_what_is_no_summary_is_not_taken_for_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Total: 5, Passed: 3, Failed: 0", "Total: 5, Passed: 6", "Total: 99999999, Passed: 99999999"]
+    "text",
+    [
+        "Total: 5, Passed: 3, Failed: 0",
+        "Total: 5, Passed: 6",
+        "Total: 99999999, Passed: 99999999",
+        "Total: 3, Passed: 3, Failed: 0, Errors: 2",
+        "Total: 4, Passed: 3, Failed: 0, Errors: 2",
+    ],
 )
 def test_a_summary_that_can_not_be_is_trouble(text: str) -> None:
     """Counts that do not add up, or are absurd."""

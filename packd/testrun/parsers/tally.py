@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from packd.testrun.parsers.text import beginning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from packd.domain.reports import Case
 
@@ -72,6 +72,24 @@ def tally_of(cases: Iterable[Case], *, trouble: str | None = None) -> Tally:
     for case in cases:
         listed.add(case)
     return listed.tally(trouble=trouble)
+
+
+def counted(counts: Mapping[str, int]) -> Tally | None:
+    """The tally of `total`, `passed`, `failed`, `skipped` and `errors`, of which some may be left out; None when they
+    don't add up. Writers count errors beside the failed or among them."""
+    errors, failed = counts.get("errors", 0), counts.get("failed", 0)
+    beside = {**counts, "failed": failed + errors} if errors else counts
+    return _added(beside, errors) or _added(counts, errors)
+
+
+def _added(counts: Mapping[str, int], errors: int) -> Tally | None:
+    skipped = counts.get("skipped", 0)
+    total = counts.get("total", counts.get("passed", 0) + counts.get("failed", 0) + skipped)
+    passed = counts.get("passed", total - counts.get("failed", 0) - skipped)
+    failed = counts.get("failed", total - passed - skipped)
+    if passed < 0 or failed < errors or passed + failed + skipped != total:
+        return None
+    return Tally(total=total, passed=passed, failed=failed, skipped=skipped)
 
 
 def unreadable(trouble: str) -> Tally:
