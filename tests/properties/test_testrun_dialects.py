@@ -173,6 +173,21 @@ def test_json_reports(cases: list[tuple[str, str, str]], totals: bool, key: str)
     assert counted(statuses(parse_json(json.dumps(document)))) == counted(expected)
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    CASES,
+    st.booleans(),
+    st.sampled_from([{"errors": 100}, {"failed": 100}, {"status": "failed"}, {"status": "error"}, {"success": False}]),
+)
+def test_json_that_speaks_of_failures(cases: list[tuple[str, str, str]], whole: bool, word: dict[str, object]) -> None:
+    """Of the whole or of one suite: it never passes, whatever is listed."""
+    tests = [{"name": name, "status": status} for name, status, _ in cases]
+    suite: dict[str, object] = {"name": "s", "tests": tests}
+    document = {"suites": [suite]} | word if whole else {"suites": [suite | word]}
+    tally = parse_json(json.dumps(document))
+    assert tally.trouble or tally.failed
+
+
 COUNT = st.integers(min_value=0, max_value=5000)
 
 

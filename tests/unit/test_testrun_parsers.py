@@ -320,6 +320,17 @@ def test_bailing_out_is_a_failure() -> None:
             (2, 1, 0, 1),
         ),
         ({"total_tests": 0, "passed": 0, "failed": 0, "test_suites": []}, (0, 0, 0, 0)),
+        ({"total": 5, "passed": 3, "failed": 0, "errors": 2}, (5, 3, 2, 0)),
+        ({"total": 5, "passed": 3, "failed": 2, "errors": 2}, (5, 3, 2, 0)),
+        ({"passed": 3, "errors": 2}, (5, 3, 2, 0)),
+        ({"total": 3, "passed": 3, "failed": 0, "errors": 0, "error": None, "success": True}, (3, 3, 0, 0)),
+        ({"tests": 3, "passed": 3, "failures": [], "errors": []}, (3, 3, 0, 0)),
+        ({"status": "failed", "total": 3, "passed": 2, "failed": 1}, (3, 2, 1, 0)),
+        ({"failed": 0, "errors": 1, "tests": [{"name": "a", "status": "error"}]}, (1, 0, 1, 0)),
+        ({"failed": 1, "errors": 1, "tests": [{"name": "a", "status": "failed"}]}, (1, 0, 1, 0)),
+        ({"tests": [{"name": "a", "status": "passed", "result": "error"}]}, (1, 0, 1, 0)),
+        ({"suites": [{"passed": 1}], "tests": [{"name": "a", "status": "fail"}]}, (2, 1, 1, 0)),
+        ({"suites": [{"tests": [{"name": "a", "status": "ok"}], "suites": [{"failed": 1}]}]}, (2, 1, 1, 0)),
     ],
 )
 def test_json_is_counted(document: object, expected: Counts) -> None:
@@ -327,6 +338,47 @@ def test_json_is_counted(document: object, expected: Counts) -> None:
     tally = parse_json(json.dumps(document))
     assert counts(tally) == expected
     assert tally.trouble is None
+
+
+PACKD_REPORT = {
+    "pack_ref": "core", "pack_version": "1.0.0", "status": "passed", "reason": None, "total_tests": 39, "passed": 38, "failed": 0, "skipped": 1,
+    "pass_rate": 1.0, "test_suites": [
+        {"name": "shell", "status": "passed", "total": 36, "passed": 36, "failed": 0, "skipped": 0, "exit_code": 0, "test_cases": []},
+        {"name": "python", "status": "passed", "total": 3, "passed": 2, "failed": 0, "skipped": 1, "exit_code": 0, "test_cases": [
+            {"name": "a", "status": "passed", "duration_ms": 1.5, "error_message": None, "stdout": None, "stderr": None},
+            {"name": "b", "status": "passed"}, {"name": "c", "status": "skipped"}]},
+    ],
+}  # fmt: skip
+PYTEST_JSON = {
+    "created": 1.5, "duration": 0.1, "exitcode": 0, "root": "/", "summary": {"passed": 1, "xfailed": 1, "xpassed": 1, "total": 3, "collected": 3},
+    "tests": [{"nodeid": f"t.py::{word}", "outcome": word} for word in ("passed", "xfailed", "xpassed")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"), [(PACKD_REPORT, (39, 38, 0, 1)), (PYTEST_JSON, (3, 2, 0, 1))], ids=["packd", "pytest"]
+)
+def test_json_of_real_writers_is_believed(document: object, expected: Counts) -> None:
+    """packd's own report, where some suites list their cases and some only count; and pytest-json-report."""
+    tally = parse_json(json.dumps(document))
+    assert counts(tally) == expected
+    assert tally.trouble is None
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (PACKD_REPORT | {"status": "failed"}, "status 'failed'"),
+        (PACKD_REPORT | {"status": "partial"}, "status 'partial'"),
+        ({"test_suites": [{"name": "s", "status": "error", "total": 1, "passed": 1, "failed": 0}]}, "status 'error'"),
+        ({"total": 3, "passed": 3, "failed": 0, "success": False}, "success false"),
+        ({"result": "FAILURE", "tests": [{"name": "a", "status": "passed"}]}, "result 'FAILURE'"),
+        ({"passed": 3, "error": "no such module: x"}, "that there was an error"),
+    ],
+)
+def test_json_that_says_it_failed_and_shows_no_failure_is_trouble(document: object, said: str) -> None:
+    """What is said of the whole, or of a suite, has to be borne out."""
+    assert parse_json(json.dumps(document)).trouble == f"its JSON report says {said}, but shows no failure"
 
 
 def test_the_last_line_of_output_may_be_the_report() -> None:
@@ -340,6 +392,11 @@ def test_the_last_line_of_output_may_be_the_report() -> None:
         "", "nothing", "[]", "3", '"x"', "{", "{}", '{"total": 3}', '{"passed": -1}', '{"passed": true}', '{"passed": 1e3}', '{"passed": "3"}',
         '{"total": 3, "passed": 1, "failed": 1}', '{"total": 2, "passed": 3}', '{"tests": [{"name": "a"}]}', '{"tests": ["a"]}',
         '{"tests": [{"name": "a", "status": "perhaps"}]}', '{"total": 9, "tests": [{"name": "a", "status": "ok"}]}',
+        '{"total": 3, "passed": 3, "failed": 0, "errors": 2}', '{"total": 4, "passed": 3, "failed": 0, "errors": 2}',
+        '{"passed": 1, "failures": 2, "total": 1}', '{"passed": 3, "errors": "2"}', '{"passed": 3, "total": 3, "total_tests": 10}',
+        '{"errors": 2, "tests": [{"name": "a", "status": "ok"}]}', '{"failures": [1, 2], "tests": [{"name": "a", "status": "ok"}]}',
+        '{"summary": {"error": 2}, "passed": 3}', '{"stats": {"failures": 6}, "tests": [{"name": "a", "status": "failed"}]}',
+        '{"test_suites": [{"passed": 1, "total": 1, "errors": 1}]}', '{"passed": 3, "tests": []}', '{"suites": [' * 400 + "]}" * 400,
         '{"test_suites": [1]}', "[" * 100_000, '{"a":' * 100_000, '{"passed": 1' + "0" * 5000 + "}",
     ],
 )  # fmt: skip
