@@ -90,6 +90,35 @@ def test_junit_dialects(
     assert sorted(statuses(parse_junit((head + text).encode()))) == sorted(expected)
 
 
+@settings(max_examples=120, deadline=None)
+@given(st.data(), st.lists(CASES, min_size=1, max_size=4), st.booleans())
+def test_a_junit_count_that_is_not_borne_out(
+    data: st.DataObject, groups: list[list[tuple[str, str, str]]], nested: bool
+) -> None:
+    """True at every level, it is believed; raised at any one level, whatever the others make of it, it never is."""
+    everything = [case for group in groups for case in group]
+    raised = data.draw(st.integers(min_value=-1, max_value=len(groups)))
+    word = data.draw(st.sampled_from(["tests", "failures", "errors"]))
+
+    def counts(cases: list[tuple[str, str, str]], level: int) -> str:
+        found = [status for _, status, _ in cases]
+        claimed = {"tests": len(found), "failures": found.count("failed"), "errors": found.count("error")}
+        claimed[word] += level == raised
+        return "".join(f' {key}="{count}"' for key, count in claimed.items())
+
+    text = ""
+    for level, group in enumerate(groups):
+        inner = data.draw(junit_cases(group))
+        if nested:
+            so_far = [case for cases in groups[: level + 1] for case in cases]
+            text = f"<testsuite name='s{level}'{counts(so_far, level)}>{text}{inner}</testsuite>"
+        else:
+            text += f"<testsuite name='s{level}'{counts(group, level)}>{inner}</testsuite>"
+    tally = parse_junit(f"<testsuites{counts(everything, len(groups))}>{text}</testsuites>".encode())
+    assert tally.total == len(everything)
+    assert bool(tally.trouble) is (raised >= 0)
+
+
 # --- TAP -------------------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,7 @@ XML = st.lists(
     st.sampled_from(
         [
             "<testsuite>", "</testsuite>", "<testsuites>", "</testsuites>", '<testsuite tests="1" failures="1">', '<testcase name="a" time="1">',
-            '<testcase name="&#x41;"/>', "</testcase>", '<failure message="m">', "</failure>", "<error/>", "<skipped/>", "text", "&amp;", "&bogus;",
+            '<testcase name="&#x41;"/>', "</testcase>", '<failure message="m">', "</failure>", "<error/>", "<skipped/>", "<testsuite failures='2' errors='1.5'>", '<testcase name="c" result="error"/>', "text", "&amp;", "&bogus;",
             "<!DOCTYPE x>", "<!--", "-->", "<![CDATA[", "]]>", "<?xml version='1.0'?>", "\x00", '<testcase name="b" status="notrun"/>',
         ]
     ),

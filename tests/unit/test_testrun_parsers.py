@@ -486,6 +486,138 @@ def test_junit_that_is_no_report_is_trouble(text: str) -> None:
     assert parse_junit(text.encode()).trouble is not None
 
 
+# As these tools write them, cut down. Each is the report of a run that ended well.
+HONEST_JUNIT = {
+    "pytest, which counts sub-tests": (
+        """<testsuites name="pytest tests"><testsuite name="pytest" errors="0" failures="0" skipped="3" tests="14" time="1.4" hostname="vm">
+        <testcase classname="t.T" name="test_s" time="0.002"/><testcase classname="t" name="test_sub" time="0.01"/>
+        <testcase classname="t" name="test_some"><skipped type="pytest.skip" message="no"/><skipped type="pytest.skip" message="no"/></testcase>
+        <testcase classname="t" name="test_xf"><skipped type="pytest.xfail" message=""/></testcase></testsuite></testsuites>""",
+        (4, 2, 0, 2),
+    ),
+    "Node.js, which counts children, and tells of a failure that is still to do": (
+        """<testsuites><testcase name="a" time="0.0009" classname="test"/>
+        <testsuite name="g" time="0.0016" disabled="0" errors="0" tests="2" failures="1" skipped="0" hostname="vm">
+          <testcase name="x" time="0.0001" classname="test"/>
+          <testsuite name="h" time="0.0011" disabled="0" errors="0" tests="3" failures="1" skipped="1" hostname="vm">
+            <testcase name="y" classname="test"/><testcase name="s" classname="test"><skipped type="skipped" message="true"/></testcase>
+            <testcase name="t" classname="test" failure="0"><skipped type="todo" message="true"/><failure type="testCodeFailure" message="0">at x</failure></testcase>
+          </testsuite></testsuite><!-- fail 0 --></testsuites>""",
+        (5, 3, 0, 2),
+    ),
+    "Surefire, with a test that passed when it was run again": (
+        """<testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="3.0" name="a.BTest" time="0.031" tests="4" errors="0" skipped="1" failures="1" flakes="1">
+        <properties><property name="java.version" value="17"/></properties><testcase name="one" classname="a.BTest" time="0.001"/>
+        <testcase name="two" classname="a.BTest" time="0"><skipped message="later"/></testcase>
+        <testcase name="three" classname="a.BTest" time="0.001"><flakyFailure message="x" type="E"><stackTrace>x</stackTrace></flakyFailure></testcase></testsuite>""",
+        (3, 2, 0, 1),
+    ),
+    "gtest, with disabled tests": (
+        """<testsuites tests="3" failures="0" disabled="1" errors="0" time="0.001" timestamp="2026-01-01T00:00:00.000" name="AllTests">
+        <testsuite name="S" tests="3" failures="0" disabled="1" skipped="1" errors="0" time="0.001"><testcase name="A" status="run" result="completed" time="0." classname="S"/>
+        <testcase name="DISABLED_B" status="notrun" result="suppressed" time="0." classname="S"/>
+        <testcase name="C" status="run" result="skipped" time="0." classname="S"><skipped message="x"/></testcase></testsuite></testsuites>""",
+        (3, 1, 0, 2),
+    ),
+    "Jest": (
+        """<testsuites name="jest tests" tests="2" failures="0" errors="0" time="1.2"><testsuite name="sum" errors="0" failures="0" skipped="1" timestamp="2026-01-01T00:00:00" time="0.4" tests="2">
+        <testcase classname="sum adds" name="sum adds" time="0.002"/><testcase classname="sum later" name="sum later" time="0"><skipped/></testcase></testsuite></testsuites>""",
+        (2, 1, 0, 1),
+    ),
+    "go-junit-report": (
+        """<testsuites tests="3" skipped="1"><testsuite name="example.org/a" tests="3" failures="0" errors="0" id="0" hostname="vm" skipped="1" time="0.010">
+        <testcase name="TestA" classname="example.org/a" time="0.000"/><testcase name="TestA/sub" classname="example.org/a" time="0.000"/>
+        <testcase name="TestB" classname="example.org/a" time="0.000"><skipped message="short"/></testcase></testsuite></testsuites>""",
+        (3, 2, 0, 1),
+    ),
+    "PHPUnit, whose outer suites count what the inner ones list": (
+        """<testsuites><testsuite name="" tests="3" assertions="4" errors="0" failures="0" skipped="0" time="0.01"><testsuite name="ATest" file="ATest.php" tests="3" assertions="4" errors="0" failures="0" skipped="0">
+        <testcase name="testOne" class="ATest" classname="ATest" assertions="2"/><testsuite name="ATest::testMany" tests="2" assertions="2" errors="0" failures="0" skipped="0">
+        <testcase name="testMany with data set #0" assertions="1"/><testcase name="testMany with data set #1" assertions="1"/></testsuite></testsuite></testsuite></testsuites>""",
+        (3, 3, 0, 0),
+    ),
+    "NUnit's converter, with parametrised tests beside their class, and errors that are undecided": (
+        """<testsuites tests="4" failures="0" disabled="0" time="0.3"><testsuite tests="4" time="0.2" errors="1" failures="0" skipped="0" name="A.dll.Calc.">
+        <testcase name="Adds" status="Passed" classname="Calc"/><testcase name="Guesses" status="Inconclusive" classname="Calc"/></testsuite>
+        <testsuite tests="2" time="0.1" errors="0" failures="0" skipped="0" name="A.dll.Calc.Divides."><testcase name="Divides(4,2)" status="Passed" classname="Calc"/>
+        <testcase name="Divides(9,3)" status="Passed" classname="Calc"/></testsuite></testsuites>""",
+        (4, 3, 0, 1),
+    ),
+    "CTest": (
+        """<testsuite name="all" tests="3" failures="0" disabled="1" skipped="1" hostname="" time="0" timestamp="2026-01-01T00:00:00"><testcase name="a" classname="a" time="0.001" status="run"/>
+        <testcase name="b" classname="b" time="0" status="disabled"/><testcase name="c" classname="c" time="0" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/></testcase></testsuite>""",
+        (3, 1, 0, 2),
+    ),
+    "Catch2, which counts assertions": (
+        """<testsuites><testsuite name="unit" errors="0" failures="0" skipped="0" tests="27" hostname="tbd" time="0.01" timestamp="2026-01-01T00:00:00Z"><testcase classname="unit.global" name="adds" time="0" status="run"/></testsuite></testsuites>""",
+        (1, 1, 0, 0),
+    ),
+    "doctest, which counts assertions": (
+        """<testsuites><testsuite name="unit" errors="0" failures="0" tests="27" time="0.01" timestamp="x" doctest_version="2.4.11"><testcase classname="a.cpp" name="adds" time="0" status="run"/></testsuite></testsuites>""",
+        (1, 1, 0, 0),
+    ),
+    "Eclipse": (
+        """<testrun name="A" project="a" tests="1" started="1" failures="0" errors="0" ignored="0"><testsuite name="a.A" time="0.1"><testcase name="x" classname="a.A" time="0.1"/></testsuite></testrun>""",
+        (1, 1, 0, 0),
+    ),
+    "numbers of a style sheet": (
+        """<testsuites tests="1.0" failures="0.0" errors="" time=""><testsuite tests="NaN" failures="-1"><testcase name="a"/></testsuite></testsuites>""",
+        (1, 1, 0, 0),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), HONEST_JUNIT.values(), ids=HONEST_JUNIT.keys())
+def test_junit_of_real_writers_is_believed(text: str, expected: Counts) -> None:
+    """Whatever they mean by their counts."""
+    tally = parse_junit(text.encode())
+    assert tally.trouble is None
+    assert counts(tally) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('<testsuites tests="10" failures="3"><testsuite><testcase name="a"/></testsuite></testsuites>', "3 failed, but lists no failure"),
+        ('<testsuites tests="10"><testsuite><testcase name="a"/></testsuite></testsuites>', "there are 10 tests, but lists 1"),
+        ('<testrun errors="1"><testcase name="a"/></testrun>', "1 failed, but lists no failure"),
+        ('<testsuite name="o"><testcase name="a"/><testsuite name="i" tests="2"/></testsuite>', "there are 2 tests in 'i', but lists 0"),
+        ('<testsuite tests="1"><testcase name="a"/><testsuite name="i" failures="1"/></testsuite>', "1 failed in 'i', but lists no failure"),
+        ('<testsuites><testsuite name="s" tests="3"><testcase name="a"/></testsuite><testsuite name="t" tests="1"><testcase name="b"/><testcase name="c"/><testcase name="d"/></testsuite></testsuites>', "there are 3 tests in 's', but lists 1"),
+        ('<testsuites><testsuite name="s" failures="1"><testcase name="a"/></testsuite><testsuite name="t"><testcase name="b"><failure/></testcase></testsuite></testsuites>', "1 failed in 's', but lists no failure"),
+        ('<testsuite failures="6"><testcase name="a"/><testcase name="b"><failure/></testcase></testsuite>', "6 failed, but lists 1"),
+        ('<testsuite failures="1" errors="1"><testcase name="b"><failure/></testcase></testsuite>', "2 failed, but lists 1"),
+        ('<testsuite failures="1.0"><testcase name="a"/></testsuite>', "1 failed, but lists no failure"),
+        ('<testsuite name="pytest" tests="3"/>', "there are 3 tests in 'pytest', but lists 0"),
+        ('<testsuite name="pytest" tests="3" errors="1"><testcase name="a"/></testsuite>', "1 failed in 'pytest', but lists no failure"),
+        ('<testsuite errors="2"><testcase name="a" status="Inconclusive"/></testsuite>', "2 failed, but lists no failure"),
+        ('<testsuites><testsuite name="A.B." tests="3"><testcase name="a"/></testsuite><testsuite name="A.Bc." tests="2"><testcase name="b"/><testcase name="c"/></testsuite></testsuites>', "there are 3 tests in 'A.B.', but lists 1"),
+    ],
+)  # fmt: skip
+def test_junit_that_speaks_of_more_than_it_lists_is_trouble(text: str, said: str) -> None:
+    """At the root, in any suite, in every suite for itself."""
+    assert parse_junit(text.encode()).trouble == f"its JUnit report says that {said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('<testsuite name="s" tests="1"><error message="no set-up"/><testcase name="a"/></testsuite>', {"s": "error", "a": "passed"}),
+        ('<testsuites><testsuite name="s" errors="1"><failure/></testsuite></testsuites>', {"s": "failed"}),
+        ('<testsuite><testcase name="a" result="error"/></testsuite>', {"a": "error"}),
+        ('<testsuite><testcase name="a" status="run" result="Failed"/></testsuite>', {"a": "failed"}),
+        ('<testsuite><testcase name="a" status="fail"><skipped/></testcase></testsuite>', {"a": "failed"}),
+        ('<testsuite><testcase name="a"><testcase name="b"><failure/></testcase></testcase></testsuite>', {"a": "passed", "b": "failed"}),
+        ('<testsuite><testcase name="a"><skipped/><failure/></testcase></testsuite>', {"a": "failed"}),
+    ],
+)  # fmt: skip
+def test_a_failure_in_junit_is_found_wherever_it_stands(text: str, expected: dict[str, str]) -> None:
+    """In a suite itself, in an attribute, in a case within a case."""
+    tally = parse_junit(text.encode())
+    assert ended(tally) == expected
+    assert tally.failed == 1
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
