@@ -176,6 +176,18 @@ def test_a_tap_plan_that_is_not_kept(cases: list[tuple[str, str, str]], missing:
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(min_value=2, max_value=12))
+def test_tap_numbers(data: st.DataObject, points: int) -> None:
+    """In any order, some of them left out: fine. One that is there twice, or is not in the plan, is trouble."""
+    numbers = data.draw(st.permutations(range(1, points + 1)))
+    shown = [data.draw(st.sampled_from([f"ok {number} - a", "ok - a"])) for number in numbers]
+    assert parse_tap("\n".join([f"1..{points}", *shown])).trouble is None
+    wrong = data.draw(st.sampled_from([numbers[1], 0, points + 1, 10**12]))
+    shown[:2] = [f"ok {wrong} - a", f"ok {numbers[1]} - b"]
+    assert parse_tap("\n".join([f"1..{points}", *shown])).trouble
+
+
+@settings(max_examples=60, deadline=None)
 @given(CASES, PROSE)
 def test_tap_that_bails_out(cases: list[tuple[str, str, str]], prose: str) -> None:
     """Bailing out fails the suite, whatever was well before and whatever follows."""

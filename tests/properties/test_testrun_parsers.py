@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 WORDS = st.sampled_from(
     [
-        "ok", "not ok", "1..2", "1..0", "# SKIP", "# TODO x", " - ", "Bail out!", "    ", "  ---", "  ...", "\n", " ", "TAP version 14",
-        "Total Tests: 3", "Passed: ", "Failed: ", "Skipped: 1", "/", ",", "0", "1", "2", "36 passed", "in 1.2s", "=====", "Ran 3 tests in 0.1s\n\n",
+        "ok", "not ok", "ok 1", "ok 7", "1..2", "1..0", "# SKIP", "# TODO x", " - ", "Bail out!", "    ", "  ---", "  ...", "\n", " ", "TAP version 14",
+        "Total Tests: 3", "Passed: ", "Failed: ", "Skipped: 1", "Errors: 1", "/", ",", "0", "1", "2", "36 passed", "in 1.2s", "=====", "Ran 3 tests in 0.1s\n\n",
         "OK", "FAILED (failures=1)", "test_a (m.T) ... ", "a.py::test_b PASSED", "[PASS] a", "✗ b", "\x1b[31m", "\x00", "é", "\u2028", "\r",
         "duration_ms: 1", "99999999999999999999", "-1", "#", "\\#",
     ]
@@ -165,7 +165,7 @@ def test_tap_round_trip(points: list[tuple[str, str]]) -> None:
 )
 @pytest.mark.parametrize(
     "unit",
-    ["a", " ", "\n", "=", "=" * 50 + "\n", "Total: 1 ", "Total: 1\n", "ok 1 - a\n", "    " * 30 + "ok 1\n", "a.py::", "a.py::b ", "1 passed, ", "test_a (m.T) ... ", "test_a (m.T)\n",
+    ["a", " ", "\n", "=", "=" * 50 + "\n", "Total: 1 ", "Total: 1\n", "Errors: 1\n", "Passed: 1, Errors: 1\n", "ok 1 - a\n", "    " * 30 + "ok 1\n", "a.py::", "a.py::b ", "1 passed, ", "test_a (m.T) ... ", "test_a (m.T)\n",
      "\x1b[", "\x1b]", "\x1b]a", "{", '{"a":\n', "[PASS] ", "| ", "1..1\n", "ok 1\n  ---\n", "a (b)\nc ", "Ran 1 test in 1s\n\n", "gw0 ", "[gw0] [ 5%] PASSED a::b"],
 )  # fmt: skip
 def test_no_input_is_slow(parse: Callable[[str], object], unit: str) -> None:

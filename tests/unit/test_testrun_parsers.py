@@ -261,6 +261,13 @@ def test_nested_tap_yields_its_leaves() -> None:
         ("1..1\nok 1 - a \\# b # skip\nnoise\n    more noise\n", (1, 0, 0, 1)),
         ("1..1\n    ok 1 - in\n    ok 2 - too\n    1..2\nnot ok 1 - around\n", (3, 2, 1, 0)),
         ("1..1\nokay then\nok 1\n", (1, 1, 0, 0)),
+        ("1..3\nok 2 - side\nok 3 - by\nok 1 - side\n", (3, 3, 0, 0)),
+        ("1..3\nok 1 - a\nok - b\nok 3 - c\n", (3, 3, 0, 0)),
+        ("1..2\nok 1 removes 3 files in 12ms\nok 2 skips # skip root only\n", (2, 1, 0, 1)),
+        ("1..2\n    1..1\n    ok 1\nok 1 - a\n    1..1\n    ok 1\nok 2 - b\n", (2, 2, 0, 0)),
+        ("1..1\n    ok 1\n    ok 1\nok 1 - prints what others report\n", (2, 2, 0, 0)),
+        ("1..1\n    not ok 1\n    1..1\nnot ok 1 - later # TODO soon\n", (1, 0, 0, 1)),
+        ("1..1\n    not ok 1\n    1..1\nok 1 - later # TODO soon\n", (1, 0, 1, 0)),
     ],
 )
 def test_tap_is_counted(text: str, expected: Counts) -> None:
@@ -284,6 +291,21 @@ def test_tap_is_counted(text: str, expected: Counts) -> None:
 def test_a_plan_that_is_not_kept_is_trouble(text: str) -> None:
     """Too few, too many, none, two; at any level."""
     assert parse_tap(text).trouble is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1..2\nok 1\nok 7\n", "test 7 was reported, but its plan is 1..2"),
+        ("1..2\nok 0\nok 1\n", "test 0 was reported, but its plan is 1..2"),
+        ("1..2\nok 1\nok 99999999999\n", "test 99999999999 was reported, but its plan is 1..2"),
+        ("ok 1 - a\nok 1 - b\nok 1 - c\n1..3\n", "test 1 was reported more than once"),
+        ("1..1\n    1..2\n    ok 2\n    ok 2\nok 1\n", "test 2 was reported more than once"),
+    ],
+)
+def test_a_number_stands_for_one_test_of_the_plan(text: str, said: str) -> None:
+    """As many points as promised, but not the promised ones."""
+    assert parse_tap(text).trouble == f"its TAP output is inconsistent: {said}"
 
 
 @pytest.mark.parametrize("number", ["10000001", "999999999999", "9" * 30])

@@ -1,7 +1,8 @@
 """The Test Anything Protocol, versions 12 to 14 (testanything.org), with nested sub-tests.
 
 A test point that sums up sub-tests is not counted beside them. `todo` points and points of a skipped plan are skipped:
-they neither passed nor failed.
+they neither passed nor failed, and no more did the sub-tests of such a point. Numbers may be left out, but one that is
+there stands for one point of the plan.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _VERSION: Final = re.compile(r"^TAP version 1[234]\s*$", re.MULTILINE)
 _PROMISED: Final = r"1\.\.(\d{1,99})"  # a number that can't be is a plan, too
 _PLAN: Final = re.compile(rf"{_PROMISED}\s*(?:#\s*(.{{0,400}}))?")
-_POINT: Final = re.compile(r"(not )?ok(?=\s|$)(?:[ \t]{1,8}(\d{1,9})\b)?(?:[ \t]{0,8}-)?(.*)")
+_POINT: Final = re.compile(r"(not )?ok(?=\s|$)(?:[ \t]{1,8}(\d{1,99})\b)?(?:[ \t]{0,8}-)?(.*)")
 _DIRECTIVE: Final = re.compile(r"(?<!\\)#[ \t]{0,8}(skip|todo)\S{0,20}[ \t]{0,8}(.*)", re.IGNORECASE)
 _BAIL: Final = re.compile(r"Bail out!(.*)", re.IGNORECASE)
 _DURATION: Final = re.compile(r"^\s{0,80}duration_ms: ['\"]?([\d.]{1,30})", re.MULTILINE)
@@ -35,8 +36,30 @@ class _Level:
 
     cases: list[Case] = field(default_factory=list)
     points: int = 0  # test points seen, sums of sub-tests included
+    numbers: set[int] = field(default_factory=set)  # of those points that have one
+    repeated: int | None = None  # the first number that came again
     plan: int | None = None  # how many points were promised
     plan_skip: str | None = None  # why the plan is empty, when it is
+
+    def count(self, number: str | None) -> None:
+        """One more test point. Of numbers the order does not matter: tests may run side by side."""
+        self.points += 1
+        if number is None:
+            return
+        if int(number) in self.numbers and self.repeated is None:
+            self.repeated = int(number)
+        self.numbers.add(int(number))
+
+    def contradiction(self) -> str | None:
+        """A sentence when the points are not those that the plan promises."""
+        if self.plan is None:
+            return None
+        if self.plan != self.points:
+            return f"its plan promises {self.plan} tests, but {self.points} were reported"
+        if self.repeated is not None:
+            return f"test {self.repeated} was reported more than once"
+        outside = next((number for number in sorted(self.numbers) if not 1 <= number <= self.plan), None)
+        return f"test {outside} was reported, but its plan is 1..{self.plan}" if outside is not None else None
 
 
 def is_tap(text: str) -> bool:
@@ -112,9 +135,11 @@ class _Reader:
 
     def _point(self, depth: int, match: re.Match[str]) -> None:
         level = self._level(depth)
-        level.points += 1
+        level.count(match[2])
         point = _case(match)
         inner = self._inner_cases(depth)
+        if point.status == "skipped" and match[1]:
+            inner = [_excused(case, point.error_message) for case in inner]
         level.cases.extend(replace(case, name=name_of(f"{point.name} > {case.name}")) for case in inner)
         explained = any(case.status in ("failed", "error") for case in inner)
         own = not inner or (point.status == "failed" and not explained)
@@ -139,11 +164,10 @@ class _Reader:
         self._stack[-1].cases.extend(inner.cases)
 
     def _check(self, level: _Level, *, outermost: bool) -> None:
-        if level.plan is None:
-            if outermost:
-                self._complain("it has no plan (a line such as 1..3), so nobody knows whether all tests ran")
-        elif level.plan != level.points:
-            self._complain(f"its plan promises {level.plan} tests, but {level.points} were reported")
+        if level.plan is None and outermost:
+            self._complain("it has no plan (a line such as 1..3), so nobody knows whether all tests ran")
+        elif contradiction := level.contradiction():
+            self._complain(contradiction)
 
     def _complain(self, sentence: str) -> None:
         self._trouble = self._trouble or f"its TAP output is inconsistent: {sentence}"
@@ -168,6 +192,11 @@ def _case(match: re.Match[str]) -> Case:
         status, message = "skipped", message_of(f"{directive[1].lower()} {directive[2]}".strip())
     name = name_of(said, fallback=f"test {number}" if number else "unnamed test")
     return Case(name=name, status=status, error_message=message)
+
+
+def _excused(case: Case, why: str | None) -> Case:
+    """A sub-test of a point whose failure is expected: its own is, too."""
+    return replace(case, status="skipped", error_message=why) if case.status in ("failed", "error") else case
 
 
 def _with_block(case: Case, text: str) -> Case:
