@@ -6,12 +6,13 @@ import signal
 
 import pytest
 
-from packd.domain.manifest import Suite
+from packd.domain.manifest import ResultFormat, Suite
 from packd.domain.reports import Case, Reason, ReportStatus, SuiteReport
 from packd.testrun.judge import Finding, judge, overall, suite_report, whole_as_case
 from packd.testrun.limits import Limits, limit_named, limit_reached
 from packd.testrun.parsers.tally import Tally, tally_of
 from packd.testrun.processes import Killed
+from packd.testrun.results import parse_text
 from packd.testrun.sandbox import Spent
 from packd.testrun.supervisor import Ending, Stopped
 
@@ -115,6 +116,30 @@ def test_the_exit_status_decides_and_the_report_explains(
 ) -> None:
     """Stopped, limited, crashed, unbelievable, failed, empty, passed: in this order."""
     assert said(ending, tally) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "report", "status", "reason"),
+    [
+        ("json", '{"total": 5, "passed": 3, "failed": 0, "errors": 2}', "failed", "failures"),
+        ("json", '{"total": 3, "passed": 3, "failed": 0, "errors": 2}', "error", "inconsistent"),
+        ("json", '{"status": "failed", "total": 3, "passed": 3, "failed": 0}', "error", "inconsistent"),
+        ("json", '{"success": false, "tests": [{"name": "a", "status": "passed"}]}', "error", "inconsistent"),
+        ("json", '{"test_suites": [{"status": "error", "total": 1, "passed": 1}]}', "error", "inconsistent"),
+        ("simple", "Passed: 3, Failed: 0, Errors: 2", "failed", "failures"),
+        ("junit-xml", "<testsuite><error/><testcase name='a'/></testsuite>", "failed", "failures"),
+        ("junit-xml", "<testsuite><testcase name='a' result='error'/></testsuite>", "failed", "failures"),
+        ("junit-xml", "<testsuites failures='3'><testcase name='a'/></testsuites>", "error", "inconsistent"),
+        ("junit-xml", f"<testsuite failures='6'><testcase><failure/></testcase>{'<testcase/>' * 9}</testsuite>", "error", "inconsistent"),
+        ("tap", "1..2\nok 1\nok 7\n", "error", "inconsistent"),
+        ("tap", "1..3\nok 1\nok 1\nok 1\n", "error", "inconsistent"),
+    ],
+)  # fmt: skip
+def test_no_report_of_a_failure_passes_by_an_exit_status_of_0(
+    kind: ResultFormat, report: str, status: ReportStatus, reason: Reason
+) -> None:
+    """Failures that are counted failed, which `min_pass_rate` may forgive; those that are only spoken of contradict it."""
+    assert said(end(), parse_text(report, kind)) == (status, reason)
 
 
 def test_a_runner_that_did_not_get_to_its_end_crashed() -> None:
