@@ -241,7 +241,11 @@ class Store:
         """A new private folder beside the snapshots, so that a rename suffices; what is left of it is removed."""
         path = self._temporary_path()
         with naming_trouble(self._root):
-            path.mkdir(mode=0o700)
+            try:
+                path.mkdir(mode=0o700)
+            except FileNotFoundError:  # somebody removed the store; what was in it is missed by the integrity check
+                self._root.mkdir(parents=True, exist_ok=True)
+                path.mkdir(mode=0o700)
         try:
             yield path
         finally:

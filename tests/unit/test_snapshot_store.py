@@ -140,6 +140,15 @@ def test_what_is_refused_leaves_nothing(ground: Ground) -> None:
     assert os.listdir(ground.root) == []
 
 
+def test_a_store_that_was_removed_is_made_again(ground: Ground) -> None:
+    """By the next snapshot: packd goes on working."""
+    path, store = ground.drop(), ground.store
+    ground.root.rmdir()
+    taken = store.take(path, Ignore())
+    assert isinstance(taken, Snapshot)
+    assert taken.path.is_dir()
+
+
 def test_a_drop_that_is_gone_is_unsettled(ground: Ground) -> None:
     """It is not the store's business whether it was removed."""
     assert ground.unsettled(ground.folder / "nothing") == "tree.vanished"
