@@ -1,20 +1,46 @@
-"""The markers beside a drop: what became of it, in plain words, where it was dropped."""
+"""The markers beside a drop: what became of it, in plain words, where it was dropped.
+
+Others write to the packs directory, too. A marker is known by its last lines, which packd writes; whatever else lies
+under that name is somebody's and stays. Nothing is opened there that has no end, makes its reader wait or leads away.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Literal
+import re
+import secrets
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
+from packd.snapshot.copying import READ, WRITE
+from packd.watch.scan import MARKER_SUFFIXES
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Hashable
 
 log = structlog.get_logger(__name__)
 
 Mode = Literal["failed", "all", "none"]
+Found = Literal["nothing", "this", "another of ours", "somebody's"]
+
+UNNAMED: Final = ".packd-marker-"  # what the name of one begins with that is being written
+_SUFFIXES: Final[dict[Mode, tuple[str, ...]]] = {"failed": (".failed",), "all": MARKER_SUFFIXES, "none": ()}
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_PEEK: Final = 512  # bytes: a line, or a signature, with any name of a drop
+_SIGNATURE = "\nWritten by packd about '{drop}'; it is removed when it is not true any more.\n"
+_NOT_OURS: Final = "packd did not write what lies there, or somebody changed it: it is neither replaced nor removed"
+_ELSEWHERE: Final = "move it elsewhere if packd's marker shall be there; `packd why` says the same meanwhile"
+_SHORTER: Final = "give the drop a shorter name; `packd why` says the same meanwhile"
+_INSTEAD: Final = "`packd why` says the same meanwhile"
+# How they began before they were signed.
+_UNSIGNED = re.compile(
+    rb"[a-z][a-z0-9_-]*#\d+ (\(version [^)\n]*\) )?(is active since |was rolled back |was rejected by validation; "
+    rb"|could not be tested and was rolled back; |did not pass its own tests and was rolled back; )"
+)
 
 
 class Markers:
@@ -23,9 +49,10 @@ class Markers:
     def __init__(self, packs_dir: Path, mode: Mode) -> None:
         self._packs_dir = packs_dir
         self._mode = mode
+        self._said: dict[Path, Hashable] = {}  # marker → what the log said of it last, so that it is said once
 
     def follow(self, mode: Mode) -> None:
-        """Write these from now on; those that are there are put right when their drop is next looked at."""
+        """Write these from now on; those that are there are put right when they are next looked at."""
         self._mode = mode
 
     @property
@@ -33,39 +60,103 @@ class Markers:
         """Is there a marker for packs that are in use, too?"""
         return self._mode == "all"
 
+    def beside(self) -> set[str]:
+        """The names of drops beside which something lies that may be a marker."""
+        try:
+            names = os.listdir(self._packs_dir)
+        except OSError:
+            return set()
+        return {name.rpartition(".")[0] for name in names if name.endswith(MARKER_SUFFIXES)}
+
     def show(self, drop: str, *, failed: str | None, active: str | None) -> None:
-        """Make the markers of `drop` say this; None takes one away."""
-        if self._mode == "none":
-            return
-        self._set(f"{drop}.failed", failed)
-        self._set(f"{drop}.active", active if self.tells_of_active else None)
+        """Make the markers of `drop` say this; None, or a marker that nobody asked for, takes one away."""
+        wanted = _SUFFIXES[self._mode]
+        for suffix, text in zip(MARKER_SUFFIXES, (failed, active), strict=True):
+            self._set(drop, suffix, text if suffix in wanted else None)
 
     def clear(self, drop: str) -> None:
         self.show(drop, failed=None, active=None)
 
-    def _set(self, name: str, text: str | None) -> None:
-        path = self._packs_dir / name
+    def _set(self, drop: str, suffix: str, text: str | None) -> None:
+        path = self._packs_dir / f"{drop}{suffix}"
+        signature = _bytes(_SIGNATURE.format(drop=drop))
+        content = None if text is None else _bytes(text) + signature
         try:
-            if text is None:
+            found = _look(path, drop, signature, content)
+            if found == "somebody's":
+                self._leave(path, suffix)
+                return
+            if content is None and found != "nothing":
                 path.unlink(missing_ok=True)
-            elif not _says(path, text):
-                self._write(path, text)
+            elif content is not None and found != "this":
+                self._write(path, content)
+            self._said.pop(path, None)
         except OSError as failure:
-            if failure.errno not in _READ_ONLY:
-                log.warning("marker.not_written", path=str(path), error=str(failure))
+            if failure.errno not in _READ_ONLY and self._is_news(path, ("not written", content)):
+                fix = _SHORTER if failure.errno == errno.ENAMETOOLONG else _INSTEAD
+                log.warning("marker.not_written", path=str(path), error=str(failure), fix=fix)
 
-    def _write(self, path: Path, text: str) -> None:
-        """Whole or not at all: a reader never sees half a sentence. Never through a link that somebody put there."""
-        fresh = self._packs_dir / f".{path.name}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(fresh, flags, 0o644)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        fresh.replace(path)
+    def _leave(self, path: Path, suffix: str) -> None:
+        """It is not ours to replace or to remove; who would look for a marker there is told."""
+        if suffix in _SUFFIXES[self._mode] and self._is_news(path, "somebody's"):
+            log.warning("marker.left_alone", path=str(path), detail=_NOT_OURS, fix=_ELSEWHERE)
+
+    def _is_news(self, path: Path, said: Hashable) -> bool:
+        before, self._said[path] = self._said.get(path), said
+        return before != said
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Whole or not at all: a reader never sees half a sentence. Under a name first that nobody can have taken."""
+        fresh = self._packs_dir / f"{UNNAMED}{secrets.token_hex(8)}"
+        try:
+            with os.fdopen(os.open(fresh, WRITE, 0o644), "wb") as file:
+                file.write(content)
+            fresh.replace(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
 
 
-def _says(path: Path, text: str) -> bool:
+def _look(path: Path, drop: str, signature: bytes, content: bytes | None) -> Found:
+    """What lies there? Raises OSError when that can't be said."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace") == text
-    except OSError:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return "somebody's"
+        opened = os.open(path, READ)
+    except OSError as failure:
+        return _unseen(path, failure)
+    try:
+        return _read(opened, drop, signature, content)
+    finally:
+        os.close(opened)
+
+
+def _unseen(path: Path, failure: OSError) -> Found:
+    if failure.errno in (errno.ENOENT, errno.ENAMETOOLONG):  # nothing can ever have a name that is too long
+        return "nothing"
+    if failure.errno == errno.EACCES and os.path.lexists(path):
+        return "somebody's"
+    raise failure
+
+
+def _read(opened: int, drop: str, signature: bytes, content: bytes | None) -> Found:
+    """No more of it than what it is compared with: it may be of any size."""
+    seen = os.fstat(opened)
+    if not stat.S_ISREG(seen.st_mode):
+        return "somebody's"
+    if content is not None and seen.st_size == len(content) and os.pread(opened, len(content) + 1, 0) == content:
+        return "this"
+    end = os.pread(opened, _PEEK, max(0, seen.st_size - _PEEK))
+    is_ours = end.endswith(signature) or _is_unsigned(os.pread(opened, _PEEK, 0), end, drop)
+    return "another of ours" if is_ours else "somebody's"
+
+
+def _is_unsigned(begin: bytes, end: bytes, drop: str) -> bool:
+    """Was it written before markers were signed? All but their first line were indented."""
+    if not end.rstrip(b"\n").rpartition(b"\n")[2].startswith(b"  "):
         return False
+    return begin.startswith(_bytes(f"What lies in '{drop}' was refused")) or _UNSIGNED.match(begin) is not None
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="replace")

@@ -54,7 +54,7 @@ def test_the_marker_and_why_say_where_it_is(parts: Parts) -> None:
     said = why(parts)
     assert "'core' holds the content of core#1 (version 1.0.0) again; core#2 is kept in '.packd-failed/core-2'" in said
     assert "Change what lies there" not in said
-    assert (parts.settings.packs_dir / "core.failed").read_text() == said
+    assert (parts.settings.packs_dir / "core.failed").read_text().startswith(said)
 
 
 def test_why_says_that_what_is_in_use_does_not_lie_there(parts: Parts) -> None:
