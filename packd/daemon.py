@@ -247,6 +247,7 @@ def _first_reconcile(parts: Parts, begun: threading.Event, scout: Scout | None) 
     with parts.registry.read() as connection:
         if queries.all_endpoints(connection):
             parts.courier.warm_up()
+    parts.projections.put_markers_right()
 
 
 def _reconcile_behind(scout: Scout, parts: Parts) -> dict[str, int]:

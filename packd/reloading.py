@@ -12,6 +12,7 @@ import structlog
 
 from packd.config import BadConfig, Settings, Source, changed_keys
 from packd.flow.endpoints import follow_configuration
+from packd.flow.reconcile import LANE
 from packd.logs import configure
 from packd.terms import (
     configured_endpoints,
@@ -138,7 +139,7 @@ def _reconciling(parts: Parts, settings: Settings) -> None:
 
 def _markers(parts: Parts, settings: Settings) -> None:
     parts.markers.follow(settings.markers)
-    parts.reconciler.request()
+    parts.lanes.submit(LANE, parts.projections.put_markers_right)
 
 
 def _restoring(parts: Parts, settings: Settings) -> None:

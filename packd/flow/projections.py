@@ -57,6 +57,15 @@ class Projections:
         """Take the markers of a drop that is gone."""
         self._markers.clear(drop)
 
+    def put_markers_right(self) -> None:
+        """Where something lies beside a drop that may be a marker: another mode left it there, or a crash did."""
+        for name in sorted(self._markers.beside()):
+            with self._registry.read() as connection:
+                drop = queries.drop(connection, name)
+                failed, in_use = self._markers_of(connection, drop)
+            if drop is not None:
+                self._markers.show(name, failed=failed, active=in_use)
+
     def _markers_of(self, connection: Connection, drop: Drop | None) -> tuple[str | None, str | None]:
         """The texts of `.failed` and `.active` beside one drop. Nothing is put into words that nobody will read."""
         if drop is None or drop.gone_at_s is not None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from packd import daemon
+from packd.config import Source
+from packd.reloading import Reloader
 from tests.unit.flow_ground import core, looked_at, made_parts, written
 
 if TYPE_CHECKING:
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packd.bootstrap import Parts
+    from packd.flow.markers import Mode
 
 BROKEN = "ref: core\n"
 
@@ -77,3 +82,70 @@ def test_it_goes_when_what_was_in_use_is_put_back(parts: Parts) -> None:
     link.unlink()
     looked_at(parts, "core")
     assert markers(parts) == []
+
+
+# --- what nobody wants any more --------------------------------------------------------------------------------------
+
+
+def refused(parts: Parts) -> Path:
+    """A drop that was; returns its marker."""
+    dropped(parts, "core", BROKEN)
+    return parts.settings.packs_dir / "core.failed"
+
+
+def test_a_start_removes_them(tmp_path: Path) -> None:
+    with made_parts(tmp_path) as parts:
+        marker = refused(parts)
+    with made_parts(tmp_path, markers="none") as parts:
+        assert marker.exists()
+        daemon._first_reconcile(parts, threading.Event(), None)
+        assert not marker.exists()
+
+
+def test_a_new_configuration_removes_them(parts: Parts) -> None:
+    marker = refused(parts)
+    source = Source(load=lambda: parts.settings.model_copy(update={"markers": "none"}), file=None)
+    assert Reloader(parts, source).reload()
+    assert parts.lanes.wait_idle(30)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("mode", ["failed", "all"])
+def test_what_is_true_stays(parts: Parts, mode: Mode) -> None:
+    marker = refused(parts)
+    parts.markers.follow(mode)
+    parts.projections.put_markers_right()
+    assert marker.exists()
+
+
+def test_without_markers_those_from_before_are_removed(parts: Parts) -> None:
+    """And of those packs only that packd knows: a file called `notes.failed` is nobody's marker."""
+    marker = refused(parts)
+    notes = marker.with_name("notes.failed")
+    shutil.copy(marker, notes)
+    parts.markers.follow("none")
+    parts.projections.put_markers_right()
+    assert not marker.exists()
+    assert notes.exists()
+
+
+def test_a_marker_that_a_crash_left_behind_is_removed(parts: Parts) -> None:
+    """Between the pack's becoming active and the marker's going."""
+    marker = refused(parts)
+    text = marker.read_text()
+    core(parts)
+    assert not marker.exists()
+    marker.write_text(text)
+    parts.projections.put_markers_right()
+    assert not marker.exists()
+
+
+def test_those_of_packs_in_use_go_when_only_failures_are_told(tmp_path: Path) -> None:
+    with made_parts(tmp_path, markers="all") as parts:
+        core(parts)
+        marker = parts.settings.packs_dir / "core.active"
+        parts.projections.put_markers_right()
+        assert marker.exists()
+        parts.markers.follow("failed")
+        parts.projections.put_markers_right()
+        assert not marker.exists()
