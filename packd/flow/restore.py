@@ -1,8 +1,8 @@
 """`rollback.folder: restore`: the last good content goes back into the dropped folder, the refused content is kept.
 
-Both in one exchange, so that whoever looks sees one or the other. Content that is newer than what was refused is never
-exchanged away: it comes to its own verdict. Archives are left alone: what was dropped was one file, and the folder
-inside it can't be put back into it.
+Both in one exchange, so that whoever looks sees one or the other, and a kill loses neither. Content that is newer than
+what was refused is never exchanged away: it comes to its own verdict. Archives are left alone: what was dropped was one
+file, and the folder inside it can't be put back into it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import shutil
-import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,9 @@ import structlog
 from packd.domain.event_data import PackRolledBack
 from packd.domain.lifecycle import UNFINISHED
 from packd.flow.intake import lane
+from packd.flow.kept import KEPT_FOLDER, KeptFolder
 from packd.registry import queries
-from packd.snapshot.store import Snapshot
+from packd.snapshot.store import Snapshot, StoreFull, StoreUnwritable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-KEPT_FOLDER: Final = ".packd-failed"  # in the packs directory, so that moving into it is one rename
 _RENAME_EXCHANGE: Final = 2
 _AT_FDCWD: Final = -100
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -64,6 +65,7 @@ class Restorer:
     ) -> None:
         self._enabled = enabled
         self._folder = folder
+        self._kept = KeptFolder(folder.path)
         self._kept_s = kept_hours * 3600
         self._registry = registry
         self._store = store
@@ -93,10 +95,7 @@ class Restorer:
 
     def sweep(self) -> None:
         """Remove kept content that is older than `retention.failed_hours`."""
-        folder = self._folder.path / KEPT_FOLDER
-        for kept in folder.iterdir() if folder.is_dir() else ():
-            if time.time() - kept.stat().st_ctime > self._kept_s:
-                shutil.rmtree(kept, ignore_errors=True)
+        self._kept.sweep(self._kept_s)
 
     def _restore(self, ref: str) -> None:
         with self._registry.read() as connection:
@@ -112,33 +111,53 @@ class Restorer:
 
     def _put_back(self, drop: Drop, active: Revision, refused: Revision) -> None:
         fresh = self._folder.path / f".packd-restore-{drop.name}"
-        shutil.rmtree(fresh, ignore_errors=True)
-        self._store.copy_out(active.digest, fresh, durable=True)
-        if not self._exchanged(fresh, drop, active, refused):
+        try:
             shutil.rmtree(fresh, ignore_errors=True)
+            self._store.copy_out(active.digest, fresh, durable=True)
+            if not self._exchanged(fresh, drop, active, refused):
+                return
+        except (StoreFull, StoreUnwritable, OSError) as failure:
+            log.error("drop.not_restored", drop=drop.name, pack=active.ref, error=str(failure))
             return
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
         kept = self._folder.path / kept_name(drop.name, refused.number)
-        kept.parent.mkdir(exist_ok=True)
-        shutil.rmtree(kept, ignore_errors=True)
-        fresh.rename(kept)
         self._projections.show(active.ref)  # the marker says where it is
         log.info("drop.restored", drop=drop.name, pack=active.ref, revision=active.number, kept=str(kept))
 
     def _exchanged(self, fresh: Path, drop: Drop, active: Revision, refused: Revision) -> bool:
         """Swap what was refused with `fresh`. False: something newer lies there, and still does."""
-        place = self._folder.path / drop.name
+        place, kept = self._folder.path / drop.name, kept_name(drop.name, refused.number)
         before = self._folder.look(drop.name)
         if not self._holds(place, refused) or self._settling.awaits(drop.name):
             return False
-        # Written down before the exchange: content that packd itself put there is not a change.
-        self._save(replace(drop, digest=active.digest, fingerprint=None, problems=()))
-        exchange(fresh, place)
-        if self._folder.look(fresh.name).same_as(before):
-            return True
-        exchange(fresh, place)  # somebody wrote to it in the last moment
+        with self._kept.in_use, self._kept.opened(make=True) as folder:
+            name = kept.rpartition("/")[2]
+            self._make_room(folder, name, refused)
+            # Written down before the exchange: content that packd itself put there is not a change.
+            self._save(replace(drop, digest=active.digest, fingerprint=None, problems=()))
+            # It has its name before it is there: what was refused is kept by the same step that takes it out.
+            os.rename(fresh, name, dst_dir_fd=folder)
+            exchange(folder, name, place)
+            if self._folder.look(kept).same_as(before):
+                return True
+            exchange(folder, name, place)  # somebody wrote to it in the last moment
+            shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
+            with suppress(OSError):
+                self._kept.path.rmdir()  # unless there is more in it
         self._save(replace(drop, fingerprint=None))
         self._settling.touched(drop.name)
         return False
+
+    def _make_room(self, folder: int, name: str, refused: Revision) -> None:
+        """The same content is kept once. Anything else under that name, which a kill can leave, stays under another."""
+        former = self._kept.path / name
+        if not os.path.lexists(former):
+            return
+        if self._holds(former, refused):
+            shutil.rmtree(name, dir_fd=folder)
+        else:
+            os.rename(name, f"{name}.{secrets.token_hex(4)}", src_dir_fd=folder, dst_dir_fd=folder)
 
     def _holds(self, place: Path, revision: Revision) -> bool:
         """Is this what lies there now? Read whole: young files can't be told by their timestamps."""
@@ -150,15 +169,18 @@ class Restorer:
             tx.save_drop(drop)
 
 
-def exchange(one: Path, other: Path) -> None:
-    """Swap two paths in one step (renameat2(2), RENAME_EXCHANGE); with two renames where the file system can't."""
-    done = _libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+def exchange(folder: int, name: str, place: Path) -> None:
+    """Swap `name` in an open folder with a path, in one step (renameat2(2), RENAME_EXCHANGE).
+
+    With three renames where the file system can't.
+    """
+    done = _libc.renameat2(folder, os.fsencode(name), _AT_FDCWD, os.fsencode(place), _RENAME_EXCHANGE)
     if done == 0:
         return
     failure = ctypes.get_errno()
     if failure not in (errno.EINVAL, errno.ENOSYS):
-        raise OSError(failure, os.strerror(failure), str(other))
-    aside = one.with_name(f"{one.name}.aside")
-    other.rename(aside)
-    one.rename(other)
-    aside.rename(one)
+        raise OSError(failure, os.strerror(failure), str(place))
+    aside = f"{name}.{secrets.token_hex(4)}"
+    os.rename(place, aside, dst_dir_fd=folder)
+    os.rename(name, place, src_dir_fd=folder)
+    os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from packd.flow import restore
 from tests.unit.flow_ground import core, looked_at, made_parts
 from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -100,9 +104,9 @@ def test_what_was_written_in_the_last_moment_is_put_back(parts: Parts, monkeypat
     """Nobody can be kept from writing between the last look and the exchange."""
     exchange = restore.exchange
 
-    def late(one: Path, other: Path) -> None:
+    def late(folder: int, name: str, place: Path) -> None:
         write_more(parts)
-        exchange(one, other)
+        exchange(folder, name, place)
         monkeypatch.setattr(restore, "exchange", exchange)
 
     monkeypatch.setattr(restore, "exchange", late)
@@ -116,3 +120,126 @@ def is_as_it_was(parts: Parts) -> None:
     assert version(packs_dir / "core") == 'version: "2.0.0"'
     assert (packs_dir / "core" / "fix.txt").read_text() == "the fix"
     assert sorted(path.name for path in packs_dir.iterdir()) == ["core", "core.failed"]
+
+
+# --- ended in the middle -----------------------------------------------------------------------------------------------
+
+
+class Killed(Exception):
+    """Nothing that follows happens."""
+
+
+def ended(exchange: Callable[[int, str, Path], None], *, behind: bool) -> Callable[[int, str, Path], None]:
+    def ending(folder: int, name: str, place: Path) -> None:
+        if behind:
+            exchange(folder, name, place)
+        raise Killed
+
+    return ending
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the exchange", "behind it"])
+def test_what_was_refused_survives_a_kill(parts: Parts, monkeypatch: pytest.MonkeyPatch, behind: bool) -> None:
+    """It is in the folder, or where `why` says that it is; never under a name that the next restoring makes use of."""
+    monkeypatch.setattr(restore, "exchange", ended(restore.exchange, behind=behind))
+    core(parts, "2.0.0", test="exit 1")
+    monkeypatch.undo()
+    assert version(kept(parts) if behind else parts.settings.packs_dir / "core") == 'version: "2.0.0"'
+    looked_at(parts, "core")  # as the next start does
+    core(parts, "3.0.0", test="exit 1")
+    assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
+    assert version(kept(parts)) == 'version: "2.0.0"'
+
+
+def test_the_same_content_is_kept_once(parts: Parts) -> None:
+    """However often it is dropped again."""
+    for _ in range(2):
+        core(parts, "2.0.0", test="exit 1")
+    assert os.listdir(kept(parts).parent) == ["core-2"]
+
+
+def test_what_is_kept_is_not_overwritten_with_other_content(parts: Parts) -> None:
+    core(parts, "2.0.0", test="exit 1")
+    (kept(parts) / "fix.txt").write_text("the fix")
+    core(parts, "2.0.0", test="exit 1")
+    assert version(kept(parts)) == 'version: "2.0.0"'
+    assert [path.read_text() for path in kept(parts).parent.glob("core-2.*/fix.txt")] == ["the fix"]
+
+
+# --- `.packd-failed` ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(parts: Parts, tmp_path: Path) -> Path:
+    """What somebody who may write to the packs directory makes `.packd-failed` lead to."""
+    folder = tmp_path / "elsewhere"
+    (folder / "alice").mkdir(parents=True)
+    kept(parts).parent.symlink_to(folder)
+    return folder
+
+
+def later(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    at = time.time() + hours * 3600
+    monkeypatch.setattr(time, "time", lambda: at)
+
+
+def test_what_was_kept_long_enough_is_removed(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `retention.failed_hours` at 72."""
+    core(parts, "2.0.0", test="exit 1")
+    later(monkeypatch, 71)
+    parts.restorer.sweep()
+    assert kept(parts).exists()
+    later(monkeypatch, 73)
+    parts.restorer.sweep()
+    assert not kept(parts).exists()
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_swept(
+    parts: Parts, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later(monkeypatch, 1000)
+    with capture_logs() as logs:
+        parts.restorer.sweep()
+    assert os.listdir(elsewhere) == ["alice"]
+    assert [entry["event"] for entry in logs] == ["kept.not_swept"]
+    assert "is a link, or no folder at all: move it away" in logs[0]["why"]
+
+
+def test_nothing_is_put_where_a_link_leads(parts: Parts, elsewhere: Path) -> None:
+    """The drop is left as it is, and `why` does not say otherwise."""
+    with capture_logs() as logs:
+        core(parts, "2.0.0", test="exit 1")
+    assert os.listdir(elsewhere) == ["alice"]
+    assert version(parts.settings.packs_dir / "core") == 'version: "2.0.0"'
+    assert "is kept in" not in why(parts)
+    assert "drop.not_restored" in {entry["event"] for entry in logs}
+    assert not list(parts.settings.packs_dir.glob(".packd-restore*"))
+
+
+def test_a_folder_of_somebody_else_is_not_swept(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    core(parts, "2.0.0", test="exit 1")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    later(monkeypatch, 1000)
+    parts.restorer.sweep()
+    assert kept(parts).exists()
+
+
+def test_what_can_not_be_removed_keeps_nothing_else_there(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does what packd has not put there, as a link to nothing."""
+    core(parts, "2.0.0", test="exit 1")
+    folder = kept(parts).parent
+    (folder / "aaa").symlink_to("nowhere")
+    (folder / "bad").mkdir()
+    rmtree = shutil.rmtree
+
+    def failing(name: str, **how: Any) -> None:
+        if name == "bad":
+            raise PermissionError(13, "Permission denied")
+        rmtree(name, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", failing)
+    later(monkeypatch, 1000)
+    with capture_logs() as logs:
+        parts.restorer.sweep()
+    assert sorted(os.listdir(folder)) == ["aaa", "bad"]
+    assert [(entry["event"], entry["path"]) for entry in logs] == [("kept.not_removed", str(folder / "bad"))]

@@ -1,0 +1,83 @@
+"""`.packd-failed` in the packs directory: what `rollback.folder: restore` took out of the drops, for a while.
+
+Whoever may write to the packs directory may lay something else in its place. It counts only as a folder that packd made,
+and what is in it is reached from there, so that a link leads nowhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from packd.snapshot.tree import open_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
+
+KEPT_FOLDER: Final = ".packd-failed"  # in the packs directory, so that moving into it is one rename
+
+
+class NotOurs(OSError):
+    """Something else lies in its place; the message says what, and the way out."""
+
+
+class KeptFolder:
+    """Opens it, and removes what is too old."""
+
+    def __init__(self, packs_dir: Path) -> None:
+        self.path = packs_dir / KEPT_FOLDER
+        self.in_use = threading.Lock()  # held while something is on its way in, or is removed
+
+    @contextmanager
+    def opened(self, *, make: bool = False) -> Iterator[int]:
+        """The folder itself, as a descriptor. Raises NotOurs, FileNotFoundError when there is none, OSError."""
+        if make:
+            with suppress(FileExistsError):
+                self.path.mkdir()
+        try:
+            folder = open_folder(self.path)
+        except OSError as failure:
+            if failure.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise self._not_ours("is a link, or no folder at all") from None
+            raise
+        try:
+            owner = os.fstat(folder).st_uid
+            if owner != os.geteuid():
+                raise self._not_ours(f"belongs to user {owner}, and not to the one that packd runs as")
+            yield folder
+        finally:
+            os.close(folder)
+
+    def sweep(self, most_s: float) -> None:
+        """Remove the folders in it that came more than `most_s` seconds ago; what can't be removed is told of."""
+        try:
+            with self.opened() as folder:
+                for name in sorted(os.listdir(folder)):
+                    self._remove(folder, name, most_s)
+        except FileNotFoundError:
+            return
+        except OSError as failure:
+            log.warning("kept.not_swept", folder=str(self.path), why=str(failure))
+
+    def _remove(self, folder: int, name: str, most_s: float) -> None:
+        try:
+            with self.in_use:
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode) and time.time() - found.st_ctime > most_s:
+                    shutil.rmtree(name, dir_fd=folder)
+        except (OSError, RecursionError) as failure:
+            log.warning("kept.not_removed", path=str(self.path / name), why=str(failure))
+
+    def _not_ours(self, why: str) -> NotOurs:
+        return NotOurs(f"{self.path} {why}: move it away, and packd makes a folder of its own there")
