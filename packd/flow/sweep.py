@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from packd.domain.lifecycle import UNFINISHED, Phase
 from packd.domain.moments import rfc3339, unix_s
 from packd.domain.retention import Aged, Decision, Terms, decide, removable
 from packd.registry import housekeeping, queries
+from packd.snapshot.discarding import discard_quietly
 from packd.snapshot.space import StoreUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from packd.flow.clock import Clock
     from packd.flow.runs import Runs
     from packd.registry.database import Database
     from packd.registry.registry import Registry
+    from packd.registry.rows import Revision
     from packd.snapshot.store import Store
 
 log = structlog.get_logger(__name__)
@@ -28,6 +34,7 @@ LANE: Final = "sweep"
 _DAY_S: Final = 86_400.0
 _YOUNG_S: Final = 3600.0  # content that was asked for so recently may be about to become a revision
 _AT_ONCE: Final = 2000  # rows in one transaction, so that nobody waits long for the registry
+_TREES_AT_ONCE: Final = 100  # likewise; each is one rename
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +117,9 @@ class Sweeper:
         """Sweep; returns how much of what was removed."""
         with self._one_at_a_time:
             plan = self.plan()
-            swept = {"snapshots": sum(self._removed(digest) for digest in (*plan.remove, *plan.unnamed))}
+            doomed = (*plan.remove, *plan.unnamed)
+            portions = (doomed[at : at + _TREES_AT_ONCE] for at in range(0, len(doomed), _TREES_AT_ONCE))
+            swept = {"snapshots": sum(map(self._removed, portions))}
             swept |= self._forget()
             self._database.optimise()
         if any(swept.values()):
@@ -118,16 +127,29 @@ class Sweeper:
         self._told(swept)
         return swept
 
-    def _removed(self, digest: str) -> bool:
-        """In a transaction, so that nothing that came into use since the plan loses its content."""
-        try:
-            with self._registry.write() as tx:
-                if digest in queries.active_digests(tx.connection).values():
-                    return False
-                return self._store.remove(digest)
-        except (StoreUnwritable, OSError) as failure:
-            log.error("sweep.failed", digest=digest, error=str(failure))
-            return False
+    def _removed(self, digests: tuple[str, ...]) -> int:
+        """How many of these were removed. Emptying the trees, which takes long, keeps nobody from the registry."""
+        aside = self._set_aside(digests)
+        for tree in aside:
+            discard_quietly(tree)
+        return len(aside)
+
+    def _set_aside(self, digests: tuple[str, ...]) -> list[Path]:
+        """In a transaction, so that nothing that came into use, or may be about to, since the plan loses its content."""
+        aside = []
+        with self._registry.write() as tx:
+            needed = _needed(tx.connection, digests)
+            for digest in digests:
+                if digest in needed or self._store.age_s(digest) <= _YOUNG_S:
+                    continue
+                try:
+                    tree = self._store.set_aside(digest)
+                except (StoreUnwritable, OSError) as failure:
+                    log.error("sweep.failed", digest=digest, error=str(failure))
+                    continue
+                if tree is not None:
+                    aside.append(tree)
+        return aside
 
     def _forget(self) -> dict[str, int]:
         now = self._clock.now()
@@ -151,3 +173,15 @@ class Sweeper:
 
 def _aged(row: Any) -> Aged:
     return Aged(ref=row.ref, number=row.number, digest=row.digest, phase=row.phase, phase_at_s=unix_s(row.phase_at))
+
+
+def _needed(connection: Connection, digests: Collection[str]) -> set[str]:
+    """Those of them that are in use, on their way, or what a roll-back leads to."""
+    return {one.digest for one in queries.revisions_with(connection, digests) if _is_needed(connection, one)}
+
+
+def _is_needed(connection: Connection, revision: Revision) -> bool:
+    if revision.phase == Phase.ACTIVE or revision.phase in UNFINISHED:
+        return True
+    target = queries.rollback_target(connection, revision.ref)
+    return target is not None and target.number == revision.number

@@ -164,14 +164,13 @@ class Store:
         digest = digest_of(contents)
         path = self.path(digest)
         is_there = path.is_dir()
-        if is_there and self.verify(digest):
-            os.utime(path)  # asked for again: see `age_s`
-        else:
+        if not (is_there and self.verify(digest) and _asked_for_again(path)):
             os.fchmod(copy.folder, READ_ONLY_EXECUTABLE)
             copy.flush(files=content.files)
-            if is_there:  # damaged since it was kept
-                self.remove(digest)
+            damaged = self.set_aside(digest) if is_there else None
             _rename_unless_there(fresh, path)
+            if damaged is not None:
+                discard_quietly(damaged)
         flush_folder(self._root)  # also when it was there: the rename may be as young as a crash a moment ago
         return Snapshot(
             digest=digest,
@@ -217,14 +216,23 @@ class Store:
 
         Raises ValueError when it is not a digest, StoreUnwritable.
         """
+        doomed = self.set_aside(digest)
+        if doomed is None:
+            return False
+        discard_quietly(doomed)
+        return True
+
+    def set_aside(self, digest: str) -> Path | None:
+        """The first half of `remove`, which is quick: where the tree is now, to be discarded. None when it was not there.
+
+        Raises ValueError when it is not a digest, StoreUnwritable.
+        """
         doomed = self._temporary_path()
         with naming_trouble(self._root):
             try:
-                self.path(digest).rename(doomed)
+                return self.path(digest).rename(doomed)
             except FileNotFoundError:
-                return False
-        discard_quietly(doomed)
-        return True
+                return None
 
     def clear_temporaries(self) -> int:
         """Remove what a crash left behind; returns how much that was. For the start, when nobody is writing."""
@@ -285,6 +293,15 @@ def _opened(path: Path) -> Iterator[int]:
         yield folder
     finally:
         os.close(folder)
+
+
+def _asked_for_again(path: Path) -> bool:
+    """See `age_s`. False when it was removed in the meantime."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _rename_unless_there(fresh: Path, path: Path) -> None:

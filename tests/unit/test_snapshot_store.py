@@ -106,6 +106,18 @@ def test_the_same_content_is_stored_once(ground: Ground) -> None:
     assert ground.left() == []
 
 
+def test_what_is_removed_while_it_is_taken_again_is_there_afterwards(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep that came in between, after it was read and before it counts as young."""
+    path, verify = ground.drop(), Store.verify
+    taken = ground.snapshot(path)
+    monkeypatch.setattr(Store, "verify", lambda store, digest: verify(store, digest) and store.remove(digest))
+    assert ground.snapshot(path).digest == taken.digest
+    assert verify(ground.store, taken.digest)
+    assert ground.left() == []
+
+
 def test_files_keep_the_time_of_their_last_change(ground: Ground) -> None:
     """Tools that compare size and time must see that two revisions differ."""
     path = ground.drop()

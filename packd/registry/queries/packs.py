@@ -279,6 +279,11 @@ def all_revisions(connection: Connection) -> list[Any]:
     return list(connection.execute(select(*columns)))
 
 
+def revisions_with(connection: Connection, digests: Collection[str]) -> list[Revision]:
+    """Every revision with one of these contents."""
+    return many(connection, Revision, select(revisions).where(revisions.c.digest.in_(sorted(digests))))
+
+
 def digests_in_use(connection: Connection) -> set[str]:
     """Every digest that a revision names."""
     return set(connection.execute(select(revisions.c.digest)).scalars())
