@@ -128,13 +128,13 @@ class Checkup:
             yield replace(found, repaired=repair and self._replaced(digest, revision, drops))
 
     def _replaced(self, digest: str, revision: Revision | None, drops: dict[str, str | None]) -> bool:
-        """Damaged content that nobody needs is removed; what is needed only once it has been taken again."""
+        """Damaged content that nobody needs is removed; what is needed gives way only to the same content, taken again.
+
+        What lies there may have been changed since it was last looked at.
+        """
         if revision is None:
             return self._store.remove(digest)
-        if not self._lies_there(revision, drops):
-            return False
-        self._store.remove(digest)
-        return self._taken_again(revision, drops)
+        return self._lies_there(revision, drops) and self._taken_again(revision, drops)
 
     def is_whole(self, revision: Revision) -> bool:
         """Is its content what its digest says, now that it was put right where that could be done?"""

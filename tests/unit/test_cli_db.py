@@ -140,6 +140,18 @@ def test_what_can_not_be_rebuilt_is_said(packd: Packd, folder: Path) -> None:
     assert tree.is_dir()
 
 
+def test_damaged_content_in_use_stays_when_other_content_lies_there(packd: Packd, folder: Path) -> None:
+    """Somebody works on the drop, and nobody has looked at it since: a file less is better than no pack at all."""
+    tree = snapshot_in_use(folder, "hello")
+    (tree / "notes.txt").chmod(0o600)
+    (tree / "notes.txt").write_text("changed\n")
+    (folder / "packs" / "hello" / "more.txt").write_text("edited\n")
+    result = packd("check", "--repair")
+    assert result.exit_code == 1
+    assert "put that content back" in result.stdout
+    assert (folder / "state" / "active" / "hello" / "pack.yaml").exists()
+
+
 def test_damaged_content_that_nobody_needs_is_removed(packd: Packd, folder: Path) -> None:
     """An older revision than the one to go back to is only a warning."""
     _replace_in_database(folder, "UPDATE revisions SET phase = 'failed' WHERE ref = 'hello' AND number = 1")
