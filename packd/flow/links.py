@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
+import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,15 +22,37 @@ class Links:
     """Readers that follow a link see one tree or the other, never a mixture and never nothing.
 
     What can't be put right is logged and left to the next time; the others do not wait for it.
+
+    Several threads ask the registry and then point, and what one of them was told can be out of date by the time that it
+    points. So each takes a number before it asks: where a later one has pointed already, it knew better.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._way_to = cache(lambda store: os.path.relpath(store, folder))  # all trees lie in one
+        self._numbers = itertools.count(1)
+        self._pointed: dict[str, int] = {}  # ref → the number of who pointed it last
+        self._one_at_a_time = threading.Lock()  # for a few system calls, which wait for each other in one folder anyway
         folder.mkdir(parents=True, exist_ok=True)
 
-    def point(self, ref: str, tree: Path | None) -> None:
-        """Make `ref` lead to `tree`, in one step; None takes the link away."""
+    def number(self) -> int:
+        """Of whoever is about to ask the registry where links are to lead; higher than all that were given out."""
+        return next(self._numbers)
+
+    def point(self, ref: str, tree: Path | None, *, number: int | None = None) -> bool:
+        """Make `ref` lead to `tree`, in one step; None takes the link away.
+
+        `number`: taken before that was asked; None: it is true now. False when somebody knew better.
+        """
+        number = number or self.number()
+        with self._one_at_a_time:
+            if self._pointed.get(ref, 0) > number:
+                return False
+            self._pointed[ref] = number
+            self._point(ref, tree)
+        return True
+
+    def _point(self, ref: str, tree: Path | None) -> None:
         try:
             if tree is None:
                 self._take_away(ref)
@@ -37,15 +61,13 @@ class Links:
         except OSError as failure:
             log.error("link.not_made", pack=ref, folder=str(self._folder), error=str(failure))
 
-    def rebuild(self, trees: Mapping[str, Path]) -> int:
-        """Make the folder say exactly this; returns how many links were wrong."""
+    def rebuild(self, trees: Mapping[str, Path], *, number: int | None = None) -> int:
+        """Make the folder say exactly this; returns how many links were wrong. `number`: see `point`."""
+        number = number or self.number()
         others = self._names() - trees.keys()
         wrong = [ref for ref, tree in trees.items() if self._target(ref) != self._relative(tree)]
-        for name in others:
-            self.point(name, None)
-        for ref in wrong:
-            self.point(ref, trees[ref])
-        return len(others) + len(wrong)
+        # Among the others may be one that is just being made; it has its name by the time that it is its turn.
+        return sum(self.point(name, trees.get(name), number=number) for name in (*others, *wrong))
 
     def are_right(self, trees: Mapping[str, Path]) -> bool:
         """Does the folder say exactly this?"""

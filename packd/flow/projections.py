@@ -42,6 +42,7 @@ class Projections:
 
     def show(self, ref: str) -> None:
         """Make the link of one pack and the markers of its drops say what is true now."""
+        number = self._links.number()
         with self._registry.read() as connection:
             digest = queries.active_digest(connection, ref)
             pack = queries.pack(connection, ref)
@@ -49,7 +50,7 @@ class Projections:
             if pack is not None and pack.drop_name is not None and pack.drop_name not in drops:
                 drops[pack.drop_name] = queries.drop(connection, pack.drop_name)
             said = {name: self._markers_of(connection, drop) for name, drop in sorted(drops.items())}
-        self._links.point(ref, None if digest is None else self._store.path(digest))
+        self._links.point(ref, None if digest is None else self._store.path(digest), number=number)
         for name, (failed, in_use) in said.items():
             self._markers.show(name, failed=failed, active=in_use)
 
@@ -79,7 +80,9 @@ class Projections:
         return text if explanation.refused else None, text if explanation.active else None
 
     def rebuild(self) -> int:
-        """Make every link right; returns how many were wrong."""
+        """Make every link right; returns how many were wrong. What comes into use meanwhile is left as it is shown."""
+        number = self._links.number()
         with self._registry.read() as connection:
             digests = queries.active_digests(connection)
-        return self._links.rebuild({ref: self._store.path(digest) for ref, digest in digests.items()})
+        trees = {ref: self._store.path(digest) for ref, digest in digests.items()}
+        return self._links.rebuild(trees, number=number)

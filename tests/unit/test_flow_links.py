@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from packd.flow.links import Links
+from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
 
 
 @pytest.fixture
@@ -76,3 +82,64 @@ def test_what_can_not_be_put_right_keeps_nobody_waiting(
     monkeypatch.undo()
     assert links.rebuild(trees(state)) > 0
     assert said(state) == RIGHT
+
+
+# --- out of date -------------------------------------------------------------------------------------------------------
+
+
+def test_who_asked_before_does_not_undo_what_who_asked_later_has_shown(state: Path, links: Links) -> None:
+    """One pack came into use after the registry was asked for all of them, one got new content, one was taken out."""
+    aa, bb = state / "store" / "aa", state / "store" / "bb"
+    links.rebuild({"core": aa, "gone": aa})
+    number = links.number()
+    links.point("core", bb)
+    links.point("slack", bb)
+    links.point("gone", None)
+    assert links.rebuild({"core": aa, "gone": aa}, number=number) == 0
+    assert not links.point("core", aa, number=number)
+    assert said(state) == {"core": "../store/bb", "slack": "../store/bb"}
+
+
+def test_a_link_that_is_being_made_is_not_taken_away(
+    state: Path, links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has another name until it takes the place of the one before."""
+    replace, rebuilding = Path.replace, threading.Thread(target=lambda: links.rebuild(trees(state)))
+
+    def replaced(fresh: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        listed = threading.Event()
+        names = links._names
+        monkeypatch.setattr(links, "_names", lambda: (names(), listed.set())[0])
+        rebuilding.start()
+        assert listed.wait(10)
+        rebuilding.join(0.2)  # it must wait, and has no need of the time
+        return replace(fresh, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with capture_logs() as logs:
+        links.point("core", trees(state)["core"])
+        rebuilding.join(10)
+    assert said(state) == RIGHT
+    assert logs == []
+
+
+def test_what_comes_into_use_while_all_links_are_looked_at_stays(tmp_path: Path) -> None:
+    """Leaving a reading can wait for the disk, and other packs do not wait for that."""
+    with made_parts(tmp_path) as parts:
+        core(parts)
+        read, active = parts.registry.read, parts.settings.state_dir / "active"
+
+        @contextmanager
+        def slow(*, durable: bool = False) -> Iterator[Connection]:
+            with read(durable=durable) as connection:
+                yield connection
+            parts.registry.read = read  # type: ignore[method-assign]
+            core(parts, "2.0.0")
+            dropped = written(parts, "other", MANIFEST.format(version="1.0.0", needs="").replace("core", "other"))
+            looked_at(parts, dropped.name)
+
+        parts.registry.read = slow  # type: ignore[method-assign]
+        parts.projections.rebuild()
+        assert sorted(os.listdir(active)) == ["core", "other"]
+        assert 'version: "2.0.0"' in (active / "core" / "pack.yaml").read_text()
