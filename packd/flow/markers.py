@@ -11,6 +11,8 @@ import os
 import re
 import secrets
 import stat
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -27,7 +29,8 @@ log = structlog.get_logger(__name__)
 Mode = Literal["failed", "all", "none"]
 Found = Literal["nothing", "this", "another of ours", "somebody's"]
 
-UNNAMED: Final = ".packd-marker-"  # what the name of one begins with that is being written
+_WRITING_TAKES_S: Final = 60.0  # at most
+_UNNAMED: Final = ".packd-marker-"  # what the name of one begins with that is being written
 _SUFFIXES: Final[dict[Mode, tuple[str, ...]]] = {"failed": (".failed",), "all": MARKER_SUFFIXES, "none": ()}
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _PEEK: Final = 512  # bytes: a line, or a signature, with any name of a drop
@@ -66,7 +69,16 @@ class Markers:
             names = os.listdir(self._packs_dir)
         except OSError:
             return set()
+        for name in names:
+            if name.startswith(_UNNAMED):
+                self._remove_left(self._packs_dir / name)
         return {name.rpartition(".")[0] for name in names if name.endswith(MARKER_SUFFIXES)}
+
+    def _remove_left(self, fresh: Path) -> None:
+        """What a crash left half written; one that is being written is younger than that."""
+        with suppress(OSError):
+            if time.time() - os.lstat(fresh).st_mtime > _WRITING_TAKES_S:
+                fresh.unlink()
 
     def show(self, drop: str, *, failed: str | None, active: str | None) -> None:
         """Make the markers of `drop` say this; None, or a marker that nobody asked for, takes one away."""
@@ -107,7 +119,7 @@ class Markers:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all: a reader never sees half a sentence. Under a name first that nobody can have taken."""
-        fresh = self._packs_dir / f"{UNNAMED}{secrets.token_hex(8)}"
+        fresh = self._packs_dir / f"{_UNNAMED}{secrets.token_hex(8)}"
         try:
             with os.fdopen(os.open(fresh, WRITE, 0o644), "wb") as file:
                 file.write(content)

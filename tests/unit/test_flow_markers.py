@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 
 from packd import daemon
 from packd.config import Source
+from packd.flow.markers import Markers
 from packd.reloading import Reloader
 from tests.unit.flow_ground import core, looked_at, made_parts, written
 
@@ -149,3 +151,13 @@ def test_those_of_packs_in_use_go_when_only_failures_are_told(tmp_path: Path) ->
         parts.markers.follow("failed")
         parts.projections.put_markers_right()
         assert not marker.exists()
+
+
+def test_what_a_crash_left_half_written_goes(tmp_path: Path) -> None:
+    """And what is being written stays."""
+    old, new = tmp_path / ".packd-marker-0123", tmp_path / ".packd-marker-4567"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert Markers(tmp_path, "failed").beside() == set()
+    assert [path.name for path in tmp_path.iterdir()] == [new.name]
