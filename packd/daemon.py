@@ -160,6 +160,7 @@ def _begin(parts: Parts) -> None:
     parts.dispatcher.start()  # what was not told before the last stop leaves now
     parts.installer.recover()
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
+    parts.restorer.resume()
 
 
 def _say_isolation(executor: LocalExecutor, missed: Sequence[Rung]) -> None:

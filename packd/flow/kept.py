@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.snapshot.tree import open_folder
+from packd.watch.scan import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 KEPT_FOLDER: Final = ".packd-failed"  # in the packs directory, so that moving into it is one rename
+FRESH: Final = ".packd-restore-"  # what the name of a copy beside it begins with, until the copy is whole
+_COPYING_S: Final = 3600.0  # an older copy is not under way any more
 
 
 class NotOurs(OSError):
@@ -60,24 +63,32 @@ class KeptFolder:
             os.close(folder)
 
     def sweep(self, most_s: float) -> None:
-        """Remove the folders in it that came more than `most_s` seconds ago; what can't be removed is told of."""
+        """Remove the folders in it that came more than `most_s` seconds ago, and copies beside it that never became whole.
+
+        What can't be removed is told of.
+        """
         try:
+            with opened(self.path.parent, to_list=True) as packs_dir:
+                for name in sorted(os.listdir(packs_dir)):
+                    if name.startswith(FRESH):
+                        self._remove_if_old(packs_dir, self.path.with_name(name), max(most_s, _COPYING_S))
             with self.opened() as folder:
                 for name in sorted(os.listdir(folder)):
-                    self._remove(folder, name, most_s)
+                    self._remove_if_old(folder, self.path / name, most_s)
         except FileNotFoundError:
             return
         except OSError as failure:
             log.warning("kept.not_swept", folder=str(self.path), why=str(failure))
 
-    def _remove(self, folder: int, name: str, most_s: float) -> None:
+    def _remove_if_old(self, folder: int, path: Path, most_s: float) -> None:
+        """By its name in the open folder; the path is for people."""
         try:
             with self.in_use:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode) and time.time() - found.st_ctime > most_s:
-                    shutil.rmtree(name, dir_fd=folder)
+                    shutil.rmtree(path.name, dir_fd=folder)
         except (OSError, RecursionError) as failure:
-            log.warning("kept.not_removed", path=str(self.path / name), why=str(failure))
+            log.warning("kept.not_removed", path=str(path), why=str(failure))
 
     def _not_ours(self, why: str) -> NotOurs:
         return NotOurs(f"{self.path} {why}: move it away, and packd makes a folder of its own there")

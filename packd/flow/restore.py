@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.domain.event_data import PackRolledBack
-from packd.domain.lifecycle import UNFINISHED
+from packd.domain.lifecycle import REFUSED, UNFINISHED
 from packd.flow.intake import lane
-from packd.flow.kept import KEPT_FOLDER, KeptFolder
+from packd.flow.kept import FRESH, KEPT_FOLDER, KeptFolder
 from packd.registry import queries
+from packd.snapshot.limits import NAME_BYTES
 from packd.snapshot.store import Snapshot, StoreFull, StoreUnwritable
 
 if TYPE_CHECKING:
@@ -93,8 +94,17 @@ class Restorer:
         if pack is not None and pack.drop_name is not None:
             self._lanes.submit(lane(pack.drop_name), self._restore, ref)
 
+    def resume(self) -> None:
+        """At a start: put back what a kill has kept from being put back."""
+        if not self._enabled:
+            return
+        with self._registry.read() as connection:
+            refused = [one for phase in sorted(REFUSED) for one in queries.latest_revisions(connection, phase)]
+        for revision in refused:
+            self.restore_soon(revision.ref)
+
     def sweep(self) -> None:
-        """Remove kept content that is older than `retention.failed_hours`."""
+        """Remove kept content that is older than `retention.failed_hours`, and what a kill left half copied."""
         self._kept.sweep(self._kept_s)
 
     def _restore(self, ref: str) -> None:
@@ -110,9 +120,11 @@ class Restorer:
         self._put_back(drop, active, latest)
 
     def _put_back(self, drop: Drop, active: Revision, refused: Revision) -> None:
-        fresh = self._folder.path / f".packd-restore-{drop.name}"
+        kept = self._folder.path / kept_name(drop.name, refused.number)
+        fresh = self._folder.path / f"{FRESH}{secrets.token_hex(8)}"
         try:
-            shutil.rmtree(fresh, ignore_errors=True)
+            if len(os.fsencode(kept.name)) > NAME_BYTES:
+                raise OSError(f"{kept} would be too long a name: give the drop a shorter one")
             self._store.copy_out(active.digest, fresh, durable=True)
             if not self._exchanged(fresh, drop, active, refused):
                 return
@@ -121,7 +133,6 @@ class Restorer:
             return
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-        kept = self._folder.path / kept_name(drop.name, refused.number)
         self._projections.show(active.ref)  # the marker says where it is
         log.info("drop.restored", drop=drop.name, pack=active.ref, revision=active.number, kept=str(kept))
 
@@ -134,11 +145,16 @@ class Restorer:
         with self._kept.in_use, self._kept.opened(make=True) as folder:
             name = kept.rpartition("/")[2]
             self._make_room(folder, name, refused)
+            # Under the name of what it is exchanged for, which so is kept by the same step that takes it out.
+            os.rename(fresh, name, dst_dir_fd=folder)
             # Written down before the exchange: content that packd itself put there is not a change.
             self._save(replace(drop, digest=active.digest, fingerprint=None, problems=()))
-            # It has its name before it is there: what was refused is kept by the same step that takes it out.
-            os.rename(fresh, name, dst_dir_fd=folder)
-            exchange(folder, name, place)
+            try:
+                exchange(folder, name, place)
+            except OSError:
+                self._save(replace(drop, fingerprint=None))
+                shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
+                raise
             if self._folder.look(kept).same_as(before):
                 return True
             exchange(folder, name, place)  # somebody wrote to it in the last moment

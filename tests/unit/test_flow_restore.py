@@ -151,6 +151,52 @@ def test_what_was_refused_survives_a_kill(parts: Parts, monkeypatch: pytest.Monk
     assert version(kept(parts)) == 'version: "2.0.0"'
 
 
+def test_what_was_not_put_back_is_put_back_at_the_next_start(parts: Parts) -> None:
+    """A kill behind the verdict, or while the copy was made."""
+    parts.restorer.follow(enabled=False, kept_hours=72)
+    core(parts, "2.0.0", test="exit 1")
+    parts.restorer.follow(enabled=True, kept_hours=72)
+    parts.restorer.resume()
+    assert parts.lanes.wait_idle(30)
+    assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
+    assert version(kept(parts)) == 'version: "2.0.0"'
+
+
+def test_a_copy_that_never_became_whole_is_swept(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = parts.settings.packs_dir / ".packd-restore-0123"
+    half.mkdir()
+    parts.restorer.sweep()
+    assert half.exists(), "it may be under way"
+    later(monkeypatch, 73)
+    parts.restorer.sweep()
+    assert sorted(os.listdir(half.parent)) == ["core"]
+
+
+@pytest.mark.parametrize("problem", ["the name", "the exchange"])
+def test_what_can_not_be_exchanged_is_left_and_said(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """A name that is too long to be kept; a drop that is a mount point. `why` does not say otherwise."""
+
+    def busy(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    name = "a" * 254 if problem == "the name" else "core"
+    if problem == "the name":
+        (parts.settings.packs_dir / "core").rename(parts.settings.packs_dir / name)
+        core(parts, name=name)
+    else:
+        monkeypatch.setattr(restore, "exchange", busy)
+    with capture_logs() as logs:
+        core(parts, "2.0.0", name=name, test="exit 1")
+    said = [entry["error"] for entry in logs if entry["event"] == "drop.not_restored"]
+    assert len(said) == 1
+    assert "give the drop a shorter one" in said[0] or "busy" in said[0]
+    assert version(parts.settings.packs_dir / name) == 'version: "2.0.0"'
+    assert "is kept in" not in why(parts)
+    assert not list(parts.settings.packs_dir.glob(".packd*/*"))
+
+
 def test_the_same_content_is_kept_once(parts: Parts) -> None:
     """However often it is dropped again."""
     for _ in range(2):
