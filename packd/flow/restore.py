@@ -20,6 +20,7 @@ import structlog
 
 from packd.domain.event_data import PackRolledBack
 from packd.domain.lifecycle import REFUSED, UNFINISHED
+from packd.flow.carry_over import carry_over
 from packd.flow.intake import lane
 from packd.flow.kept import FRESH, KEPT_FOLDER, KeptFolder
 from packd.registry import queries
@@ -156,6 +157,8 @@ class Restorer:
                 shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
                 raise
             if self._folder.look(kept).same_as(before):
+                with suppress(OSError):  # somebody took it away again
+                    carry_over(self._kept.path / name, place, self._folder.ignore)
                 return True
             exchange(folder, name, place)  # somebody wrote to it in the last moment
             shutil.rmtree(name, dir_fd=folder, ignore_errors=True)

@@ -52,6 +52,28 @@ def test_what_was_refused_is_kept_beside(parts: Parts) -> None:
     assert version(kept(parts)) == 'version: "2.0.0"'
 
 
+def test_what_is_no_part_of_the_pack_stays_in_the_folder(parts: Parts, tmp_path: Path) -> None:
+    """A clone's history, what the pack itself leaves aside, and caches; and nothing is moved through a link."""
+    place = parts.settings.packs_dir / "core"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (place / ".packdignore").write_text("my.local\nlogs\n")
+    (place / "tests" / "__pycache__").mkdir()
+    (place / "new" / ".git").mkdir(parents=True)
+    (place / "logs").symlink_to(elsewhere)
+    for path in (".git/HEAD", "my.local", "tests/__pycache__/a.pyc"):
+        (place / path).parent.mkdir(exist_ok=True)
+        (place / path).write_text(path)
+    core(parts, "2.0.0", test="exit 1")
+    assert version(place) == 'version: "1.0.0"'
+    for path in (".git/HEAD", "my.local", "tests/__pycache__/a.pyc"):
+        assert (place / path).read_text() == path
+        assert not (kept(parts) / path).exists()
+    assert (kept(parts) / "new" / ".git").is_dir()  # there is no such folder in what is in use
+    assert (place / "logs").is_symlink()
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_the_marker_and_why_say_where_it_is(parts: Parts) -> None:
     """And not to change what lies there: that is what is in use."""
     core(parts, "2.0.0", test="exit 1")
