@@ -14,6 +14,7 @@ from packd.api.answer import Answer
 from packd.api.context import Context, InContext
 from packd.api.feed import Batch, Choice, behind, choice, start
 from packd.api.streaming import PATIENCE_S, EventStream
+from packd.domain.numbers import MOST
 from packd.registry.rows import StoredEvent
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -59,9 +60,15 @@ async def stream_events(
 ) -> EventStream:
     """Server-sent events, each with its `seq` as `id`. Begins behind `Last-Event-ID`, else `after`, else now."""
     wanted = choice(types, pack)
-    resumed = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
-    cursor = await run_sync(lambda: start(context.registry, resumed, at_end=True))
+    resumed = _seq(last_event_id)
+    cursor = await run_sync(lambda: start(context.registry, after if resumed is None else resumed, at_end=True))
     return EventStream(_stream(context, cursor, wanted), patience_s=PATIENCE_S)
+
+
+def _seq(last_event_id: str | None) -> int | None:
+    """None for what is no `seq`, and was not said by us."""
+    said = last_event_id or ""
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= len(str(MOST)) else None
 
 
 async def _stream(context: Context, cursor: int, wanted: Choice) -> AsyncIterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from packd.api.answer import Answer
@@ -25,6 +25,7 @@ from packd.api.views import (
     whole_revision_view,
 )
 from packd.domain.failures import Code, Failure
+from packd.domain.numbers import MOST
 from packd.domain.statuses import PackStatus
 from packd.flow.availability import TakenOut
 from packd.registry import queries
@@ -42,7 +43,7 @@ class RollBackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    to: int | None = Field(default=None, ge=1, description="A revision's number; null: the one in use before.")
+    to: int | None = Field(default=None, ge=1, le=MOST, description="A revision's number; null: the one in use before.")
     force: bool = Field(default=False, description="Also where it breaks active packs that need the newer one.")
 
 
@@ -87,7 +88,7 @@ def list_revisions(context: InContext, page: InPage, ref: str) -> Answer:
 
 
 @router.get("/{ref}/revisions/{number}")
-def show_revision(context: InContext, ref: str, number: int) -> Answer:
+def show_revision(context: InContext, ref: str, number: Annotated[int, Path(ge=0, le=MOST)]) -> Answer:
     """One content with what its pack.yaml said."""
     with Reading(context.registry) as reading:
         revision = queries.revision(reading.connection, reading.known(ref).ref, number)

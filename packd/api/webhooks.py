@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
@@ -18,6 +18,7 @@ from packd.api.webhook_requests import EndpointChange, NewEndpoint, Rotation, Si
 from packd.api.webhook_views import View, delivery_view, endpoint_view, endpoint_views, whole_delivery_view
 from packd.domain.failures import Code, Failure
 from packd.domain.moments import stored_form
+from packd.domain.numbers import MOST
 from packd.flow.webhooks import Kept
 from packd.registry import queries
 from packd.registry.rows import Delivery, Endpoint
@@ -34,6 +35,7 @@ _HAPPENS = frozenset(
 _STATES = ("pending", "held", "delivered", "exhausted", "aborted")
 
 Asked = Annotated[str | None, Query(max_length=200)]
+Numbered = Annotated[int, Path(ge=0, le=MOST)]
 
 
 @router.get("/endpoints")
@@ -148,13 +150,13 @@ def list_deliveries(
 
 
 @router.get("/deliveries/{delivery_id}")
-def show_delivery(context: InContext, delivery_id: int) -> Answer:
+def show_delivery(context: InContext, delivery_id: Numbered) -> Answer:
     """One delivery with every attempt and with what is sent."""
     return Answer({"data": _delivery(context, delivery_id)})
 
 
 @router.post("/deliveries/{delivery_id}/resend")
-def resend_delivery(context: InContext, delivery_id: int) -> Answer:
+def resend_delivery(context: InContext, delivery_id: Numbered) -> Answer:
     """Send it again, with the same bytes and the same id."""
     again = context.webhooks.resend(delivery_id)
     return Answer(

@@ -11,6 +11,7 @@ import click
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.screen import Cell, cell, flow, note, say_json, say_json_line
 from packd.cli.text import clock, duration, one_line, plural, width
+from packd.domain.numbers import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,9 @@ _COLOURS: Final = {
 @click.option("--after", type=click.IntRange(0), metavar="SEQ", help="Only events with a greater number.")
 @click.option("--type", "types", multiple=True, metavar="GLOB", help="Only these types, e.g. 'pack.*'; repeatable.")
 @click.option("--pack", "packs", multiple=True, metavar="GLOB", help="Only about these packs; repeatable.")
-@click.option("--last", type=click.IntRange(0), metavar="N", help="At most so many of what has happened (default: 20).")
+@click.option(
+    "--last", type=click.IntRange(0, MOST), metavar="N", help="At most so many of what has happened (default: 20)."
+)
 @as_json
 @asks_daemon
 def command(

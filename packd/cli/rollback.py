@@ -12,6 +12,7 @@ from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import paragraph, say, say_json
 from packd.cli.text import clean
 from packd.client import part
+from packd.domain.numbers import MOST
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @ref_argument
 @click.option(
     "--to",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST),
     metavar="N",
     shell_complete=complete_revisions,
     help="This revision (default: the one in use before).",

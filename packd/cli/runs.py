@@ -13,6 +13,7 @@ from packd.cli.options import as_json, asks_daemon, checked_ref
 from packd.cli.screen import Cell, cell, flow, note, say_json, table, word
 from packd.cli.text import ago, duration, one_line, plural
 from packd.client import part
+from packd.domain.numbers import MOST
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -28,7 +29,7 @@ _TRIGGERS: Final = ("install", "update", "manual", "validation")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only these; repeatable.")
 @click.option("--trigger", "triggers", multiple=True, type=click.Choice(_TRIGGERS), help="Only runs for this reason.")
 @click.option("--since", callback=moment, metavar="WHEN", help="Only since then: 30m, 2h, 3d, 1w, or a date.")
-@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="At most so many runs.")
+@click.option("--last", type=click.IntRange(1, MOST), default=20, show_default=True, help="At most so many runs.")
 @as_json
 @asks_daemon
 def command(

@@ -199,6 +199,12 @@ def test_the_form_of_the_stream(ground: Ground) -> None:
     assert data.startswith('data: {"type":"pack.test_failed"')
 
 
+def test_an_id_that_is_none_of_ours_is_passed_over(ground: Ground) -> None:
+    """Whatever a reader sends: the stream begins where it would without."""
+    for identity in ("x", "9" * 5000):
+        assert raw_stream(ground, 2, **{"Last-Event-ID": identity}) == [": packd", ""]
+
+
 def test_silence_is_told(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing happens a comment says that the stream is alive."""
     monkeypatch.setattr(events_module, "HEARTBEAT_S", 0.05)

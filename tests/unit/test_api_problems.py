@@ -14,6 +14,8 @@ from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.domain.problems import Problem
 from tests.unit.doors_ground import Ground, made_ground
 
+TOO_MANY = "99999999999999999999999"  # more than a database can count to
+
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id", "error", "code"}
 
 
@@ -73,6 +75,10 @@ def test_a_failure_comes_back_as_it_was(ground: Ground, code: Code) -> None:
         ("POST", "/api/v1/packs/core/rollback", '{"too": 1}', 422, "UNPROCESSABLE_ENTITY"),
         ("POST", "/api/v1/packs/core/rollback", "{nonsense", 422, "UNPROCESSABLE_ENTITY"),
         ("GET", "/api/v1/packs/cor", None, 404, "NOT_FOUND"),
+        ("GET", f"/api/v1/packs/core/revisions/{TOO_MANY}", None, 422, "UNPROCESSABLE_ENTITY"),
+        ("POST", "/api/v1/packs/core/rollback", f'{{"to": {TOO_MANY}}}', 422, "UNPROCESSABLE_ENTITY"),
+        ("GET", f"/api/v1/webhooks/deliveries/{TOO_MANY}", None, 422, "UNPROCESSABLE_ENTITY"),
+        ("POST", f"/api/v1/webhooks/deliveries/{TOO_MANY}/resend", None, 422, "UNPROCESSABLE_ENTITY"),
     ],
 )
 def test_the_form(ground: Ground, method: str, path: str, body: str | None, status: int, code: str) -> None:

@@ -125,6 +125,18 @@ def test_a_pipe_gets_plain_text(packd: Packd, command: tuple[str, ...]) -> None:
     assert not [line for line in result.stdout.splitlines() if line != line.rstrip()]
 
 
+TOO_MANY = "9" * 23  # more than a database can count to
+WITH_TOO_MANY = (
+    ("rollback", "core", "--to", TOO_MANY),
+    ("tests", "--last", TOO_MANY),
+    ("events", "--last", TOO_MANY),
+    ("webhook", "deliveries", TOO_MANY),
+    ("webhook", "deliveries", "--last", TOO_MANY),
+    ("webhook", "resend", TOO_MANY),
+    ("webhook", "resend", TOO_MANY * 250),
+)
+
+
 @pytest.mark.parametrize(
     ("command", "status"),
     [
@@ -144,8 +156,9 @@ def test_a_pipe_gets_plain_text(packd: Packd, command: tuple[str, ...]) -> None:
         (("nonsense",), 2),
         (("events", "--last", "-1"), 2),
         (("rollback", "core", "--to", "0"), 2),
+        *((command, 2) for command in WITH_TOO_MANY),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
 )
 def test_exit_status(packd: Packd, command: tuple[str, ...], status: int) -> None:
     """0 fine, 1 the answer is no, 2 bad usage or input; a refusal says why, on stderr."""

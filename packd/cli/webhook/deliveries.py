@@ -13,6 +13,7 @@ from packd.cli.screen import Cell, cell, facts, heading, note, paragraph, say, s
 from packd.cli.text import ago, clean, clock, duration
 from packd.cli.webhook.endpoints import path_of
 from packd.domain.failures import Code, Failure
+from packd.domain.numbers import MOST
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -27,13 +28,13 @@ _since = click.option(
 
 
 @click.command("deliveries")
-@click.argument("delivery", type=int, required=False)
+@click.argument("delivery", type=click.IntRange(0, MOST), required=False)
 @click.option("--endpoint", metavar="NAME", help="Only to this endpoint.")
 @click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
 @click.option("--type", "event_type", metavar="TYPE", help="Only of this event type.")
 @click.option("--event", "event_id", metavar="ID", help="Only of this event.")
 @click.option("--pack", metavar="REF", help="Only about this pack.")
-@click.option("--last", type=click.IntRange(1), default=20, metavar="N", help="At most so many (default: 20).")
+@click.option("--last", type=click.IntRange(1, MOST), default=20, metavar="N", help="At most so many (default: 20).")
 @as_json
 @asks_daemon
 def deliveries(
@@ -127,7 +128,7 @@ def resend(client: Client, which: str, endpoint: str | None, as_json: bool) -> N
 
     Exit status: 0 it is on its way, 1 there is no such delivery, 3 no daemon answers.
     """
-    ids = [int(which)] if which.isascii() and which.isdigit() else _of_event(client, which, endpoint)
+    ids = [which] if which.isascii() and which.isdigit() else _of_event(client, which, endpoint)
     again = [client.post(f"{DELIVERIES}/{one}/resend") for one in ids]
     if as_json:
         say_json([answer["data"] for answer in again])
@@ -136,8 +137,8 @@ def resend(client: Client, which: str, endpoint: str | None, as_json: bool) -> N
         click.secho(f"{clean(answer['message'])} to '{answer['data']['endpoint']}'", fg="green")
 
 
-def _of_event(client: Client, event: str, endpoint: str | None) -> list[int]:
-    found = [one["id"] for one in client.items(DELIVERIES, event_id=event, endpoint=endpoint)]
+def _of_event(client: Client, event: str, endpoint: str | None) -> list[str]:
+    found = [str(one["id"]) for one in client.items(DELIVERIES, event_id=event, endpoint=endpoint)]
     if not found:
         raise Failure(Code.NOT_FOUND, f"nobody was told of {event}; `packd webhook deliveries` shows who was told what")
     return found
