@@ -29,6 +29,7 @@ from packd.api.context import Context
 from packd.api.documentation import page
 from packd.api.documentation.openapi import openapi
 from packd.api.guard import Guard
+from packd.api.methods import Heads
 from packd.api.repeats import Repeats
 
 PREFIX: Final = "/api/v1"
@@ -39,6 +40,7 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="packd", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.context = context
     problems.install(app)
+    app.add_middleware(Heads)
     app.add_middleware(Repeats, once=context.once)  # the last one added is asked first
     app.add_middleware(Guard, access=context.access)
     app.add_middleware(Audit)

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from packd.api.answer import Answer
 from packd.api.details import MEDIA_TYPE, details
+from packd.api.methods import allowed
 from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.domain.problems import Problem
 
@@ -68,23 +69,17 @@ def refusal(failure: Failure, *, instance: str, request_id: str) -> Answer:
 
 
 async def _refused_by_framework(request: Request, failure: HTTPException) -> Answer:
-    return problem(
-        failure.status_code,
-        _sentence(request, failure),
-        instance=request.url.path,
-        request_id=request.state.request_id,
-        headers=failure.headers,
-    )
-
-
-def _sentence(request: Request, failure: HTTPException) -> str:
     where = f"{request.method} {request.url.path}"
+    said, headers = failure.detail, failure.headers
     if failure.status_code == HTTPStatus.NOT_FOUND:
-        return f"there is no {where}; GET /openapi.json lists what there is"
-    if failure.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (failure.headers or {}).get("Allow") or "another method"
-        return f"{where} is not possible; {allowed} is"
-    return failure.detail
+        said = f"there is no {where}; GET /openapi.json lists what there is"
+    elif failure.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        possible = allowed(request.scope)  # the framework knows only those of the first route that it found
+        said = f"{where} is not possible; {' and '.join(possible)} {'are' if len(possible) > 1 else 'is'}"
+        headers = {"Allow": ", ".join(possible)}
+    return problem(
+        failure.status_code, said, instance=request.url.path, request_id=request.state.request_id, headers=headers
+    )
 
 
 async def _not_understood(request: Request, failure: RequestValidationError) -> Answer:

@@ -35,12 +35,19 @@ def ask(
     ground: Ground, method: str, path: str, body: str | None = None, **headers: str
 ) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
     """The bare exchange, without packd's client."""
+    response, content = bare(ground, method, path, body, **headers)
+    return response, json.loads(content)
+
+
+def bare(
+    ground: Ground, method: str, path: str, body: str | None = None, **headers: str
+) -> tuple[http.client.HTTPResponse, bytes]:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(ground.socket))
     connection.request(method, path, body, headers)
     response = connection.getresponse()
-    content = json.loads(response.read())
+    content = response.read()
     connection.close()
     return response, content
 
@@ -90,6 +97,42 @@ def test_the_form(ground: Ground, method: str, path: str, body: str | None, stat
     assert content["error"] == content["detail"]
     assert content["request_id"] == response.getheader("X-Request-Id")
     assert content["instance"] == path.partition("?")[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/v1/packs/core", "GET, HEAD, DELETE"),
+        ("DELETE", "/api/v1/packs", "GET, HEAD"),
+        ("GET", "/api/v1/packs/core/retry", "POST"),
+        ("HEAD", "/api/v1/packs/core/retry", "POST"),
+        ("PUT", "/api/v1/webhooks/endpoints", "GET, HEAD, POST"),
+        ("PUT", "/api/v1/webhooks/endpoints/ci", "GET, HEAD, PATCH, DELETE"),
+        ("POST", "/metrics", "GET, HEAD"),
+    ],
+)
+def test_what_is_allowed_is_all_that_is_possible(ground: Ground, method: str, path: str, allowed: str) -> None:
+    """Over all routes of the path, not only the first (RFC 9110, 15.5.6)."""
+    response, _ = bare(ground, method, path, None, **{"Content-Type": "application/json"})
+    assert (response.status, response.getheader("Allow")) == (405, allowed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/livez", "/readyz", "/healthz", "/metrics", "/docs", "/openapi.json", "/api/v1/packs", "/api/v1/packs/nobody",
+        "/api/v1/events/stream",
+    ],
+)  # fmt: skip
+def test_head_is_get_without_the_body(ground: Ground, path: str) -> None:
+    """Everywhere, also where the answer is no, and where GET would not come to an end."""
+    head, body = bare(ground, "HEAD", path)
+    assert body == b""
+    if path != "/api/v1/events/stream":
+        got, _ = bare(ground, "GET", path)
+        assert (head.status, head.getheader("Content-Type")) == (got.status, got.getheader("Content-Type"))
+    else:
+        assert (head.status, head.getheader("Content-Type")) == (200, "text/event-stream; charset=utf-8")
 
 
 def test_not_understood_names_the_place(ground: Ground) -> None:
