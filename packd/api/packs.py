@@ -65,9 +65,9 @@ async def list_packs(
 
 @router.get("/{ref}")
 def show_pack(context: InContext, ref: str) -> Answer:
-    """One pack with everything its pack.yaml says; a drop that never became a pack by its name."""
+    """One pack with everything its pack.yaml says, by its ref or its drop's name; also a drop that never became one."""
     with Reading(context.registry) as reading:
-        pack = queries.pack(reading.connection, ref)
+        pack = queries.pack(reading.connection, ref) or queries.pack_of_drop(reading.connection, ref)
         if pack is not None:
             standing = reading.standing(pack)
             flaky = FlakyCases(reading).of_revision(standing.latest)

@@ -46,20 +46,22 @@ def command(client: Client, words: tuple[str, ...], status: str | None, as_json:
     if as_json:
         say_json(packs)
     elif packs:
+        drops = any(pack["drop"] not in (None, pack["ref"]) for pack in packs)  # which tell apart what has one name
         table(
-            ("PACK", "VERSION", "STATUS", "REVISION", "TESTS", "CHANGED", ""),
-            [_row(pack) for pack in packs],
+            ("PACK", *(("DROP",) if drops else ()), "VERSION", "STATUS", "REVISION", "TESTS", "CHANGED", ""),
+            [_row(pack, drops=drops) for pack in packs],
             spare=_SPARE,
         )
     else:
         note("no pack fits" if status or words else "no packs yet: drop one into the folder, or try `packd new hello`")
 
 
-def _row(pack: dict[str, Any]) -> list[Cell]:
+def _row(pack: dict[str, Any], *, drops: bool) -> list[Cell]:
     latest, in_use = pack["latest"], pack["active"]
     shown = in_use or latest
     return [
         cell(pack["ref"], bold=True),
+        *([cell(pack["drop"])] if drops else []),
         cell(pack["version"]),
         word(pack["status"]),
         cell(f"#{shown['number']}" if shown else None),
@@ -85,6 +87,11 @@ def needed(need: dict[str, str]) -> str:
     """`core >=1.2,<2`; only the name where any version will do."""
     versions = need.get("version") or need.get("range")
     return need["ref"] if versions in (None, "*") else f"{need['ref']} {versions}"
+
+
+def own_name(pack: dict[str, Any]) -> str:
+    """By which it is asked for: what never became a pack may claim the ref of another one."""
+    return str(pack["ref"] if pack["latest"] else pack["drop"] or pack["ref"])
 
 
 _REFUSED: Final = {"failed": "its own tests did not pass", "rolled_back": "it was rolled back"}

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from packd import __version__
-from packd.cli.list import remark
+from packd.cli.list import own_name, remark
 from packd.cli.options import client_at
 from packd.cli.screen import Cell, cell, flow, heading, table
 from packd.cli.status import counted, troubles, watched
@@ -55,7 +55,8 @@ def _look(packs: list[tuple[dict[str, Any], Cell]]) -> None:
     if packs:
         heading("Needs a look")
         rows = [
-            [cell(pack["ref"], bold=True), what, cell(f"packd why {shlex.quote(pack['ref'])}")] for pack, what in packs
+            [cell(pack["ref"], bold=True), what, cell(f"packd why {shlex.quote(own_name(pack))}")]
+            for pack, what in packs
         ]
         table(("PACK", "", "IN WORDS"), rows, spare=("IN WORDS",))
 

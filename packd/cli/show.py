@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from packd.cli.list import needed, remark, tests
+from packd.cli.list import needed, own_name, remark, tests
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.runs import flaky_case
 from packd.cli.screen import Cell, cell, facts, flow, heading, say_json, table, word
@@ -27,7 +27,8 @@ _KNOWN = frozenset({"ref", "name", "label", "description", "version", "testing",
 @as_json
 @asks_daemon
 def command(client: Client, ref: str, as_json: bool) -> None:
-    """A pack whole: what is in use, what is newest, its components, its problems and what its pack.yaml says.
+    """A pack whole: what is in use, what is newest, its components, its problems and what its pack.yaml says. REF is a
+    pack, or the name of what was dropped.
 
     \b
     Examples:
@@ -48,7 +49,7 @@ def command(client: Client, ref: str, as_json: bool) -> None:
         flow(cell(pack["description"], faint=True))
     facts([(name, pieces) for name, pieces in _facts(pack) if pieces])
     _problems(pack["problems"])
-    _components(list(client.items(f"/packs/{part(ref)}/components")) if pack["latest"] else [])
+    _components(list(client.items(f"/packs/{part(pack['ref'])}/components")) if pack["latest"] else [])
     _fields(pack["fields"])
 
 
@@ -67,7 +68,7 @@ def _facts(pack: dict[str, Any]) -> list[tuple[str, list[Cell | str]]]:
         ("needs", [cell(", ".join(needs))] if needs else []),
         ("components", [cell(", ".join(counted(count, kinds) for kinds, count in parts.items()))] if parts else []),
         ("from", [cell(pack["path"]), *_provenance(pack)]),
-        ("but", [seen, f": packd why {shlex.quote(one_line(pack['ref']))}"] if seen.text else []),
+        ("but", [seen, f": packd why {shlex.quote(one_line(own_name(pack)))}"] if seen.text else []),
     ]
 
 

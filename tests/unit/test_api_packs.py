@@ -132,6 +132,14 @@ def test_show_has_the_fields(ground: Ground) -> None:
     assert pack["fields"]["author"] == "somebody"
 
 
+def test_show_by_the_name_of_the_drop(ground: Ground) -> None:
+    """As `why` does: it is the name that lies in the folder."""
+    ground.activate("core", 1)
+    with ground.registry.write() as tx:
+        tx.claim_pack("core", drop_name="Core 1", path="/srv/packs/Core 1")
+    assert ground.client.get("/packs/Core%201")["data"]["ref"] == "core"
+
+
 def test_fields_may_say_anything(ground: Ground) -> None:
     """Halves of characters, which UTF-8 can't carry, come through as JSON escapes."""
     ground.add_revision("odd", 1, Phase.REJECTED, fields={"label": "half \ud800", "note": "naïve ✓"})

@@ -220,6 +220,20 @@ def test_list(packd: Packd) -> None:
     assert table["web"].endswith("waits for vault >=2")
 
 
+def test_drops_are_told_apart(ground: Ground, packd: Packd) -> None:
+    """Where a drop has another name than its pack: in the list, in what is shown of one, and in the command for more."""
+    ground.refuse_drop("core copy", ref="core")
+    try:
+        header, *rows = packd("list").stdout.splitlines()
+        assert header.split()[:3] == ["PACK", "DROP", "VERSION"]
+        assert [row.split("  ")[0] for row in rows].count("core") == 2
+        assert "core       core copy  " in "\n".join(rows)
+        assert "packd why 'core copy'" in packd("show", "core copy").stdout
+        assert "packd why 'core copy'" in packd().stdout
+    finally:
+        ground.refuse_drop("core copy", ref="core", gone_at_s=1.0)
+
+
 def test_list_is_chosen_from(packd: Packd) -> None:
     """Words and a status choose; nothing chosen says so on stderr and leaves stdout empty."""
     assert [line.split()[0] for line in packd("list", "core", "pack").stdout.splitlines()] == ["PACK", "core"]
