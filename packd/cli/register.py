@@ -10,6 +10,8 @@ import click
 from packd.cli.options import A_PATH, as_json, asks_daemon
 from packd.cli.refusals import in_words_of_options
 from packd.cli.registering import carry_out
+from packd.domain.failures import Code, Failure
+from packd.domain.refs import archive_suffix
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -38,6 +40,12 @@ def command(
     Exit status: 0 it is active, 1 it is not: refused and rolled back, there already, or waiting for other packs,
     2 PATH is no pack, 3 no daemon answers.
     """
+    from packd.flow.refusals import no_pack
+
+    if path.is_file() and not archive_suffix(path.name):
+        raise Failure(
+            Code.BAD_REQUEST, no_pack(path)
+        )  # the daemon's sentence, which scripts know, denies that it is there
     wish = {"path": str(path.absolute()), "replace": replace, "force": force, "skip_tests": skip_tests}
     with in_words_of_options():
         ctx.exit(carry_out(client, "/packs/register", wish, doing=f"registering {path}", as_json=as_json))

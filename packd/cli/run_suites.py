@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def command(
     if _is_path(target):
         outcome = _here(Path(target), config, runner, rebuild=rebuild, verbose=verbose, as_json=as_json)
     else:
-        ref = pack_name(target)
+        ref = pack_name(target, lambda: client_for(socket, state_dir))
         outcome = _by_daemon(ref, socket, state_dir, runner, rebuild=rebuild, verbose=verbose, as_json=as_json)
     if junit is not None and outcome.get("report"):
         _write_junit(outcome["report"], junit)
@@ -135,7 +136,7 @@ def _by_daemon(
         run: dict[str, Any] = said["data"]
     except Failure as failure:
         if failure.code in (Code.NOT_FOUND, Code.UNREACHABLE) and Path(ref).is_dir():
-            note(f"to test the folder '{ref}' that is here, without a daemon: packd test ./{ref}")
+            note(f"to test the folder '{ref}' that is here, without a daemon: packd test {shlex.quote(f'./{ref}')}")
         raise
     if as_json:
         say_json(run)

@@ -17,9 +17,10 @@ from packd.domain.failures import Code, Failure
 from packd.domain.ignore import Ignore
 from packd.domain.manifest import Testing
 from packd.domain.problems import errors
-from packd.domain.refs import ARCHIVE_SUFFIXES, archive_suffix
+from packd.domain.refs import archive_suffix
 from packd.domain.verdict import verdict
 from packd.flow.clock import Clock
+from packd.flow.refusals import no_pack
 from packd.flow.requirements import untested
 from packd.flow.told import on_case, on_progress, on_suite
 from packd.snapshot.limits import Limits as TreeLimits
@@ -167,10 +168,7 @@ def _name(path: Path) -> str:
         return name
     if not path.exists():
         raise Failure(Code.BAD_REQUEST, f"there is no folder and no archive {path}")
-    if name == "pack.yaml":
-        raise Failure(Code.BAD_REQUEST, f"{path} is only a part of a pack: give its folder, {path.parent}")
-    endings = " ".join(ARCHIVE_SUFFIXES)
-    raise Failure(Code.BAD_REQUEST, f"{path} is neither a folder nor an archive ({endings})")
+    raise Failure(Code.BAD_REQUEST, no_pack(path))
 
 
 def _runtime(terms: Terms) -> Runtime:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.domain.problems import Problem, errors
-from packd.domain.refs import archive_suffix
+from packd.domain.refs import ARCHIVE_SUFFIXES, archive_suffix
 
 if TYPE_CHECKING:
     from packd.registry.rows import Revision, Run
@@ -24,15 +25,24 @@ def readable(path: Path) -> Path:
         raise Failure(Code.BAD_REQUEST, f"path must be absolute: {path}")
     try:
         real = Path(os.path.realpath(path))
-        if real.is_dir():
-            if not (real / "pack.yaml").exists():
-                raise Failure(Code.BAD_REQUEST, f"pack.yaml not found in directory: {path}")
+        mode = real.stat().st_mode
+        if stat.S_ISDIR(mode) and not (real / "pack.yaml").exists():
+            raise Failure(Code.BAD_REQUEST, f"pack.yaml not found in directory: {path}")
+        if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and archive_suffix(real.name)):
             return real
-        if real.is_file() and archive_suffix(real.name):
-            return real
+    except PermissionError as refusal:
+        said = f"packd may not look at {path}: let the user that it runs as read it, and the folders above it"
+        raise Failure(Code.BAD_REQUEST, said) from refusal
     except (OSError, ValueError):  # a name too long, or with a NUL in it
         pass
     raise Failure(Code.BAD_REQUEST, f"Pack directory does not exist: {path}")
+
+
+def no_pack(path: Path) -> str:
+    """What to say of something at `path` that is neither a folder nor an archive."""
+    if path.name == "pack.yaml":
+        return f"{path} is only a part of a pack: give its folder, {path.parent}"
+    return f"{path} is neither a folder nor an archive that packd unpacks ({' '.join(ARCHIVE_SUFFIXES)})"
 
 
 def invalid(what: str, problems: tuple[Problem, ...]) -> Failure:

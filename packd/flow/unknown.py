@@ -19,11 +19,14 @@ def no_such_pack(connection: Connection, name: str) -> Failure:
 
 
 def what_was_meant(connection: Connection, name: str) -> str | None:
-    """The nearest name; of a revision, `core#7`, its pack. None where nothing is near."""
+    """The nearest name; of a revision, `core#7`, or a run its pack. None where nothing is near."""
     refs = [pack.ref for pack in queries.present_packs(connection)]
     ref, _, number = name.rpartition("#")
     if ref in refs and number.isdecimal():
         return f"that is a revision of '{ref}': name the pack, as in `packd why {ref}`"
+    run = queries.run(connection, name)
+    if run is not None:
+        return f"that is a run of '{run.ref}': `packd tests {run.ref} --run {run.id}` shows it"
     drops = [drop.name for drop in queries.all_drops(connection) if drop.name != name]
     near = get_close_matches(name, [*refs, *drops], n=1)
     return f"did you mean '{near[0]}'?" if near else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from packd.domain.failures import Code, Failure
 from packd.flow.unknown import no_such_pack
+from packd.registry import queries
 
 if TYPE_CHECKING:
     from packd.flow.packs_folder import PacksFolder
@@ -27,7 +28,7 @@ class Unread:
         """A sentence without its full stop, for a drop that is not on record; None when nothing lies there."""
         if not self._folder.has_drop(name):
             return None
-        why = self.being_written(name) or self._put_off() or "is about to be read"
+        why = self._is_of(name) or self.being_written(name) or self._put_off() or "is about to be read"
         return f"'{name}' lies in the packs directory and {why}"
 
     def no_such(self, name: str) -> Failure:
@@ -48,6 +49,12 @@ class Unread:
         if quiet_s is None:
             return None
         return f"is still being written to: it is read when nothing was written for {quiet_s:.3g} s"
+
+    def _is_of(self, name: str) -> str | None:
+        """Of a drop that was read: which pack it is."""
+        with self._registry.read() as connection:
+            pack = queries.pack_of_drop(connection, name)
+        return None if pack is None else f"is the pack '{pack.ref}', by which it is named"
 
     def _put_off(self) -> str | None:
         shortage = self._space.shortage()

@@ -102,6 +102,19 @@ def test_a_path_is_no_ref(packd: Packd, command: str) -> None:
     assert "`packd list`" in packd(command, "..//").stderr
 
 
+def test_a_path_elsewhere_is_told_what_is_watched(packd: Packd, tmp_path: Path) -> None:
+    """Nobody is asked whether he meant a pack that there is not."""
+    said = "no pack is called 'thing', and the folder that is watched is /srv/packs"
+    nowhere = packd("why", f"{tmp_path}/thing")
+    assert (nowhere.exit_code, nowhere.stderr.endswith(f"{said}\n")) == (1, True), nowhere.stderr
+    (tmp_path / "thing").mkdir()
+    assert packd("why", f"{tmp_path}/thing/").stderr.endswith(
+        f"{said}; to take it from there: packd register {tmp_path}/thing/\n"
+    )
+    assert packd("why", "/srv/packs/My Pack/pack.yaml").stderr.endswith("did you mean 'My Pack'?\n")
+    assert packd("why", "x/core", PACKD_SOCKET=str(tmp_path / "nobody")).stderr.endswith("did you mean 'core'?\n")
+
+
 def test_no_other_name_is_taken_for_a_path_of_the_api(packd: Packd) -> None:
     """Whatever is named."""
     for command in (
@@ -324,6 +337,24 @@ def test_junit(packd: Packd, tmp_path: Path) -> None:
     suites = {suite.name: suite for suite in JUnitXml.fromfile(str(tmp_path / "report.xml"))}
     assert (suites["python"].tests, suites["python"].failures, suites["python"].skipped) == (3, 1, 1)
     assert packd("test", "inventory", "--junit", str(tmp_path)).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("c.yaml", "c.yaml is neither a folder nor an archive that packd unpacks (.tar.gz"),
+        ("it/pack.yaml", "it/pack.yaml is only a part of a pack: give its folder, it"),
+    ],
+)
+def test_registering_a_file(
+    packd: Packd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    """It is there, so it is not said that it is not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "it").mkdir()
+    (tmp_path / name).touch()
+    result = packd("register", name)
+    assert (result.exit_code, result.stderr.startswith(f"packd: {said}")) == (2, True), result.stderr
 
 
 def test_a_folder_of_the_same_name(packd: Packd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

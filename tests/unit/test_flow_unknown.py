@@ -18,6 +18,7 @@ from packd.flow.trip import InstallWish
 from packd.flow.unread import Unread
 from packd.flow.way_back import target_of
 from packd.registry import queries
+from packd.registry.rows import Run
 from tests.unit.registry_ground import Ground, a_revision, made_ground
 
 Ask = Callable[[Commands, Availability, str], object]
@@ -70,10 +71,31 @@ def test_a_drop_that_was_not_read_yet_is_told(ground: Ground, ask: Ask) -> None:
     assert "'unread' lies in the packs directory and is still being written to" in refusal(ground, ask, "unread")
 
 
+@pytest.mark.parametrize("ask", [ASKED["test"], ASKED["rollback"], ASKED["remove"]], ids=["test", "rollback", "remove"])
+def test_a_drop_that_was_read_is_told_from_its_pack(ground: Ground, ask: Ask) -> None:
+    """It has another name, and nobody has to wait for it."""
+    ground.add(a_revision("core"), drop="unread")
+    said = "'unread' lies in the packs directory and is the pack 'core', by which it is named"
+    assert refusal(ground, ask, "unread") == said
+
+
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
 def test_a_revision_is_told_from_its_pack(ground: Ground, ask: Ask) -> None:
     """`inventory#1`, as packd itself writes it, is no pack."""
     assert "that is a revision of 'inventory'" in refusal(ground, ask, "inventory#1")
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_a_run_is_told_from_its_pack(ground: Ground, ask: Ask) -> None:
+    """Its id stands in the tables of `packd tests`: the command for it is named."""
+    with ground.registry.write() as tx:
+        tx.start_run(
+            Run(
+                id="run_1", ref="inventory", number=1, trigger_reason="install", source="watch", actor="watch",
+                started_at=tx.now, finished_at=None, status=None, accepted=None, verdict=None, report=None,
+            )
+        )  # fmt: skip
+    assert "that is a run of 'inventory': `packd tests inventory --run run_1`" in refusal(ground, ask, "run_1")
 
 
 @pytest.mark.parametrize(
