@@ -35,6 +35,7 @@ from packd.flow.install import Installer
 from packd.flow.intake import Intake
 from packd.flow.integrity import Integrity
 from packd.flow.jobs import Jobs
+from packd.flow.left_alone import LeftAlone
 from packd.flow.links import Links
 from packd.flow.markers import Markers
 from packd.flow.metrics import Metrics
@@ -220,6 +221,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         stopwatch=stopwatch,
         at_once=os.cpu_count() or 1,
         space=space,
+        left_alone=LeftAlone(folder),
     )
     watcher = Watcher(
         settings.packs_dir,
@@ -315,6 +317,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         health=health,
         configuration=configuration,
         not_contained=executor.shortcomings,
+        left_alone=intake.left_alone,
     )
     readings = Readings(store=store, environments=environments, registry=registry)
     metrics.show(

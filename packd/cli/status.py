@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _EVERY_S: Final = 2.0  # at least, when nothing happens
 _LATELY: Final = 8  # events below a status that is watched
+_NAMED: Final = 5  # things that are left alone
 _KINDS = ("active", "testing", "waiting", "refused")
 _WHICH: Final = (
     "refused is the newest content, also where older content is in use: "
@@ -88,6 +89,11 @@ def troubles(status: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for one in status.get("not_passing_any_more", ()):
         said = f"in use, and does not pass its own tests any more: packd tests {one['ref']} --run {one['run_id']}"
         yield f"{one['ref']}#{one['revision']}", said, "red"
+    alone = status.get("left_alone", ())
+    for one in alone[:_NAMED]:
+        yield "left alone", f"'{one['name']}' {one['why']}", "yellow"
+    if len(alone) > _NAMED:
+        yield "left alone", f"and {len(alone) - _NAMED} more: packd status --json has them all", "yellow"
     changed = status.get("configuration") or {}
     for why in changed.get("rejected", ()):
         yield "configuration", f"the changed file is not used: {why}", "red"

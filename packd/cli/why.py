@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @asks_daemon
 @click.pass_context
 def command(ctx: click.Context, client: Client, ref: str, as_json: bool) -> None:
-    """In words, why a pack is or isn't active. REF is a pack, or the name of what was dropped.
+    """In words, why a pack is or isn't active. REF is a pack, or the name of what was dropped, also of what is left alone.
 
     \b
     Examples:

@@ -39,6 +39,8 @@ class Ignore:
         for name in extra:
             _check_extra(name)
         globs = [*IGNORED_PATTERNS, *(name for name in extra if _GLOB.search(name))]
+        self.extra = frozenset(extra)
+        self._globs = globs
         self._names = IGNORED_NAMES.union(name for name in extra if not _GLOB.search(name))
         self._pattern = re.compile("|".join([*(f"(?:{translate(glob)})" for glob in globs), rf"(?s:{_RSYNC})\Z"]))
         # Is this bare name (no `/` in it) ignored wherever it is found? The same names are found in pack after pack.
@@ -48,6 +50,13 @@ class Ignore:
 
     def _is_ignored(self, name: str) -> bool:
         return name in self._names or self._pattern.match(name) is not None
+
+    def rule(self, name: str) -> str | None:
+        """The name or pattern by which `name` is ignored; None when it is not."""
+        if name in self._names:
+            return name
+        by_glob = next((glob for glob in self._globs if re.match(translate(glob), name)), None)
+        return by_glob or (".NAME.XXXXXX" if self.name(name) else None)
 
     def path(self, relative: str, is_dir: bool) -> bool:
         """Does the pack's `.packdignore` name this path? `relative` is `/`-separated, from the top of the pack."""

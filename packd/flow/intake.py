@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from packd.flow.clock import Clock
+    from packd.flow.left_alone import LeftAlone
     from packd.flow.occasion import Occasion
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Begun, Pipeline
@@ -69,6 +70,7 @@ class Intake:
         stopwatch: Stopwatch,
         at_once: int,
         space: Space,
+        left_alone: LeftAlone,
     ) -> None:
         """`at_once` drops are read at the same time: more would only get in each other's way on the processors."""
         self._few_at_once = threading.BoundedSemaphore(at_once)
@@ -85,6 +87,7 @@ class Intake:
         self._clock = clock
         self._stopwatch = stopwatch
         self._space = space
+        self.left_alone = left_alone  # what is no drop, though it looks like a pack
 
     def take_soon(self, name: str, occasion: Occasion) -> None:
         """`take`, in the lane of the drop."""
@@ -108,6 +111,7 @@ class Intake:
         with self._registry.read() as connection:
             known = queries.drop(connection, name)
         if kind is None:
+            self.left_alone.look_at(name)
             if known is not None:
                 self._removal.notice(known)
             return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from packd.domain.refs import archive_suffix
 from packd.snapshot.glance import glance
 from packd.snapshot.tree import look
+from packd.watch.ignored import alikes, why_ignored
 from packd.watch.scan import drops, identity_of, is_drop_name, opened, root_identity
 
 if TYPE_CHECKING:
@@ -71,11 +72,24 @@ class PacksFolder:
             mode = os.lstat(f"{self.path}/{name}").st_mode
         except (FileNotFoundError, NotADirectoryError):
             return None
+        is_archive = archive_suffix(name) is not None
         if stat.S_ISLNK(mode):
-            return "link"
+            return "link" if is_archive or (self.path / name).is_dir() else None
         if stat.S_ISDIR(mode):
             return "folder"
-        return "archive" if archive_suffix(name) else None
+        return "archive" if is_archive and stat.S_ISREG(mode) else None
+
+    def why_ignored(self, name: str) -> str | None:
+        """What follows upon "'x' lies in the packs directory and", of what is no drop; None when nothing lies there."""
+        try:
+            is_entry = "/" not in name and name not in ("", ".", "..")
+            return why_ignored(self.path, name, self.ignore) if is_entry and not self.has_drop(name) else None
+        except (OSError, ValueError):
+            return None
+
+    def alikes(self) -> set[str]:
+        """The names of plain files that look as if they had been meant as packs. Raises OSError."""
+        return alikes(self.path, self.ignore)
 
     def glance(self, name: str, entering: Callable[[str], None] | None = None) -> str | None:
         """The fingerprint of a drop, if it is an ordinary one; None: look at it."""

@@ -119,6 +119,7 @@ class Reconciler:
             glance = survey.glance if survey is not None and scan.queued else self._folder.glance
             plan = self._plan(seen, scan, glance)
         self._act(plan)
+        self._intake.left_alone.look()
         wrong = self._projections.rebuild()
         counts = plan.counts() | ({"links": wrong} if wrong else {})
         log.debug("reconcile.done", **counts)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from packd.flow.configuration import Configuration
     from packd.flow.health import Health
+    from packd.flow.left_alone import LeftAlone
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
     from packd.flow.watchkeeping import Watchkeeper
@@ -44,6 +45,7 @@ class Status:
     not_contained: tuple[str, ...]  # what the isolation leaves open on this machine, as sentences
     health: Health
     configuration: Configuration
+    left_alone: LeftAlone
 
     def sentence(self) -> str:
         """The same in one line."""
@@ -80,6 +82,7 @@ class Status:
             "not_passing_any_more": [
                 {"ref": ref, "revision": number, "run_id": run_id} for ref, number, run_id in failing
             ],
+            "left_alone": self.left_alone.view(),
             "health": [ailment.to_dict() for ailment in self.health.ailments()],
             "configuration": self.configuration.to_dict(),
         }

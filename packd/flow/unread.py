@@ -1,4 +1,4 @@
-"""What lies in the packs directory and was not read yet: why that is, and when it will be."""
+"""What lies in the packs directory and was not read, or not yet: why that is, and when it will be."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Unread:
         self._space = space
 
     def why(self, name: str) -> str | None:
-        """A sentence without its full stop, for a drop that is not on record; None when nothing lies there."""
+        """A sentence without its full stop, for what is not on record, drop or not; None when nothing lies there."""
         if not self._folder.has_drop(name):
-            return None
+            ignored = self._folder.why_ignored(name)
+            return None if ignored is None else f"'{name}' lies in the packs directory and {ignored}"
         why = self._is_of(name) or self.being_written(name) or self._put_off() or "is about to be read"
         return f"'{name}' lies in the packs directory and {why}"
 

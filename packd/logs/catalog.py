@@ -113,6 +113,10 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "A drop could not be read",
             "The content of @PACKD_DROP@ could not be put into the store: @PACKD_ERROR@. It is read again at the next scan.",
         ),
+        "drop.left_alone": (
+            "Something that looks like a pack is none",
+            "@PACKD_DROP@ lies in the packs directory and @PACKD_WHY@.",
+        ),
         "pack.drifted": (
             "Files of a pack were changed in the store",
             "The tree of @PACKD_PACK@ revision @PACKD_REVISION@ in packd's store was not what it had been when it was tested. Somebody or something\n"

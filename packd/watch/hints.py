@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from packd.domain.refs import archive_suffix
+from packd.watch.ignored import is_alike
 from packd.watch.scan import is_drop_name, subfolders
 
 if TYPE_CHECKING:
@@ -79,14 +80,15 @@ class Sorter:
         self._ignore = ignore
 
     def place(self, path: str, *, plain: bool) -> Place:
-        """Where `path` points; `plain` says that it is a plain file, which at the top is a drop only as an archive."""
+        """Where `path` points; `plain` says that it is a plain file, which at the top matters only as an archive."""
         if not path.startswith(self._prefix):
             return _ELSEWHERE
         name, _, inside = path[len(self._prefix) :].partition("/")
         if not name or not is_drop_name(name, self._ignore):
             return _ELSEWHERE
         if not inside:
-            return _ELSEWHERE if plain and archive_suffix(name) is None else Place(drop=name, top=True)
+            matters = not plain or archive_suffix(name) is not None or is_alike(name)
+            return Place(drop=name, top=True) if matters else _ELSEWHERE
         if any(self._ignore.name(part) for part in inside.split("/")):
             return _ELSEWHERE
         return Place(drop=name)

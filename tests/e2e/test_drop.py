@@ -237,7 +237,8 @@ def test_what_is_still_being_written_is_not_denied(tmp_path: Path) -> None:
         assert daemon.cli("why", "slow").returncode == 1
         assert "slow' lies in the packs directory" in daemon.cli("show", "slow").stderr
         (daemon.packs / "notes.txt").touch()
-        for name in ("nobody", "notes.txt", "..", "slow.failed", "x" * 300):
+        assert "'notes.txt' lies in the packs directory and is a file, and no archive" in why("notes.txt")
+        for name in ("nobody", "..", "slow.failed", "x" * 300):
             assert "no pack is called" in why(name)
     finally:
         daemon.stop()

@@ -69,6 +69,7 @@ class Asked:
     refusal: Failure | Exception | None = None
     hold: threading.Event | None = None  # a run goes on until it is set
     troubles: list[str] = field(default_factory=list)
+    left_alone: list[dict[str, str]] = field(default_factory=list)  # what the status says of what is no drop
     health: list[dict[str, str]] = field(default_factory=list)  # what the status says of it
     told: dict[str, Told] = field(default_factory=dict)  # by runs that are under way
     unread: dict[str, str] = field(default_factory=dict)  # drop that is not on record → why it was not read yet
@@ -198,6 +199,7 @@ class Asked:
             ],
             "isolation": "basic",
             "not_contained": ["prlimit is missing: memory is not limited"],
+            "left_alone": self.left_alone,
             "health": self.health
             + [
                 {"part": "disk", "grade": "degraded", "reason": f"{trouble} is nearly full: make room"}

@@ -411,6 +411,18 @@ def test_status(ground: Ground, packd: Packd) -> None:
         ground.asked.troubles.clear()
 
 
+def test_status_names_what_is_left_alone(ground: Ground, packd: Packd) -> None:
+    """The first few, and how many more there are."""
+    ground.asked.left_alone = [{"name": f"{number}.rar", "why": "is an archive of another sort"} for number in range(7)]
+    try:
+        text = " ".join(packd("status").stdout.split())
+    finally:
+        ground.asked.left_alone = []
+    assert text.count("is an archive of another sort") == 5
+    assert "left alone '0.rar' is an archive of another sort left" in text
+    assert "left alone and 2 more: packd status --json has them all " in text
+
+
 def test_rollback_and_retry_say_what_follows(ground: Ground, packd: Packd) -> None:
     """A change says what it did and how to go on from there; `retry` is named where it takes what was withdrawn."""
     retried = packd("retry", "core").stdout

@@ -57,6 +57,16 @@ def test_files_of_a_pack_are_not_ignored(name: str) -> None:
     assert not Ignore().name(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("x.tmp", "*.tmp"), ("m9~", "*~"), ("__pycache__", "__pycache__"), ("a.bak", "*.bak"), ("old", "old"),
+     (".pack.yaml.Ab12Cd", ".NAME.XXXXXX"), ("pack.yaml", None)],
+)  # fmt: skip
+def test_the_rule_can_be_named(name: str, rule: str | None) -> None:
+    """None for what is not ignored."""
+    assert Ignore(["*.bak", "old"]).rule(name) == rule
+
+
 def test_configured_names_and_patterns_are_added() -> None:
     """Extra names count exactly, extra patterns as the shell would match them, and the built-in ones stay."""
     ignore = Ignore(["node_modules", "*.bak", "cache?"])

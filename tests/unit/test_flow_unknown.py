@@ -34,7 +34,12 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 def refusal(ground: Ground, ask: Ask, name: str) -> str:
     others = ("pipeline", "runs", "settling", "lanes", "clock")
     parts = {part: Mock() for part in others}
-    folder = Mock(**{"has_drop.side_effect": lambda name: name == "unread"})
+    folder = Mock(
+        **{
+            "has_drop.side_effect": lambda name: name == "unread",
+            "why_ignored.side_effect": {"web.rar": "is an archive of another sort"}.get,
+        }
+    )
     unread = Unread(registry=ground.registry, folder=folder, settling=WRITTEN, space=Mock())
     commands = Commands(
         registry=ground.registry, status=Mock(), unread=unread, has_content=Mock(), is_whole=Mock(), **parts
@@ -69,6 +74,13 @@ def test_the_nearest_name_is_told(ground: Ground, ask: Ask) -> None:
 def test_a_drop_that_was_not_read_yet_is_told(ground: Ground, ask: Ask) -> None:
     """It lies there, and what it is waited for with is said."""
     assert "'unread' lies in the packs directory and is still being written to" in refusal(ground, ask, "unread")
+
+
+@pytest.mark.parametrize("ask", [ASKED[name] for name in ASKED if name != "why"], ids=[n for n in ASKED if n != "why"])
+def test_what_is_left_alone_is_told(ground: Ground, ask: Ask) -> None:
+    """It lies there, and by which rule it is no drop."""
+    said = "'web.rar' lies in the packs directory and is an archive of another sort"
+    assert refusal(ground, ask, "web.rar") == said
 
 
 @pytest.mark.parametrize("ask", [ASKED["test"], ASKED["rollback"], ASKED["remove"]], ids=["test", "rollback", "remove"])

@@ -70,6 +70,12 @@ def test_what_does_not_matter_gives_no_hint(heard: Heard, path: str) -> None:
     assert heard.changed(path, closed=True) == []
 
 
+@pytest.mark.parametrize("name", ["web.rar", "web.tar.bz2", "pack.yaml"])
+def test_what_looks_like_a_pack_gives_a_hint(heard: Heard, name: str) -> None:
+    """It is no drop, but somebody should be told so."""
+    assert heard.changed(name, closed=True) == [(name, True)]
+
+
 def test_an_archive_is_whole_once_it_is_closed_after_writing(heard: Heard) -> None:
     """While it is written it is only a change; inside a drop an archive is a file like any other."""
     assert heard.changed("a.zip") == [("a.zip", False)]

@@ -136,12 +136,16 @@ class Status(Form):
     queue: dict[str, Any]
     endpoints: list[dict[str, Any]]
     isolation: str
+    left_alone: list[dict[str, str]] = Field(
+        description="What lies in the packs directory, was most likely meant as a pack and is none: name and why."
+    )
     health: list[Ailment] = Field(description="What is wrong, the worst first; the same as in /healthz.")
     sample: ClassVar[dict[str, Any]] = {
         "version": "0.1.0", "pid": 4242, "packs_dir": "/srv/packs", "state_dir": "/var/lib/packd", "started_at": AT,
         "watch": {"state": "watching", "watches": 7, "folders": 7, "limit": 8192, "troubles": []},
         "packs": {"active": 3, "waiting": 0, "testing": 0, "refused": 0, "total": 3},
         "queue": {"settling": 0, "jobs": 0, "testing": []}, "endpoints": [], "isolation": "basic",
+        "left_alone": [{"name": "web.rar", "why": "is an archive of a sort that packd does not unpack: …"}],
         "health": [Ailment.sample],
     }  # fmt: skip
 
