@@ -78,6 +78,7 @@ from packd.terms import (
     policy_of,
     retention_ages,
     retention_terms,
+    shown_settings,
 )
 from packd.testrun.environments.cache import Environments
 from packd.testrun.environments.origins import Origins
@@ -267,7 +268,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         keeper.committed,
     ):
         registry.on_commit(_guarded(listener))
-    configuration = Configuration(loaded_at=clock.iso())
+    configuration = Configuration(settings=partial(shown_settings, settings, settings), loaded_at=clock.iso())
     health = Health(registry=registry, clock_watch=clock_watch)
     health.include(
         partial(_pulse_of_watcher, watcher),

@@ -38,6 +38,7 @@ def whole_door(parts: Parts, tail: Tail) -> FastAPI:
         tail=tail,
         packs_dir=parts.settings.packs_dir,
         health=parts.health,
+        settings=parts.configuration.in_force,
         access=Access(
             check_token=parts.tokens.check,
             hosts=names(api.listen, api.hosts),

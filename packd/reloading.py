@@ -6,6 +6,7 @@ Nothing that is under way is touched: a run keeps the limits it began with, a de
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -23,6 +24,7 @@ from packd.terms import (
     retention_ages,
     retention_terms,
     revalidation_moment,
+    shown_settings,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Reloader:
         self._parts = parts
         self._source = source
         self._in_force = parts.settings
+        parts.configuration.file = source.file
         self._seen = self._signature()
         self._changing = self._seen
 
@@ -77,6 +80,7 @@ class Reloader:
         waiting = tuple(key for key in changed_keys(self._parts.settings, settings) if not _is_live(key))
         self._in_force = settings
         self._seen = self._changing = self._signature()  # it may name other secrets now
+        self._parts.configuration.settings = partial(shown_settings, self._parts.settings, settings, waiting)
         self._accept(tuple(key for key in changed if _is_live(key)), waiting)
         return True
 

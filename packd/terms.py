@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from packd.config import in_force
 from packd.domain.cron import Cron
 from packd.domain.cron import parse as parse_cron
 from packd.domain.deliveries import Rules
@@ -20,10 +21,17 @@ from packd.testrun.limits import Limits as RunLimits
 from packd.validate.findings import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from packd.config import Settings, Webhook
 
 _MIB: Final = 1024 * 1024
 _DAY_S: Final = 86_400.0
+
+
+def shown_settings(started: Settings, loaded: Settings, waiting: Collection[str] = ()) -> list[dict[str, Any]]:
+    """What is in force, where `loaded` was read after `started` and the keys in `waiting` need a restart."""
+    return [setting._asdict() for setting in in_force(started, loaded, waiting)]
 
 
 def configured_endpoints(settings: Settings) -> list[Endpoint]:

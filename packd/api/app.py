@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from packd import __version__
 from packd.api import (
+    config,
     event_types,
     events,
     health,
@@ -59,6 +60,7 @@ def create_app(context: Context) -> FastAPI:
         jobs,
         tokens,
         housekeeping,
+        config,
         health,
     ):
         versioned.include_router(room.router)

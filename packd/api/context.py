@@ -120,6 +120,7 @@ class Context:
     tail: Tail  # wakes those who wait for events
     packs_dir: Path  # what is watched
     health: Checks  # what is wrong now
+    settings: Callable[[], list[dict[str, Any]]]  # those in force, as `packd config show --json` prints them
     housekeeping: Housekeeping | None = None
     trail: AuditTrail | None = None  # who did what
     access: Access = field(default_factory=Access)  # who is let in

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from packd.cli.options import A_PATH, said_before
+from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for, said_before
 from packd.cli.options import as_json as as_json_option
-from packd.cli.screen import Cell, cell, flow, say, say_json, table, terminal_columns
+from packd.cli.screen import Cell, cell, flow, note, paragraph, say, say_json, table, terminal_columns
+from packd.cli.status import of_configuration
 from packd.cli.text import clean, plural
-from packd.domain.failures import Failure
+from packd.domain.failures import Code, Failure
 
 if TYPE_CHECKING:
-    from packd.config import Setting, Settings
+    from packd.client import Client
+    from packd.config import Settings
 
 _ROOM_FOR_A_TABLE: Final = 60  # columns: keys stay whole in it
-
-_FILE = click.option("--config", type=A_PATH, metavar="FILE", help="The configuration (default: $PACKD_CONFIG).")
 
 
 @click.group("config")
@@ -33,26 +33,34 @@ def command() -> None:
 
 
 @command.command("show")
-@_FILE
+@click.option("--config", type=A_PATH, metavar="FILE", help="What a daemon that is started here with FILE would use.")
+@click.option("--here", is_flag=True, help="The same with the file that $PACKD_CONFIG names, if any.")
 @click.option("--all", "all_of_it", is_flag=True, help="The defaults as well.")
+@click.option("--socket", type=A_PATH, metavar="PATH", help=SOCKET_HELP)
+@click.option("--state-dir", type=A_PATH, metavar="DIR", help=STATE_DIR_HELP)
 @as_json_option
-def show(config: Path | None, all_of_it: bool, as_json: bool) -> None:
+def show(
+    config: Path | None, here: bool, all_of_it: bool, socket: Path | None, state_dir: Path | None, as_json: bool
+) -> None:
     """Every value that was set, and where; secrets are starred out.
+
+    The running daemon is asked for what it uses. Where none answers, and with --here or --config, it is what one would use
+    that is started here and now.
 
     \b
     Examples:
       packd config show
-      packd config show --all --config packd.yaml
+      packd config show --all --json
+      packd config show --here --config packd.yaml
 
-    Exit status: 0 fine, 2 the configuration can't be used.
+    Exit status: 0 fine, 1 the daemon refuses, 2 the configuration can't be used, 3 the daemon is stopping.
     """
-    from packd.config import effective
-
-    settings = effective(_load(config))
+    running = None if here or config is not None else _of_running(client_for(socket, state_dir))
+    settings = _of_here(config, socket, state_dir) if running is None else running
     if as_json:
-        say_json([setting._asdict() for setting in settings])
+        say_json(settings)
         return
-    chosen = [setting for setting in settings if all_of_it or setting.origin != "default"]
+    chosen = [setting for setting in settings if all_of_it or setting["origin"] != "default"]
     _print(chosen)
     if not all_of_it:
         say(f"{plural(len(settings) - len(chosen), 'value')} by default; --all shows them")
@@ -104,28 +112,52 @@ def schema() -> None:
     say_json(schema_of_settings())
 
 
-def _load(file: Path | None) -> Settings:
+def _of_running(client: Client) -> list[dict[str, Any]] | None:
+    """What the daemon uses, and beside it whether the file says something else by now; None where nobody answers."""
+    try:
+        settings: list[dict[str, Any]] = client.get("/config")["data"]
+        status = client.get("/status")["data"]
+    except Failure as failure:
+        if failure.code != Code.UNREACHABLE:
+            raise
+        note(f"{clean(failure.sentence)}. Shown is what one that is started here would use")
+        return None
+    note(f"of the running daemon, pid {status['pid']}; --here shows what one started here would use")
+    for _, said, colour in of_configuration(status):
+        paragraph(clean(said), err=True, fg=colour)
+    return settings
+
+
+def _of_here(file: Path | None, socket: Path | None, state_dir: Path | None) -> list[dict[str, Any]]:
+    from packd.config import effective
+
+    return [setting._asdict() for setting in effective(_load(file, socket, state_dir))]
+
+
+def _load(file: Path | None, socket: Path | None = None, state_dir: Path | None = None) -> Settings:
     from packd.config import load
 
-    socket, state_dir = said_before()
-    return load(file, os.environ, {"api.socket": socket, "state_dir": state_dir})
+    socket_before, state_before = said_before()
+    flags = {"api.socket": socket or socket_before, "state_dir": state_dir or state_before}
+    return load(file, os.environ, flags)
 
 
-def _print(settings: list[Setting]) -> None:
+def _print(settings: list[dict[str, Any]]) -> None:
     """A table; where there is no room for one, value and origin of each key below it."""
     columns = terminal_columns()
     if columns is not None and columns < _ROOM_FOR_A_TABLE:
         for setting in settings:
             value, origin = _value_and_origin(setting)
-            say(cell(setting.key, bold=True))
+            say(cell(setting["key"], bold=True))
             flow("  ", value, "  ", origin, hanging="  ")
     elif settings:
-        rows = [[cell(setting.key, bold=True), *_value_and_origin(setting)] for setting in settings]
+        rows = [[cell(setting["key"], bold=True), *_value_and_origin(setting)] for setting in settings]
         table(("KEY", "VALUE", "SAID BY"), rows, whole=("KEY",))
 
 
-def _value_and_origin(setting: Setting) -> tuple[Cell, Cell]:
-    return cell(_value(setting.value)), cell(setting.origin, faint=setting.origin == "default")
+def _value_and_origin(setting: dict[str, Any]) -> tuple[Cell, Cell]:
+    origin = setting["origin"]
+    return cell(_value(setting["value"])), cell(origin, faint=origin == "default")
 
 
 def _value(value: Any) -> str:

@@ -89,13 +89,14 @@ def _start(
             "api.socket": socket or socket_before,
             "api.listen": listen,
         }
-        settings = load(config, os.environ, flags)
+        file = _file(config)
+        settings = load(file, os.environ, flags)
         check_layout(settings)
         for warning in settings.warnings:
             note(f"warning: {clean(str(warning))}")
         if sys.stderr.isatty() and not once:
             _welcome(settings)
-        source = Source(load=partial(load, config, os.environ, flags), file=_file(config))
+        source = Source(load=partial(load, file, os.environ, flags), file=file)
         if scout is None and not once:
             scout = _sent_ahead(extent_of(settings), stack)
         return _run(settings, once=once, source=source, scout=scout)
@@ -116,7 +117,7 @@ def _sent_ahead(supposed: Extent, stack: ExitStack) -> Scout | None:
 
 
 def _file(config: Path | None) -> Path | None:
-    """The file that is read, whoever named it; where it is does not depend on later changes of folder."""
+    """The file that is read, whoever named it; who is told where it is need not know from where the daemon was started."""
     from packd.config import FILE_VARIABLE
 
     named = config or os.environ.get(FILE_VARIABLE)

@@ -94,6 +94,11 @@ def troubles(status: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "left alone", f"'{one['name']}' {one['why']}", "yellow"
     if len(alone) > _NAMED:
         yield "left alone", f"and {len(alone) - _NAMED} more: packd status --json has them all", "yellow"
+    yield from of_configuration(status)
+
+
+def of_configuration(status: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The same of what the file says by now and the daemon does not do."""
     changed = status.get("configuration") or {}
     for why in changed.get("rejected", ()):
         yield "configuration", f"the changed file is not used: {why}", "red"

@@ -4,7 +4,7 @@ Only the wiring reads settings; rooms take plain values.
 """
 
 from packd.config.changes import changed_keys
-from packd.config.effective import Setting, effective, schema
+from packd.config.effective import Setting, effective, in_force, schema
 from packd.config.layers import FILE_VARIABLE, BadConfig
 from packd.config.layout import check_layout
 from packd.config.loading import load
@@ -42,6 +42,7 @@ __all__ = [
     "changed_keys",
     "check_layout",
     "effective",
+    "in_force",
     "load",
     "schema",
 ]

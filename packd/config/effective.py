@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, SecretStr
@@ -30,6 +30,12 @@ class Setting(NamedTuple):
 def effective(settings: Settings) -> list[Setting]:
     """Every value in force, in the order of the schema. Raises nothing and shows no secret."""
     return list(_settings(settings, (), settings._origins))
+
+
+def in_force(started: Settings, loaded: Settings, waiting: Collection[str]) -> list[Setting]:
+    """The same of a daemon that began with `started` and has read `loaded` since: the keys in `waiting` need a restart."""
+    before = {setting.key: setting for setting in effective(started)}
+    return [before[setting.key] if setting.key in waiting else setting for setting in effective(loaded)]
 
 
 def schema() -> dict[str, Any]:

@@ -61,7 +61,7 @@ def scope_for(method: str, path: str) -> str | None:
         return "events:read"
     if room == "webhooks":
         return "webhooks:manage"
-    if room in ("tokens", "audit", "sweep", "verify"):
+    if room in ("tokens", "audit", "sweep", "verify", "config"):
         return "admin"
     return "packs:read" if method in _READING else "packs:write"
 

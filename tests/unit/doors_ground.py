@@ -19,6 +19,7 @@ from packd.api.context import Context
 from packd.api.server import Server
 from packd.api.tail import Tail
 from packd.client import Client
+from packd.config import load
 from packd.domain.deliveries import Outcome
 from packd.domain.event_data import PackRegistered, PackTestFailed
 from packd.domain.event_parts import Counts, PackInfo
@@ -54,10 +55,21 @@ from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
 from packd.registry.rows import Delivery, Drop, Endpoint, Revision, Run
 from packd.sources.catalogue import Catalogue
+from packd.terms import shown_settings
 
 NOW_S = 1_769_850_900.0
 DIGESTS = {number: "sha256:" + f"{number:x}" * 64 for number in range(1, 10)}
 BROKEN = Problem(code="manifest.missing", message="There is no pack.yaml at the top of the pack")
+
+
+def _settings() -> list[dict[str, Any]]:
+    settings = load(None, {"HOME": "/home/ada"}, {"markers": "all"})
+    return shown_settings(settings, settings)
+
+
+def _configuration() -> dict[str, Any]:
+    return {"state": "loaded", "file": None, "loaded_at": rfc3339(NOW_S), "rejected": [],
+            "needs_restart": ["api.socket"]}  # fmt: skip
 
 
 @dataclass
@@ -75,6 +87,8 @@ class Asked:
     unread: dict[str, str] = field(default_factory=dict)  # drop that is not on record → why it was not read yet
     plan: Plan = field(default_factory=Plan)  # what an installation comes to
     shelf: Catalogue = field(default_factory=Catalogue)  # what the indexes offer
+    settings: list[dict[str, Any]] = field(default_factory=_settings)  # those in force
+    configuration: dict[str, Any] = field(default_factory=_configuration)  # and where they come from
 
     def rollback(self, ref: str, *, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
         self._note("rollback", ref, to=to, force=force, actor=actor)
@@ -205,7 +219,7 @@ class Asked:
                 {"part": "disk", "grade": "degraded", "reason": f"{trouble} is nearly full: make room"}
                 for trouble in self.troubles
             ],
-            "configuration": {"state": "loaded", "loaded_at": rfc3339(NOW_S), "rejected": [], "needs_restart": ["api.socket"]},
+            "configuration": self.configuration,
         }  # fmt: skip
 
     def _note(self, name: str, subject: str, **more: Any) -> None:
@@ -363,6 +377,7 @@ def a_context(registry: Registry, asked: Asked, feed: Feed, **changes: Any) -> C
         "tail": Tail(feed),
         "packs_dir": Path("/srv/packs"),
         "health": Health(registry=registry, clock_watch=ClockWatch()),
+        "settings": lambda: asked.settings,
     }
     return Context(**{**parts, **changes})
 

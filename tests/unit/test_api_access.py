@@ -150,6 +150,7 @@ def test_a_token_can_be_revoked_and_expires(ground: Ground) -> None:
         ("GET", "/api/v1/webhooks/endpoints", "webhooks:manage"),
         ("GET", "/api/v1/tokens", "admin"),
         ("POST", "/api/v1/sweep", "admin"),
+        ("GET", "/api/v1/config", "admin"),
         ("GET", "/docs/page.css", None),
         ("GET", "/openapi.json", None),
     ],
@@ -170,6 +171,7 @@ def test_a_token_may_only_what_its_scopes_say(ground: Ground) -> None:
         refused = door.ask("POST", "/api/v1/packs/core/retry")
         assert (refused.status, refused.body["scope"]) == (403, "packs:write")
         assert door.ask("GET", "/api/v1/events").status == 403
+        assert door.ask("GET", "/api/v1/config").status == 403
 
 
 def test_what_a_token_changes_bears_its_name(ground: Ground) -> None:

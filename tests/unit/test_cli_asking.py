@@ -47,6 +47,23 @@ def packd(ground: Ground) -> Packd:
     return run
 
 
+def test_config_show_asks_the_daemon(packd: Packd, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the running one uses, and what its file says by now; --here is what one would use that is started here."""
+    monkeypatch.setitem(ground.asked.configuration, "rejected", ["/srv/c.yaml:2:1: there is no setting 'watsh'"])
+    shown = packd("config", "show")
+    assert shown.stdout.splitlines()[1].split() == ["markers", "all", "flag", "--markers"]
+    assert "of the running daemon, pid 4242" in shown.stderr
+    assert "the changed file is not used: /srv/c.yaml:2:1" in shown.stderr
+    assert "api.socket" in shown.stderr  # which waits for a restart
+    running = packd("config", "show", "--json")
+    assert json.loads(running.stdout) == ground.client.get("/config")["data"]
+    here = packd("config", "show", "--here", "--json", PACKD_MARKERS="none")
+    assert {"key": "markers", "value": "none", "origin": "environment PACKD_MARKERS"} in json.loads(here.stdout)
+    assert here.stderr == ""
+    by_socket = packd("config", "show", "--json", "--socket", str(ground.socket), PACKD_SOCKET="nowhere.sock")
+    assert by_socket.stdout == running.stdout
+
+
 READING = [
     ("status",),
     ("list",),

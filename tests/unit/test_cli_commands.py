@@ -292,7 +292,7 @@ def test_every_command_tells_the_local_time(ground: Ground) -> None:
 
 def test_a_narrow_terminal_gets_whole_keys(ground: Ground) -> None:
     """Each key of the configuration stands on a line, its value below it."""
-    lines = plain(on_a_terminal(ground, "config", "show", columns=40, PACKD_TESTS__LIMITS__MEMORY_MB="700"))
+    lines = plain(on_a_terminal(ground, "config", "show", "--here", columns=40, PACKD_TESTS__LIMITS__MEMORY_MB="700"))
     place = lines.index("tests.limits.memory_mb")
     assert lines[place + 1].split() == ["700", "environment"]
 

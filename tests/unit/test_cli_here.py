@@ -281,7 +281,7 @@ def test_config_show(packd: Packd) -> None:
     assert "packd.yaml:1" in lines["watch.quiet_ms"]
     assert "environment PACKD_TESTS__WORKERS" in lines["tests.workers"]
     assert "rollback.folder" not in lines
-    assert "rollback.folder" in packd("config", "show", "--all").stdout
+    assert "rollback.folder" in packd("config", "show", "--here", "--all").stdout
     Path("packd.yaml").write_text(
         "watch: {ignore: ['*.bak', a b]}\n"
         "webhooks: [{name: ci, url: 'http://ci.example', secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, headers: {Authorization: x, X-Team: y}}]\n"
@@ -289,7 +289,10 @@ def test_config_show(packd: Packd) -> None:
     text = packd("config", "show", "--config", "packd.yaml").stdout
     assert "  ['*.bak', a b]  " in text
     assert "  {Authorization: '**********', X-Team: '**********'}  " in text
-    everything = json.loads(packd("config", "show", "--json").stdout)
+    nobody = packd("--socket", "nobody.sock", "config", "show", "--json")
+    assert "no packd daemon answers at nobody.sock" in nobody.stderr
+    assert "what one that is started here would use" in nobody.stderr
+    everything = json.loads(nobody.stdout)
     assert {"key": "markers", "value": "failed", "origin": "default"} in everything
 
 
@@ -386,7 +389,7 @@ def test_run_takes_its_flags(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", ["config show --all", "config show --json", "--help"])
+@pytest.mark.parametrize("command", ["config show --here --all", "config show --here --json", "--help"])
 @pytest.mark.parametrize(("to", "why"), [("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")])
 def test_an_answer_that_can_not_be_written(command: str, to: str, why: str, unbuffered: str) -> None:
     """One sentence on stderr, exit 1."""

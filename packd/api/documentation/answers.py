@@ -113,6 +113,7 @@ ANSWERS: Final[dict[tuple[str, str], Told]] = {
     ("POST", "/api/v1/tokens"): _one(d.NewToken, "keep it", status=201, refuses=(400, 409)),
     ("DELETE", "/api/v1/tokens/{token_id}"): _one(d.Token, "'ci' opens nothing any more", refuses=_MISSING),
     ("GET", "/api/v1/audit"): Told(model=d.AuditTrail, example=d.AuditTrail.sample),
+    ("GET", "/api/v1/config"): Told(model=d.Config, example={"data": [d.Setting.sample]}),
     ("GET", "/api/v1/sweep"): _one(f.Anything),
     ("POST", "/api/v1/sweep"): _one(f.Anything, "Swept"),
     ("POST", "/api/v1/verify"): _one(d.Verified, "Everything in use is what was tested"),

@@ -123,6 +123,36 @@ class Ailment(Form):
     }  # fmt: skip
 
 
+class Configuration(Form):
+    """Where the daemon's settings come from."""
+
+    state: Literal["loaded", "rejected"]
+    file: str | None = Field(description="null: only variables, flags and defaults.")
+    loaded_at: Moment
+    rejected: list[str] = Field(
+        description="Why a newer version of the file is not used; what was loaded stays in force."
+    )
+    needs_restart: list[str] = Field(description="Keys that were changed in the file and wait for a restart.")
+    sample: ClassVar[dict[str, Any]] = {
+        "state": "loaded", "file": "/etc/packd/packd.yaml", "loaded_at": AT, "rejected": [], "needs_restart": [],
+    }  # fmt: skip
+
+
+class Setting(Form):
+    """One value in force."""
+
+    key: str = Field(description="Dotted.")
+    value: Any = Field(description="Secrets are starred out.")
+    origin: str = Field(description="`default`, `FILE:LINE`, `environment NAME`, `flag --NAME` or `credential NAME`.")
+    sample: ClassVar[dict[str, Any]] = {"key": "markers", "value": "all", "origin": "/etc/packd/packd.yaml:3"}
+
+
+class Config(Form):
+    """Every setting in force."""
+
+    data: list[Setting]
+
+
 class Status(Form):
     """The daemon at a glance."""
 
@@ -140,13 +170,14 @@ class Status(Form):
         description="What lies in the packs directory, was most likely meant as a pack and is none: name and why."
     )
     health: list[Ailment] = Field(description="What is wrong, the worst first; the same as in /healthz.")
+    configuration: Configuration
     sample: ClassVar[dict[str, Any]] = {
         "version": "0.1.0", "pid": 4242, "packs_dir": "/srv/packs", "state_dir": "/var/lib/packd", "started_at": AT,
         "watch": {"state": "watching", "watches": 7, "folders": 7, "limit": 8192, "troubles": []},
         "packs": {"active": 3, "waiting": 0, "testing": 0, "refused": 0, "total": 3},
         "queue": {"settling": 0, "jobs": 0, "testing": []}, "endpoints": [], "isolation": "basic",
         "left_alone": [{"name": "web.rar", "why": "is an archive of a sort that packd does not unpack: …"}],
-        "health": [Ailment.sample],
+        "health": [Ailment.sample], "configuration": Configuration.sample,
     }  # fmt: skip
 
 

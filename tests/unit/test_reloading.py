@@ -1,0 +1,47 @@
+"""A configuration that is read again: what is in force afterwards, and who is told of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from packd.config import Source, load
+from packd.flow.clock import Clock
+from packd.flow.configuration import Configuration
+from packd.reloading import Reloader
+from packd.terms import shown_settings
+
+
+def test_what_is_in_force_is_told_and_not_what_the_file_says(tmp_path: Path) -> None:
+    """With its origin; a key that needs a restart keeps its value until then, and a file that is refused changes nothing."""
+    file = tmp_path / "c.yaml"
+    file.write_text("markers: all\ntests: {workers: 2}\n")
+    source = Source(load=partial(load, file, {"HOME": "/home/ada"}, {}), file=file)
+    settings = source.load()
+    configuration = Configuration(settings=partial(shown_settings, settings, settings), loaded_at="")
+    parts: Any = SimpleNamespace(
+        settings=settings,
+        configuration=configuration,
+        clock=Clock(),
+        markers=SimpleNamespace(follow=lambda _: None),
+        reconciler=SimpleNamespace(request=lambda: None),
+    )
+    reloader = Reloader(parts, source)
+
+    def said(key: str) -> tuple[Any, str]:
+        (found,) = (one for one in configuration.settings() if one["key"] == key)
+        return found["value"], found["origin"].removeprefix(f"{tmp_path}/")
+
+    assert (said("markers"), said("tests.workers")) == (("all", "c.yaml:1"), (2, "c.yaml:2"))
+    file.write_text("# more\ntests: {workers: 3}\nmarkers: none\n")
+    assert reloader.reload()
+    assert (said("markers"), said("tests.workers")) == (("none", "c.yaml:3"), (2, "c.yaml:2"))
+    assert said("watch.quiet_ms")[1] == "default"
+    file.write_text("watsh: {}\n")
+    assert not reloader.reload()
+    assert said("markers") == ("none", "c.yaml:3")
+    told = configuration.to_dict()
+    assert (told["state"], told["file"], told["needs_restart"]) == ("rejected", str(file), ["tests.workers"])
+    assert "watsh" in told["rejected"][0]
