@@ -11,7 +11,7 @@ import click
 from packd.cli.options import A_PATH, said_before
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import cell, say, say_json, terminal_columns
-from packd.cli.text import clean, folded, plural, width
+from packd.cli.text import ago, clean, folded, plural, width
 from packd.domain.failures import Failure
 
 if TYPE_CHECKING:
@@ -74,22 +74,56 @@ def command(
 
 def _answers(config: Path | None, flags: dict[str, Any]) -> Iterator[Answer]:
     """One after another, so that the slow ones at the end keep nobody from reading."""
-    from packd.config import load
+    from packd.config import FILE_VARIABLE, load
     from packd.flow.diagnosis.answers import ok, wrong
 
+    file = config or os.environ.get(FILE_VARIABLE)
     try:
         settings = load(config, os.environ, flags)
-        yield ok("configuration", _said_of(config))
+        found = ok("configuration", f"{file} can be used" if file else "none is named, defaults are used")
     except Failure as failure:
-        yield wrong("configuration", failure.sentence, "packd config check; the rest is judged by defaults")
+        found = wrong("configuration", failure.sentence, "packd config check; the rest is judged by defaults")
         settings = load(None, {name: os.environ[name] for name in ("HOME",) if name in os.environ}, flags)
-    status = _status(settings.socket_path)
-    if status is not None:  # what the daemon works with, not what it would if it were started now
-        settings = settings.model_copy(
-            update={"packs_dir": Path(status["packs_dir"]), "state_dir": Path(status["state_dir"])}
-        )
+    status = _told(settings.socket_path, "/status")
+    if status is None or file or found.outcome != "ok":
+        yield found
+    if status is not None:
+        yield _configuration_of_daemon(status["configuration"])
+        settings = _as_it_runs(settings, status)
     yield from _of_machine(settings, status)
     yield from _of_daemon(settings, status)
+
+
+def _configuration_of_daemon(found: dict[str, Any]) -> Answer:
+    from packd.flow.diagnosis.answers import ok, warning, wrong
+
+    file, loaded = found["file"], ago(found["loaded_at"])
+    if found["rejected"]:
+        said = f"a newer {file} is not used; the one that was loaded {loaded} stays in force: {'; '.join(found['rejected'])}"
+        return wrong("configuration", said, "correct it, which is noticed; packd config check FILE checks it before")
+    in_force = f"{file}, loaded {loaded}, is in force" if file else "the daemon was started without a file"
+    if found["needs_restart"]:
+        keys = ", ".join(found["needs_restart"])
+        return warning("configuration", f"{in_force}, but for {keys}: changed since the start", "restart packd")
+    return ok("configuration", in_force)
+
+
+def _as_it_runs(settings: Settings, status: dict[str, Any]) -> Settings:
+    """What the daemon works with, not what it would if it were started now; as far as it is looked at, and no secret."""
+    said = {one["key"]: one["value"] for one in _told(settings.socket_path, "/config") or ()}
+    folders = {"packs_dir": Path(status["packs_dir"]), "state_dir": Path(status["state_dir"])}
+    if not said:
+        return settings.model_copy(update=folders)
+    python = said["tests.python"] and Path(said["tests.python"])
+    watch = {"ignore": tuple(said["watch.ignore"]), "reconcile_every_s": said["watch.reconcile_every_s"]}
+    return settings.model_copy(
+        update={
+            **folders,
+            "markers": said["markers"],
+            "watch": settings.watch.model_copy(update=watch),
+            "tests": settings.tests.model_copy(update={"python": python}),
+        }
+    )
 
 
 def _of_machine(settings: Settings, status: dict[str, Any] | None) -> Iterator[Answer]:
@@ -196,15 +230,14 @@ def _holder(holder: Any, state_dir: Path) -> int | None:
     return pid
 
 
-def _status(socket: Path) -> dict[str, Any] | None:
-    """What a daemon says of itself; None when nobody answers."""
+def _told(socket: Path, path: str) -> Any:
+    """What a daemon says of itself there; None when nobody answers."""
     from packd.client import Client
 
     try:
-        status: dict[str, Any] = Client(socket).get("/status")["data"]
+        return Client(socket).get(path)["data"]
     except Failure:
         return None
-    return status
 
 
 def _newest_event(settings: Settings, status: dict[str, Any] | None) -> float | None:
@@ -221,11 +254,6 @@ def _newest_event(settings: Settings, status: dict[str, Any] | None) -> float | 
     except Failure:
         return None
     return unix_s(items[-1]["timestamp"]) if items else None
-
-
-def _said_of(config: Path | None) -> str:
-    file = config or os.environ.get("PACKD_CONFIG")
-    return f"{file} can be used" if file else "none is named, defaults are used"
 
 
 def _print(answer: Answer) -> None:

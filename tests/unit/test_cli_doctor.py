@@ -116,6 +116,29 @@ def test_the_checks_of_a_daemon_are_told_with_their_way_out(folder: Path) -> Non
     assert (packs["outcome"], packs["fix"]) == ("wrong", "put it back, or mount it again")
 
 
+def test_the_configuration_of_a_daemon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which file it has and since when, and why a newer one is not used; what is looked at follows from what it uses."""
+    monkeypatch.delenv("PACKD_CONFIG", raising=False)
+    with made_ground() as ground:
+        asks = ["doctor", "--json", "--socket", str(ground.socket), "--state-dir", str(folder / "state")]
+
+        def found(**configuration: Any) -> dict[str, Any]:
+            ground.asked.configuration |= {"file": "/srv/c.yaml", "needs_restart": [], **configuration}
+            (only,) = checks(CliRunner().invoke(cli, asks))["configuration"]
+            return only
+
+        loaded = found()
+        assert loaded["outcome"] == "ok"
+        assert loaded["said"].startswith("/srv/c.yaml, loaded ")
+        later = found(needs_restart=["api.socket"])
+        assert (later["outcome"], "api.socket" in later["said"]) == ("warning", True)
+        refused = found(rejected=["/srv/c.yaml:2:1: there is no setting 'watsh'"])
+        assert (refused["outcome"], "c.yaml:2:1: there is no setting 'watsh'" in refused["said"]) == ("wrong", True)
+        ground.asked.configuration["rejected"] = []
+        both = checks(doctor(folder, "--json", "--socket", str(ground.socket)))["configuration"]
+        assert [one["said"].partition(",")[0] for one in both] == [f"{folder}/packd.yaml can be used", "/srv/c.yaml"]
+
+
 def _trouble(ground: Ground) -> None:
     ground.asked.troubles.append("limit")
 
