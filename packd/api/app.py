@@ -34,6 +34,23 @@ from packd.api.methods import Heads
 from packd.api.repeats import Repeats
 
 PREFIX: Final = "/api/v1"
+# `history` first: its /packs/tests must not be taken for a pack that is called so.
+_ROOMS: Final = (
+    history,
+    registration,
+    installation,
+    packs,
+    runs,
+    events,
+    event_types,
+    webhooks,
+    indexes,
+    jobs,
+    tokens,
+    housekeeping,
+    config,
+    health,
+)
 
 
 def create_app(context: Context) -> FastAPI:
@@ -44,25 +61,9 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(Heads)
     app.add_middleware(Repeats, once=context.once)  # the last one added is asked first
     app.add_middleware(Guard, access=context.access)
-    app.add_middleware(Audit)
+    app.add_middleware(Audit, prefix=PREFIX, routes=[route for room in _ROOMS for route in room.router.routes])
     versioned = APIRouter(prefix=PREFIX)
-    # `history` first: its /packs/tests must not be taken for a pack that is called so.
-    for room in (
-        history,
-        registration,
-        installation,
-        packs,
-        runs,
-        events,
-        event_types,
-        webhooks,
-        indexes,
-        jobs,
-        tokens,
-        housekeeping,
-        config,
-        health,
-    ):
+    for room in _ROOMS:
         versioned.include_router(room.router)
     app.include_router(versioned)
     app.include_router(health.root_router)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from anyio.to_thread import run_sync
+from starlette.routing import Route
 from ulid import ULID
 
 from packd.api.problems import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
@@ -23,8 +27,11 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Audit:
     """ASGI middleware. What changes something is logged at info with who asked, what only reads at debug."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, prefix: str, routes: Iterable[BaseRoute]) -> None:
+        """`routes` are those below `prefix`."""
         self._app = app
+        self._prefix = prefix
+        self._of_packs = [route for route in routes if isinstance(route, Route) and route.path.startswith("/packs/{")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,18 +52,26 @@ class Audit:
             took_ms = round((time.monotonic() - began) * 1000, 1)
             say("api.request", **_about(scope, request_id), status=answer.status, duration_ms=took_ms)
             if scope["method"] not in _READING:
-                await _note(scope, request_id, answer.status)
+                await self._note(scope, request_id, answer.status)
 
+    async def _note(self, scope: Scope, request_id: str, status: int | None) -> None:
+        """On record, behind the answer; a registry that can't be written is no reason to break it."""
+        trail = getattr(scope["app"].state.context, "trail", None)
+        if trail is None:
+            return
+        try:
+            await run_sync(partial(trail.note, **_about(scope, request_id), status=status, packs=self._packs(scope)))
+        except Exception:
+            log.exception("audit.failed", **_about(scope, request_id))
 
-async def _note(scope: Scope, request_id: str, status: int | None) -> None:
-    """On record, behind the answer; a registry that can't be written is no reason to break it."""
-    trail = getattr(scope["app"].state.context, "trail", None)
-    if trail is None:
-        return
-    try:
-        await run_sync(partial(trail.note, **_about(scope, request_id), status=status))
-    except Exception:
-        log.exception("audit.failed", **_about(scope, request_id))
+    def _packs(self, scope: Scope) -> list[str]:
+        """The pack that the path names, where its route has one, also if the request never came to it; else those that
+        a handler found out."""
+        path = scope["path"].removeprefix(self._prefix)
+        for route in self._of_packs:
+            if scope["method"] in (route.methods or ()) and (found := route.path_regex.match(path)):
+                return [found[1]]
+        return list(scope["state"].get("packs", ()))
 
 
 class _Answer:

@@ -55,11 +55,15 @@ async def carry_out(
     context: Context, request: Request, prefer: Preference, *, kind: str, subject: str, actor: str, work: Work
 ) -> Answer:
     """The answer of `work`, or 202 with the job that will have it. Raises what `work` raises if it is waited for."""
-    if not prefer.is_async:
-        status, body = await in_own_thread(lambda: work(Progress()))
-        return Answer(body, status_code=status)
     request_id = request.state.request_id
-    told = _as_answer(work, request.url.path, request_id)
+    if not prefer.is_async:
+        progress = Progress()
+        try:
+            status, body = await in_own_thread(lambda: _named(work, progress))
+        finally:
+            request.state.packs = progress.packs
+        return Answer(body, status_code=status)
+    told = _as_answer(context, work, request.url.path, request_id)
     job = await in_own_thread(lambda: context.jobs.start(kind, subject, actor, told))
     ended = await _wait(context, job, prefer.wait_s) if prefer.wait_s else None
     if ended is not None and ended.status is not None:
@@ -70,12 +74,32 @@ async def carry_out(
     return Answer({"data": job_view(job), "message": said}, status_code=202, headers=headers)
 
 
-def _as_answer(work: Work, instance: str, request_id: str) -> Work:
+def _named(work: Work, progress: Progress) -> tuple[int, dict[str, Any]]:
+    """What a refusal is about is known as well, where it names a pack."""
+    try:
+        return work(progress)
+    except Failure as failure:
+        if ref := failure.members.get("ref"):
+            progress.about(ref)
+        raise
+
+
+def _note_packs(context: Context, progress: Progress, request_id: str) -> None:
+    """The request was answered, and noted, before anybody knew."""
+    if context.trail is None or not progress.packs:
+        return
+    try:
+        context.trail.about(request_id, progress.packs)
+    except Exception:
+        log.exception("audit.failed", request_id=request_id)
+
+
+def _as_answer(context: Context, work: Work, instance: str, request_id: str) -> Work:
     """Nobody is there to catch anything any more: a failure becomes the answer that it would have been."""
 
     def call(progress: Progress) -> tuple[int, dict[str, Any]]:
         try:
-            return work(progress)
+            return _named(work, progress)
         except Failure as failure:
             status = HTTP_STATUS[failure.code]
             return status, details(
@@ -92,6 +116,8 @@ def _as_answer(work: Work, instance: str, request_id: str) -> Work:
             said = f"packd broke while working on it; its log has the details under {request_id}"
             status = HTTP_STATUS[Code.INTERNAL]
             return status, details(status, said, instance=instance, request_id=request_id)
+        finally:
+            _note_packs(context, progress, request_id)
 
     return call
 

@@ -70,6 +70,7 @@ def register(context: Context, asked: Registration, progress: Progress) -> tuple
         progress.on_cancel(lambda: context.registrar.cancel(revision, why=f"{progress.job_id} was cancelled"))
 
     done = context.registrar.register(asked, say=progress.say, on_revision=on_revision)
+    progress.about(done.revision.ref)
     return (202 if done.waits else 201), answer_of(context, done)
 
 

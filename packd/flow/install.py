@@ -85,6 +85,7 @@ class Installer:
         """
         with self._fetcher.room() as room:
             trip = self._trip(room, wish, progress)
+            progress.about(*refs)
             try:
                 with self._turn(trip):
                     asked = list(refs) or self._from_indexes()
@@ -123,6 +124,7 @@ class Installer:
     # --- planning ----------------------------------------------------------------------------------------------------
 
     def _install_named(self, need: Need, trip: Trip) -> Installed:
+        trip.progress.about(need.ref)
         with self._turn(trip):
             self._check_existing(need.ref, trip.wish)
             catalogue = self._catalogue(trip)
@@ -144,6 +146,7 @@ class Installer:
         self._fetcher.check_allowed(source, is_owner=wish.is_owner, actor=wish.actor)
         fetched = self._fetcher.fetch(source, trip.room, trip.errand(f"fetching {public_url(wish.source)}"))
         inspected = self._inspect(fetched, wish)
+        trip.progress.about(inspected.manifest.ref)
         with self._turn(trip):
             self._check_existing(inspected.manifest.ref, wish)
             plan = self._plan_fetched(fetched, inspected, trip)
@@ -200,6 +203,7 @@ class Installer:
     # --- carrying out ------------------------------------------------------------------------------------------------
 
     def _carry_out(self, plan: Plan, trip: Trip, known: dict[str, tuple[FetchedPack, Inspected]]) -> Installed:
+        trip.progress.about(*(step.ref for step in plan.changes))
         trip.progress.say("plan", {"steps": [step.to_dict() for step in plan.steps], "notes": list(plan.notes)})
         if trip.wish.dry_run:
             return Installed(plan=plan)

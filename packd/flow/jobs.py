@@ -39,6 +39,7 @@ class Progress:
 
     job_id: str = ""
     told: Told = field(default_factory=Told)  # "revision", "case", "progress", "fetch"
+    packs: list[str] = field(default_factory=list)  # that it turned out to be about
     cancelled: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _on_cancel: list[Callable[[], object]] = field(default_factory=list)
@@ -46,7 +47,12 @@ class Progress:
 
     def revision(self, revision: Revision) -> None:
         """The content has got its number."""
+        self.about(revision.ref)
         self.say("revision", {"ref": revision.ref, "number": revision.number, "version": revision.version})
+
+    def about(self, *refs: str) -> None:
+        """It is about these packs as well, whatever becomes of it."""
+        self.packs += [ref for ref in refs if ref not in self.packs]
 
     def say(self, name: str, said: dict[str, Any]) -> None:
         """Anything else that those who follow should hear, JSON-able."""

@@ -240,7 +240,8 @@ class Registrar:
         if pack is None or not owners.exists(tx.reader, pack):
             return
         if pack.disabled_at is not None:
-            raise Failure(Code.CONFLICT, f"Pack '{pack.ref}' is disabled: `packd enable {pack.ref}` first.")
+            said = f"Pack '{pack.ref}' is disabled: `packd enable {pack.ref}` first."
+            raise Failure(Code.CONFLICT, said, members={"ref": pack.ref})
         if wish.replace or wish.force:
             return
         if errors(findings.problems):

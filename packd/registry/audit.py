@@ -7,7 +7,7 @@ from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select, update
 
 from packd.registry.prepared import Prepared
 from packd.registry.tables import activations, audit
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 
 _INSERT: Final = Prepared(insert(audit))  # built once: building it takes longer than running it
+_ABOUT: Final = update(audit).where(audit.c.request_id == bindparam("of_request")).values(packs=bindparam("of_packs"))
 
 
 def note(connection: Connection, **row: Any) -> None:
     _INSERT.run(connection, row)
+
+
+def about(connection: Connection, request_id: str, packs: list[str]) -> bool:
+    """What a request that was noted turned out to be about; False: it is not noted yet."""
+    return connection.execute(_ABOUT, {"of_request": request_id, "of_packs": packs}).rowcount > 0
 
 
 def newest(connection: Connection, *, limit: int, pack: str | None, actor: str | None) -> list[dict[str, Any]]:
@@ -31,7 +37,7 @@ def newest(connection: Connection, *, limit: int, pack: str | None, actor: str |
     chosen = (
         one
         for one in both
-        if (pack is None or fnmatchcase(one["pack"] or "", pack))
+        if (pack is None or any(fnmatchcase(ref, pack) for ref in one["packs"] or ("",)))
         and (actor is None or fnmatchcase(one["actor"], actor))
     )
     return list(islice(chosen, limit))
@@ -39,12 +45,11 @@ def newest(connection: Connection, *, limit: int, pack: str | None, actor: str |
 
 def _requests(connection: Connection) -> Iterator[dict[str, Any]]:
     for row in connection.execute(select(audit).order_by(audit.c.at.desc(), audit.c.id.desc())):
-        room, _, rest = row.path.removeprefix("/api/v1/").partition("/")
         yield {
             "at": row.at,
             "actor": row.actor,
             "what": f"{row.method} {row.path}",
-            "pack": rest.partition("/")[0] if room == "packs" else None,
+            **_of(row.packs or []),
             "status": row.status,
             "request_id": row.request_id,
         }
@@ -56,7 +61,11 @@ def _activations(connection: Connection) -> Iterator[dict[str, Any]]:
             "at": row.at,
             "actor": row.actor,
             "what": f"{row.ref}#{row.number} {row.reason.replace('_', ' ')}",
-            "pack": row.ref,
+            **_of([row.ref]),
             "status": None,
             "request_id": None,
         }
+
+
+def _of(packs: list[str]) -> dict[str, Any]:
+    return {"pack": packs[0] if packs else None, "packs": packs}

@@ -306,6 +306,7 @@ audit = Table(
     Column("path", AnyText, nullable=False),
     Column("status", Integer),  # HTTP status; NULL: it was not answered
     Column("request_id", AnyText, nullable=False),
+    Column("packs", JSON(none_as_null=True)),  # [ref] that it is about; NULL: none, or none that is known
     Index("ix_audit_at", "at"),
 )
 

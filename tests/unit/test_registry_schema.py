@@ -61,8 +61,13 @@ def schema(database: Database) -> list[tuple[str, ...]]:
     with database.read() as connection:
         if connection.dialect.name == "sqlite":
             rows = connection.execute(text("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master"))
-            return sorted((*row[:3], *sorted(line.strip().rstrip(",") for line in row[3].splitlines())) for row in rows)
+            return sorted((*row[:3], *sorted(_clauses(row[3]))) for row in rows)
         return sorted(tuple(map(str, row)) for query in _POSTGRESQL_SCHEMA for row in connection.execute(text(query)))
+
+
+def _clauses(sql: str) -> list[str]:
+    """A column that was added later stands on the line of the one before it."""
+    return [clause.strip() for line in sql.splitlines() for clause in line.rstrip(", ").split(", ")]
 
 
 _POSTGRESQL_SCHEMA = (

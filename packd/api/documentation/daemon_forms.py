@@ -198,11 +198,27 @@ class Health(Form):
     sample: ClassVar[dict[str, Any]] = {"status": "ok", "reasons": [Ailment.sample]}
 
 
+class AuditEntry(Form):
+    """A request that changed something, or a revision that came into use."""
+
+    at: Moment
+    actor: str
+    what: str
+    pack: str | None = Field(description="The first of `packs`; null: about none, or none that is known.")
+    packs: list[str] = Field(description="Those that it was about; of an installation also what came with it.")
+    status: int | None = Field(description="What a request was answered with.")
+    request_id: str | None = Field(description="null: no request.")
+    sample: ClassVar[dict[str, Any]] = {
+        "at": AT, "actor": "uid=1000 pid=4242", "what": "POST /api/v1/packs/register", "pack": "slack",
+        "packs": ["slack"], "status": 202, "request_id": "req_01K9Z6T1M0VJ5R8Q4X2C7B3N6D",
+    }  # fmt: skip
+
+
 class AuditTrail(Form):
     """Who did what, newest first."""
 
-    data: list[dict[str, Any]]
-    sample: ClassVar[dict[str, Any]] = {"data": []}
+    data: list[AuditEntry]
+    sample: ClassVar[dict[str, Any]] = {"data": [AuditEntry.sample]}
 
 
 class Verified(Form):
