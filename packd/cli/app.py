@@ -151,4 +151,4 @@ def _complain(sentence: str) -> None:
     ):
         shown = line.removeprefix(prefix)
         styled = click.style(prefix.rstrip(), fg="red", bold=True) + " " if shown is not line else ""
-        click.echo(f"{styled}{shown}", err=True)
+        click.echo(f"{styled}{shown}", err=True, color=None if wants_colour() else False)

@@ -46,7 +46,7 @@ def command(client: Client, limit: int, pack: str | None, actor: str | None, as_
             (
                 cell(clock(one["at"])),
                 cell(one["actor"]),
-                cell(one["what"]),
+                cell(one["what"].replace(" /api/v1/", " /", 1)),
                 cell("" if one["status"] is None else str(one["status"])),
             )
             for one in entries

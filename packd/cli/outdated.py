@@ -36,7 +36,12 @@ def command(ctx: click.Context, client: Client, as_json: bool) -> None:
     if as_json:
         say_json(found)
     elif found:
-        table(("PACK", "IN USE", "NEWEST", "FITS", "INDEX", "HELD BY"), [_row(one) for one in found])
+        table(
+            ("PACK", "IN USE", "NEWEST", "FITS", "INDEX", "HELD BY"),
+            [_row(one) for one in found],
+            spare=("INDEX",),
+            whole=("PACK",),
+        )
         note("`packd upgrade` brings what came from an index to the newest that fits; `packd upgrade PACK` any other")
     for one in answer["notes"]:
         note(clean(one))

@@ -81,7 +81,7 @@ def _print(runs: list[dict[str, Any]], *, of_all: bool) -> None:
     table(
         header,
         [_row(run, of_all=of_all) for run in runs],
-        spare=("BY", "WHY", "TOOK", "REVISION", "WHEN", "TESTS", *(("RUN",) if of_all else ()), ""),
+        spare=("BY", "WHY", "TOOK", "REVISION", *(("RUN",) if of_all else ()), "WHEN", "TESTS", ""),
         whole=("RUN",),
     )
 

@@ -193,8 +193,8 @@ def terminal_columns(stream: TextIO | None = None) -> int | None:
 
 
 def wants_colour() -> bool:
-    """https://no-color.org: any value that is not empty says no."""
-    return not os.environ.get("NO_COLOR")
+    """https://no-color.org: any value that is not empty says no; and a dumb terminal shows no colours."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _padded(one: Cell, room: int) -> str:

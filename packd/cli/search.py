@@ -36,7 +36,12 @@ def command(ctx: click.Context, client: Client, words: tuple[str, ...], as_json:
     if as_json:
         say_json(found)
     elif found:
-        table(("PACK", "VERSION", "IN USE", "INDEX", "DESCRIPTION"), [_row(one) for one in found])
+        table(
+            ("PACK", "VERSION", "IN USE", "INDEX", "DESCRIPTION"),
+            [_row(one) for one in found],
+            spare=("INDEX", "IN USE"),
+            whole=("PACK",),
+        )
     for one in answer["notes"]:
         note(clean(one))
     more = answer["pagination"]["total_items"] - len(found)

@@ -48,5 +48,5 @@ def _show(plan: dict[str, Any]) -> None:
         goes = one["digest"] in removed
         word = "remove" if goes else "keep" if one["keep"] else "gone"
         rows.append((cell(f"{one['ref']}#{one['number']}"), cell(word), cell(one["why"])))
-    table(("REVISION", "CONTENT", "WHY"), rows)
+    table(("REVISION", "CONTENT", "WHY"), rows, whole=("REVISION",))
     say(f"{plural(len(removed), 'snapshot')} would go, and {plural(len(plan['unnamed']), 'leftover')}")

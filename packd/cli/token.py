@@ -83,7 +83,10 @@ def list_them(client: Client, as_json: bool) -> None:
         say_json(tokens)
     elif tokens:
         table(
-            ("NAME", "STATE", "SCOPES", "EXPIRES", "LAST USED", "BY", "ID"), [_row(one) for one in tokens], spare=_SPARE
+            ("NAME", "STATE", "SCOPES", "EXPIRES", "LAST USED", "BY", "ID"),
+            [_row(one) for one in tokens],
+            spare=_SPARE,
+            whole=("SCOPES", "ID"),
         )
     else:
         note("no tokens yet; `packd token create NAME --scope packs:read` makes one")

@@ -23,7 +23,8 @@ from packd.cli.app import cli
 from packd.cli.commands import COMMANDS, SECTIONS
 from packd.cli.completion import script
 from packd.cli.text import width
-from tests.unit.doors_ground import Ground, made_ground, report
+from packd.domain.event_data import PackUnregistered, PackUpdated
+from tests.unit.doors_ground import Ground, about, made_ground, report
 
 Packd = Callable[..., Result]
 
@@ -240,6 +241,43 @@ def test_lines_fit_the_terminal(ground: Ground, command: str, columns: int) -> N
     """Sentences are broken between words, tables leave columns out: only a long word may be longer than a line."""
     for line in plain(on_a_terminal(ground, *shlex.split(command), columns=columns)):
         assert_fits(line, columns)
+
+
+@pytest.fixture
+def told() -> Iterator[Ground]:
+    """A pack came, was updated and went; two endpoints, one of which answers."""
+    with made_ground() as made:
+        for name in ("deployment-dashboard", "ci"):
+            wish = {"name": name, "url": "http://127.0.0.1:9/hooks/packd/production", "allow_private": True}
+            made.client.post("/webhooks/endpoints", {**wish, "types": ["pack.*"]})
+        pack = about(made.activate("core", 1))
+        with made.registry.write() as tx:
+            tx.emit(PackUnregistered(pack=pack, reason="operator", last=None), correlation_id="chg_1")
+            tx.emit(PackUpdated(pack=pack, duration_ms=1.0, components={}, tests_skipped=False, forced=False),
+                    correlation_id="chg_1")  # fmt: skip
+        yield made
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_what_tells_rows_apart_is_whole(told: Ground, columns: int) -> None:
+    """Names, types and states in the tables about webhooks: what a narrow terminal has no room for is left out instead."""
+    for command, words in {
+        "webhook deliveries": ("deployment-dashboard", "pack.unregistered", "pack.updated", "delivered"),
+        "webhook list": ("deployment-dashboard", "enabled", "WAITING"),
+    }.items():
+        lines = plain(on_a_terminal(told, *command.split(), columns=columns))
+        assert len(lines) > 2, lines
+        assert all(width(line) <= columns for line in lines), lines
+        shown = [word for line in lines for word in line.split()]
+        assert set(words) <= set(shown), lines
+
+
+def test_a_scope_is_shown_whole_or_not_at_all(ground: Ground) -> None:
+    """What a token may do is not told from half of it."""
+    ground.client.post("/tokens", {"name": "monitoring-dashboard", "scopes": ["events:read", "packs:write"]})
+    for columns in (60, 80, 120):
+        shown = "\n".join(plain(on_a_terminal(ground, "token", "list", columns=columns)))
+        assert ("events:read, packs:write" in shown) == ("SCOPES" in shown) == (columns > 60), shown
 
 
 def assert_fits(line: str, columns: int) -> None:

@@ -461,7 +461,7 @@ def test_commands_are_light(command: str) -> None:
 
 
 def test_no_color(tmp_path: Path) -> None:
-    """NO_COLOR is heeded on a terminal; without it there are colours."""
+    """NO_COLOR is heeded on a terminal, and so is one that shows none; without it there are colours."""
     import pty
 
     def said(**environ: str) -> bytes:
@@ -480,6 +480,6 @@ def test_no_color(tmp_path: Path) -> None:
         return text
 
     assert b"\x1b[31m" in said(NO_COLOR="", TERM="xterm")
-    plain = said(NO_COLOR="1", TERM="xterm")
-    assert b"no packd daemon answers" in plain
-    assert b"\x1b" not in plain
+    for plain in (said(NO_COLOR="1", TERM="xterm"), said(NO_COLOR="", TERM="dumb")):
+        assert b"no packd daemon answers" in plain
+        assert b"\x1b" not in plain

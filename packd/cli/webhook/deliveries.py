@@ -65,7 +65,12 @@ def deliveries(
     if as_json:
         say_json(found)
     elif found:
-        table(("ID", "ENDPOINT", "EVENT", "ABOUT", "STATE", "TRIES", "CREATED", ""), [_row(one) for one in found])
+        table(
+            ("ID", "ENDPOINT", "EVENT", "ABOUT", "STATE", "TRIES", "CREATED", ""),
+            [_row(one) for one in found],
+            spare=("CREATED", "TRIES", "", "ABOUT"),
+            whole=("ID", "EVENT", "STATE"),
+        )
     else:
         note("no delivery fits" if any(asked.values()) else "nothing was to be told yet")
 

@@ -41,7 +41,8 @@ def list_endpoints(client: Client, as_json: bool) -> None:
         say_json(endpoints)
     elif endpoints:
         rows = [_row(one) for one in endpoints]
-        table(("ENDPOINT", "STATE", "WAITING", "DELIVERED", "GIVEN UP", "URL", ""), rows)
+        header = ("ENDPOINT", "STATE", "WAITING", "DELIVERED", "GIVEN UP", "URL", "")
+        table(header, rows, spare=("DELIVERED", "URL", "GIVEN UP"))
     else:
         note("no endpoints yet: packd webhook add NAME URL, or `webhooks:` in the configuration")
 

@@ -101,7 +101,8 @@ def _forward(
         cell(event["subject"].partition("/")[2] or event["subject"], bold=True),
         "  ",
         cell(said.warning or status, colour="green" if arrived else "red"),
-        cell(f"  {outcome.duration_ms:.0f} ms", faint=True),
+        "  ",
+        cell(f"{outcome.duration_ms:.0f} ms", faint=True),
     )
 
 
