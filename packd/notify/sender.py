@@ -1,4 +1,4 @@
-"""Send one attempt: the only door to aiohttp.
+"""Send one attempt: with `line`, which only this module uses, the only door to aiohttp.
 
 Whatever the other side does, an attempt ends in time, reads little, follows nothing, and its Outcome says in words
 what happened. Retrying, ordering and recording are the caller's.
@@ -27,6 +27,7 @@ from packd.notify import answer, signature
 from packd.notify.attempt import Attempt
 from packd.notify.ed25519 import SigningKey
 from packd.notify.envelope import content_type
+from packd.notify.line import Lines, Request, Unsent
 from packd.notify.resolver import resolve, system_lookup
 
 if TYPE_CHECKING:
@@ -125,6 +126,13 @@ class Sender:
         return None
 
     async def _post(self, attempt: Attempt, received: _Answer) -> None:
+        while True:
+            try:
+                return await self._post_once(attempt, received)
+            except Unsent:  # by a connection that was kept: there is another one, or a new one is made
+                continue
+
+    async def _post_once(self, attempt: Attempt, received: _Answer) -> None:
         async with self._sessions[attempt.allow_private].post(
             attempt.url,
             data=attempt.body,
@@ -159,7 +167,7 @@ class Sender:
         )
 
     def _session(self, allow_private: bool) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = Lines(
             resolver=_Resolver(self._lookup),
             socket_factory=_socket_factory(allow_private),
             limit=0,  # how many attempts are under way is the caller's choice; waiting here would count as connecting
@@ -167,6 +175,7 @@ class Sender:
         )
         return aiohttp.ClientSession(
             connector=connector,
+            request_class=Request,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,  # no proxies, no .netrc
             auto_decompress=False,  # a few KiB could become gigabytes

@@ -58,6 +58,12 @@ async def drip(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
 
 
+async def informational(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        await writer.drain()
+
+
 async def silent(writer: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
@@ -79,6 +85,7 @@ HOSTILE: dict[str, Answer] = {
     "drip": drip,
     "endless": endless,
     "headers": many_headers,
+    "informational": informational,
     "redirect": redirect,
     "reset": reset,
     **{f"silent{number}": silent for number in range(4)},
@@ -172,8 +179,8 @@ def telling(ground: Ground, on_attempt: Callable[[Delivery, Outcome, Decision], 
 def test_hostile_receivers_are_bounded_and_do_not_delay_the_others(
     tmp_path: Path, certificate: SSLContext, ordering: str
 ) -> None:
-    """A bomb, an endless body, a drip, silence, resets, a wrong certificate, 10,000 headers and a redirect to where clouds
-    keep their secrets, all of them told of forty events beside one that is well.
+    """A bomb, an endless body, `100 Continue` without end, a drip, silence, resets, a wrong certificate, 10,000 headers and
+    a redirect to where clouds keep their secrets, all of them told of forty events beside one that is well.
     """
     servers = Servers({**HOSTILE, "tls": well, "well": well}, {"tls": certificate})
     took: dict[str, list[float]] = {}
@@ -232,6 +239,7 @@ def check(ground: Ground, took: dict[str, list[float]]) -> None:
     assert "did not end within" in last["drip"]["error"]
     assert "before the answer" in last["reset"]["error"]
     assert "not HTTP as it should be" in last["headers"]["error"]
+    assert "its head does not end" in last["informational"]["error"]
     assert "certificate" in last["tls"]["error"]
     assert (last["redirect"]["status"], last["endless"]["status"]) == (307, 500)
     assert all(len(row["response_head"] or "") <= 2048 for row in last.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import shutil
 import socket
 import ssl
@@ -17,9 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from standardwebhooks.webhooks import Webhook
 
+from packd.flow.courier import _new_loop
+from packd.notify import sender as sender_module
 from packd.notify.attempt import Attempt
+from packd.notify.line import Line
 from packd.notify.sender import ANSWER_LIMIT, Sender
 from packd.notify.signature import encode_secret
 
@@ -37,6 +42,7 @@ class Server:
     port: int
     connections: int = 0
     requests: list[bytes] = field(default_factory=list)
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)  # somebody has
 
     @property
     def url(self) -> str:
@@ -61,6 +67,7 @@ async def serving(answer: Callable[[asyncio.StreamWriter], Awaitable[None]], tls
         except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
             pass
         finally:
+            server.hung_up.set()
             writer.close()
 
     listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
@@ -213,6 +220,97 @@ def test_a_connection_made_for_a_private_endpoint_does_not_serve_a_public_one():
     assert len(server.requests) == 1
 
 
+def test_a_connection_that_one_url_is_told_on_serves_no_other():
+    """Behind one host and port may be many receivers, and none of them answers for another."""
+
+    async def run() -> Server:
+        async with serving(OK) as server, sender() as one:
+            for url in (server.url, f"{server.url}/other", server.url, f"{server.url}/other"):
+                assert (await one.send(attempt(url))).arrived
+        return server
+
+    assert asyncio.run(run()).connections == 2
+
+
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@asynccontextmanager
+async def answering_once_too_often() -> AsyncIterator[tuple[Server, Sender, Callable[[], None]]]:
+    """It was told of one event and has said so; `say_again()` says so once more. Whatever comes then, it refuses."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(NO_CONTENT if len(writers) == 1 else b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+    def say_again() -> None:
+        os.write(writers[0].get_extra_info("socket").fileno(), NO_CONTENT)
+
+    async with serving(answer) as server, sender() as one:
+        assert (await one.send(attempt(server.url))).status == 204
+        yield server, one, say_again
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, _new_loop], ids=["asyncio", "ours"])
+@pytest.mark.parametrize("noticed", [True, False], ids=["noticed", "not-yet-noticed"])
+def test_what_comes_unasked_answers_nothing(loop, noticed, monkeypatch):
+    """Whether or not the loop has told of it when the connection would be used again: the next event needs its own."""
+    monkeypatch.setattr(sender_module, "_KEEP_ALIVE_S", 3600.0)  # it is not its time that is over
+
+    async def run() -> tuple[Any, Server]:
+        async with answering_once_too_often() as (server, one, say_again):
+            say_again()
+            if noticed:
+                await asyncio.wait_for(server.hung_up.wait(), 20)
+            return await one.send(attempt(server.url)), server
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        outcome, server = runner.run(run())
+    assert (outcome.status, outcome.error) == (500, None)
+    assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def test_what_comes_unasked_answers_nothing_even_when_its_connection_was_just_chosen(monkeypatch):
+    """It is looked at once more right before the request is written, which then goes out on another one."""
+    chosen = Line.is_connected
+
+    async def run() -> tuple[Any, Server]:
+        async with answering_once_too_often() as (server, one, say_again):
+
+            def choose(line: Line) -> bool:
+                monkeypatch.setattr(Line, "is_connected", chosen)
+                is_good = line.is_connected()
+                say_again()
+                return is_good
+
+            monkeypatch.setattr(Line, "is_connected", choose)
+            return await one.send(attempt(server.url)), server
+
+    outcome, server = asyncio.run(run())
+    assert (outcome.status, outcome.error) == (500, None)
+    assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def test_what_speaks_first_gives_no_answer():
+    """As a mail server does, or SSH: nothing is asked there."""
+
+    async def run() -> bytes:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, line = await loop.create_connection(lambda: Line(loop), sock=near)
+        with far:
+            far.send(NO_CONTENT)
+            with pytest.raises(HttpProcessingError, match="it came before the request"):
+                await line.read()
+            assert not line.asks()
+            return await loop.sock_recv(far, 1)
+
+    assert asyncio.run(run()) == b""
+
+
 def test_proxies_of_the_environment_are_not_used(monkeypatch):
     """What the daemon was started with does not decide where webhooks go."""
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
@@ -340,17 +438,25 @@ def test_an_answer_that_drips_costs_the_total_timeout():
     assert outcome.response_head.startswith("HTTP 200 OK")
 
 
-def test_headers_that_drip_cost_the_total_timeout():
-    """Interim answers and header lines without end are bounded too."""
+def test_informational_answers_without_end_are_given_up_at_once():
+    """Nothing else that the loop has to do waits for them; some of them before an answer are what HTTP allows."""
 
     async def interim(writer: asyncio.StreamWriter) -> None:
         while True:
             writer.write(b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 100)
             await writer.drain()
 
-    outcome, _ = sent_to(interim, total_timeout_s=0.3)
-    assert outcome.error == "no answer within 0.3 s"
-    assert outcome.duration_ms < 10_000
+    async def run() -> tuple[Any, list[Any]]:
+        async with serving(interim) as hostile, serving(OK) as good, sender() as one:
+            given_up = asyncio.create_task(one.send(attempt(hostile.url)))
+            return await given_up, [await one.send(attempt(good.url)) for _ in range(5)]
+
+    given_up, others = asyncio.run(run())
+    assert given_up.error == "the answer is not HTTP as it should be: its head does not end within 32 KiB"
+    assert all(outcome.arrived for outcome in others)
+    few = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 8000 + b"\r\n\r\n"
+    outcome, _ = sent_to(saying(few * 2 + b"HTTP/1.1 200 OK\r\nX: " + b"y" * 8000 + b"\r\nContent-Length: 2\r\n\r\nok"))
+    assert (outcome.status, outcome.error) == (200, None)
 
 
 @pytest.mark.parametrize("framing", [b"Transfer-Encoding: chunked\r\n", b"Content-Length: 99999999999\r\n", b""])
@@ -439,12 +545,17 @@ def test_a_certificate_that_nobody_vouches_for_is_a_failure_in_words(certificate
 
 
 def test_an_endpoint_may_have_its_own_authority_and_the_name_must_fit(certificate):
-    """With its authority the name is good; the address, which the certificate does not name, is not."""
+    """With its authority the name is good; the address, which the certificate does not name, is not.
+
+    Such a connection is kept as well, though what TLS says for itself may come at any time.
+    """
 
     async def run() -> tuple[Any, Any]:
         trusting = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
         async with serving(OK, server_tls(certificate)) as server, sender() as one:
-            named = await one.send(attempt(f"https://localhost:{server.port}/", tls=trusting))
+            for _ in range(3):
+                named = await one.send(attempt(f"https://localhost:{server.port}/", tls=trusting))
+            assert server.connections == 1
             numbered = await one.send(attempt(f"https://127.0.0.1:{server.port}/", tls=trusting))
         return named, numbered
 
