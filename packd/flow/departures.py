@@ -75,7 +75,7 @@ class Departures:
         """These are there, as they are now; nothing that was read before holds any more."""
         there = {endpoint.name for endpoint in endpoints}
         for name in [name for name, gate in self.gates.items() if name not in there and not gate.lanes]:
-            del self.gates[name]
+            self._close(self.gates.pop(name))
         for name, gate in self.gates.items():
             gate.most = 0
             gate.begin_anew()
@@ -122,7 +122,9 @@ class Departures:
         """Or it could not be, and leaves again; True when it was held."""
         self._unsettled.discard(delivery.id)
         gate = self.gates.get(delivery.endpoint)
-        if gate is None or gate.lanes.get(delivery.lane) != delivery.id:  # another one of its lane is under way already
+        if (
+            gate is None or gate.lanes.get(delivery.lane) != delivery.id
+        ):  # its lane went on already, or is there no more
             return False
         del gate.lanes[delivery.lane]
         gate.held -= 1
@@ -133,6 +135,14 @@ class Departures:
         """Nothing stands ready for it, though there may be more to read."""
         gate = self.gates[name]
         return gate.has_more and not gate.standing and gate.most > 0
+
+    def _close(self, gate: Gate) -> None:
+        """What stands there leaves no more, though its turn may not have come yet."""
+        gate.most = 0
+        gate.begin_anew()
+        if gate.is_in_turns:
+            gate.is_in_turns = False
+            self._turns.remove(gate)
 
     def _offer(self, gate: Gate) -> None:
         if gate.standing and not gate.is_in_turns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from packd.flow import departures
 from packd.flow.departures import AT_ONCE, AT_ONCE_EACH, Departures
 from packd.registry.rows import Delivery
@@ -120,3 +122,40 @@ def test_what_comes_back_after_it_was_given_up_changes_nothing() -> None:
     assert not made.came_back(a_delivery(1, "a"), arrived=True)
     assert not made.written(a_delivery(1, "a"))
     assert made.under_way == 0
+
+
+def test_nothing_leaves_for_an_endpoint_that_is_gone() -> None:
+    """Though it stood ready when the endpoint was removed, and waited for its turn; one that is added anew reads anew."""
+    made = opened("old", "ops")
+    stand(made, a_delivery(1, "a", "old"), a_delivery(2, "b", "old"), a_delivery(1, "a"))
+    made.follow([])
+    assert left(made) == []
+    assert not made
+    made = opened("old")
+    stand(made, a_delivery(1, "a", "old"))
+    made.follow([])
+    made.follow([an_endpoint("old")])
+    made.gates["old"].most = 1
+    stand(made, a_delivery(3, "c", "old"))
+    assert left(made) == [("old", 3)]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+@pytest.mark.parametrize("back", ["before", "after"])
+def test_an_endpoint_that_goes_gives_back_its_places(arrived: bool, back: str) -> None:
+    """Whether what was under way to it came back before or after it was gone, and however it ended: once each."""
+    made = opened("old", "ops")
+    first, second = a_delivery(1, "a", "old"), a_delivery(2, "a", "old")
+    stand(made, first, second)
+    assert left(made) == [("old", 1)]
+    if back == "before":
+        made.came_back(first, arrived=arrived)
+    made.follow([an_endpoint("ops")])
+    if back == "after":
+        made.came_back(first, arrived=arrived)
+    assert left(made) == []
+    made.written(first)
+    made.follow([an_endpoint("ops")])
+    assert made.under_way == 0
+    assert not made
+    assert made.gates.keys() == {"ops"}
