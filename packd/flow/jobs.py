@@ -89,7 +89,7 @@ class Jobs:
         self._ended: OrderedDict[str, Progress] = OrderedDict()
 
     def start(self, kind: str, subject: str, actor: str, work: Work) -> Job:
-        """Begin `work` in a thread of its own. Raises Failure UNAVAILABLE when too much is under way."""
+        """Begin `work` in a thread of its own. Raises Failure UNAVAILABLE when too much is under way, DiskFull."""
         job = Job(
             id=self._clock.new_id("job"),
             kind=kind,
@@ -103,11 +103,22 @@ class Jobs:
             if len(self._running) >= _AT_ONCE:
                 raise Failure(Code.UNAVAILABLE, f"{_AT_ONCE} jobs are under way already: try again when one has ended")
             self._running[job.id] = progress
-        with self._registry.write() as tx:
-            requests.forget_jobs(tx.connection, before=rfc3339(self._clock.now() - _KEPT_S))
-            requests.add_job(tx.connection, job)
+        try:
+            with self._registry.write() as tx:
+                requests.forget_jobs(tx.connection, before=rfc3339(self._clock.now() - _KEPT_S))
+                requests.add_job(tx.connection, job)
+        except BaseException:  # there is no such job, so it keeps no place
+            with self._lock:
+                del self._running[job.id]
+            raise
         run = contextvars.copy_context().run
-        threading.Thread(target=run, args=(self._run, job, progress, work), name=job.id, daemon=True).start()
+        try:
+            threading.Thread(target=run, args=(self._run, job, progress, work), name=job.id, daemon=True).start()
+        except RuntimeError as failure:
+            said = f"{job.id} could not begin: {failure}; try again when less is under way"
+            answer = {"code": Code.UNAVAILABLE, "detail": said, "error": said}
+            self._end(job, progress, "failed", HTTP_STATUS[Code.UNAVAILABLE], answer)
+            raise Failure(Code.UNAVAILABLE, said) from failure
         return job
 
     def find(self, job_id: str) -> Job:

@@ -13,6 +13,7 @@ from packd.flow import jobs as jobs_module
 from packd.flow.clock import Clock
 from packd.flow.jobs import Jobs, Progress
 from packd.registry import queries
+from packd.registry.full_disk import DiskFull
 from tests.unit.doors_ground import Ground, made_ground
 
 
@@ -91,6 +92,33 @@ def test_there_is_an_end_to_how_many(jobs: Jobs, monkeypatch: pytest.MonkeyPatch
     assert refused.value.code == Code.UNAVAILABLE
     hold.set()
     ended(jobs, first.id)
+
+
+def test_a_job_that_can_not_begin_keeps_no_place(ground: Ground, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for want of room for its row nor for want of a thread: when there is some again, jobs begin again."""
+    monkeypatch.setattr(jobs_module, "_AT_ONCE", 1)
+
+    def is_full() -> None:
+        raise DiskFull("/srv/state/packd.db")
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(ground.registry, "write", is_full)
+        for _ in range(2):
+            with pytest.raises(DiskFull):
+                jobs.start("test", "core", "me", lambda _: (200, {}))
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(threading.Thread, "start", no_thread)
+        for _ in range(2):
+            with pytest.raises(Failure, match="could not begin: can't start new thread") as refused:
+                jobs.start("test", "core", "me", lambda _: (200, {}))
+            assert refused.value.code == Code.UNAVAILABLE
+    found = ended(jobs, jobs.start("test", "core", "me", lambda _: (200, {})).id)
+    assert found.state == "succeeded"
+    with ground.registry.read() as connection:
+        assert queries.running_jobs(connection) == []
 
 
 def test_a_restart_says_so_to_who_asks_later(ground: Ground, jobs: Jobs) -> None:
