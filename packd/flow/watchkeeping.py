@@ -10,6 +10,7 @@ import structlog
 
 from packd.domain.event_data import WatchDegraded, WatchRecovered
 from packd.domain.health import Ailment
+from packd.registry.full_disk import DiskFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,8 @@ class Watchkeeper:
         self._clock = clock
         self._lock = threading.Lock()
         self._open: dict[Cause, _Open] = {}  # what is wrong now
+        self._untold: list[tuple[WatchData, str]] = []  # with the correlation identities, in order
+        self._telling = threading.Lock()  # apart from the other one: no hint waits for the disk
         self._reconcile: Callable[[], None] = lambda: None
 
     def scan_with(self, reconcile: Callable[[], None]) -> None:
@@ -126,28 +129,41 @@ class Watchkeeper:
     def _begin(self, trouble: Cause, scope: str, detail: str) -> None:
         with self._lock:
             known = self._open.get(trouble)
-            if known is not None and known.detail == detail:
-                return
-            told = _REASONS[trouble] in self._reasons()
+            is_news = known is None or known.detail != detail
             correlation_id = known.correlation_id if known is not None else self._clock.new_id("chg")
+            if _REASONS[trouble] not in self._reasons():
+                self._untold.append((WatchDegraded(reason=_REASONS[trouble], scope=scope), correlation_id))
             self._open[trouble] = _Open(correlation_id=correlation_id, detail=detail)
-        log.warning("watch.trouble", reason=trouble, scope=scope, detail=detail)
-        if not told:
-            self._tell(WatchDegraded(reason=_REASONS[trouble], scope=scope), correlation_id)
+        if is_news:
+            log.warning("watch.trouble", reason=trouble, scope=scope, detail=detail)
+        self._tell()
 
     def _end(self, trouble: Cause, scope: str) -> None:
         with self._lock:
             ended = self._open.pop(trouble, None)
-            over = _REASONS[trouble] not in self._reasons()
-        if ended is not None and over:
-            self._tell(WatchRecovered(reason=_REASONS[trouble], scope=scope), ended.correlation_id)
+            if ended is not None and _REASONS[trouble] not in self._reasons():
+                self._untold.append((WatchRecovered(reason=_REASONS[trouble], scope=scope), ended.correlation_id))
+        self._tell()
 
     def _reasons(self) -> set[str]:
         return {_REASONS[trouble] for trouble in self._open}
 
-    def _tell(self, said: WatchData, correlation_id: str) -> None:
-        with self._registry.write() as tx:
-            tx.emit(said, correlation_id=correlation_id)
+    def _tell(self) -> None:
+        """In the order in which it came about, whichever thread comes first; what there is no room for is told later."""
+        with self._telling:
+            with self._lock:
+                untold = list(self._untold)
+            if not untold:
+                return
+            try:
+                with self._registry.write() as tx:
+                    for said, correlation_id in untold:
+                        tx.emit(said, correlation_id=correlation_id)
+            except DiskFull as failure:
+                log.warning("watch.untold", events=len(untold), why=failure.sentence)
+                return
+            with self._lock:
+                del self._untold[: len(untold)]
 
 
 # The event's words: a folder that may not be watched is, like one too many, a limit of what can be watched.
