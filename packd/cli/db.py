@@ -207,20 +207,28 @@ def _print(findings: list[Finding], result: Result | None, *, good: bool) -> Non
 
 def _damage(settings: Settings) -> list[Finding]:
     """What the database itself finds, for the embedded one."""
-    if settings.database_url is not None:
-        return []
     from packd.flow.consistency import Finding
     from packd.registry.backup import schema_of, troubles_of
-    from packd.registry.conditions import SCHEMA_VERSION
 
-    schema = schema_of(_file(settings))
-    if schema != SCHEMA_VERSION:
-        way = "`packd db upgrade` first" if schema < SCHEMA_VERSION else "install the packd that made it"
-        raise Failure(Code.BAD_REQUEST, f"{_file(settings)} has schema {schema}, this packd {SCHEMA_VERSION}: {way}")
+    if settings.database_url is not None:
+        with _database(settings) as database:
+            _refuse_schema(database.schema(), "the database of database_url")
+        return []
+    _refuse_schema(schema_of(_file(settings)), str(_file(settings)))
     cure = "stop the daemon and `packd db restore FILE` from the newest backup"
     return [
         Finding(where="database", severity="error", message=said, cure=cure) for said in troubles_of(_file(settings))
     ]
+
+
+def _refuse_schema(schema: str | None, where: str) -> None:
+    """Raises Failure unless it is the one that this packd knows."""
+    from packd.registry.conditions import SCHEMA_VERSION
+
+    if schema != SCHEMA_VERSION:
+        older = schema is None or schema < SCHEMA_VERSION
+        way = "`packd db upgrade` first" if older else "install the packd that made it"
+        raise Failure(Code.BAD_REQUEST, f"{where} has schema {schema or 'none'}, this packd {SCHEMA_VERSION}: {way}")
 
 
 def _compared(settings: Settings, *, repair: bool) -> Result:

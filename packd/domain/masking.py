@@ -16,7 +16,7 @@ def masked_url(url: str) -> str:
     >>> masked_url("https://me:secret@host/hook?token=1")
     'https://me:**********@host/hook?**********'
     """
-    scheme, mark, _ = url.partition("://")
+    scheme, mark, rest = url.partition("://")
     if not mark:
         return url
     try:
@@ -24,6 +24,8 @@ def masked_url(url: str) -> str:
         _ = parts.port  # it can't be read where a password with a slash in it was cut in two
     except ValueError:
         return f"{scheme}://{STARS}"
+    if ":" in parts.netloc and "@" not in parts.netloc and "@" in rest and scheme not in ("http", "https"):
+        return f"{scheme}://{STARS}"  # of a database: its password may have a slash in it, and so may end anywhere
     user, at, place = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     known = f"{name}:{STARS}" if colon else STARS if user and scheme in ("http", "https") else name

@@ -23,6 +23,10 @@ _CLEAN: Final = (str, int, bool, type(None))  # types whose values are shown as 
 _IN_TEXT: Final = (
     (re.compile(r"\b(whsec_|pkd_)[A-Za-z0-9+/=_-]+"), rf"\1{STARS}"),
     (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), rf"\1{STARS}@"),
+    (
+        re.compile(r"([?&](?:\w+[_-])?(?:password|secret|token|api_?key|signature)=)[^\s&#\"']+", re.IGNORECASE),
+        rf"\1{STARS}",
+    ),
     (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer |basic )?)[^\s\"',;]+", re.IGNORECASE), rf"\1{STARS}"),
     (re.compile(r"(bearer )[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1{STARS}"),
 )

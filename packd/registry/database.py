@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
+from packd.domain.masking import masked_url
 from packd.registry.backup import NotPackds, back_up
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.full_disk import DiskFull, is_full
@@ -32,6 +33,11 @@ _AGAIN_S: Final = 0.01
 _MANY_PAGES: Final = 1000  # empty ones that are worth rewriting the file for
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
 _WRITER_LOCK: Final = int.from_bytes(b"packd", "big")  # of PostgreSQL's advisory locks, which are numbered per database
+
+_HOW_TO_NAME_ONE: Final = (
+    "leave it out for the embedded database, or write postgresql+psycopg://USER:PASSWORD@HOST/NAME and "
+    "`pip install 'packd[postgresql]'`"
+)
 
 # On PostgreSQL each statement would see its own moment; one for the whole of a reading has to be asked for.
 _POSTGRESQL_MODES: Final[tuple[dict[str, Any], dict[str, Any]]] = (
@@ -109,24 +115,34 @@ class Database:
         database is newer than this code, DiskFull when there is no room for it, DatabaseUnusable when it can't be
         opened or copied, is not a database, or holds tables of another program.
         """
-        try:
-            with self.read() as connection:
-                found = _schema_version(connection)
+        with self._refusals():
+            found = self.schema()
             if found == SCHEMA_VERSION:
                 return None
             kept = self._keep(found)
             self._bring_up_to_date()
+        return kept
+
+    def schema(self) -> str | None:
+        """The version of the schema that is there, None where there is none. Raises what `prepare` does."""
+        with self._refusals(), self.read() as connection:
+            return _schema_version(connection)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What the driver says, in the words of `prepare`."""
+        try:
+            yield
         except DBAPIError as failure:
             if is_full(failure):
                 raise DiskFull(self.shown) from failure
-            if isinstance(failure, OperationalError | InterfaceError):
+            if "not a database" in str(failure.orig):
+                raise DatabaseUnusable(
+                    f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
+                ) from failure
+            if isinstance(failure, OperationalError | InterfaceError) or failure.statement is None:  # no connection
                 raise DatabaseUnusable(f"the database {self.shown} can't be used: {failure.orig}") from failure
-            if "not a database" not in str(failure.orig):
-                raise
-            raise DatabaseUnusable(
-                f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
-            ) from failure
-        return kept
+            raise
 
     def _keep(self, found: str | None) -> Path | None:
         """A copy beside it, before an older schema is touched; on a server that is for its own tools."""
@@ -177,9 +193,11 @@ class Database:
 
     @property
     def shown(self) -> str:
-        """Where it is, without the password."""
+        """Where it is, without what may be secret in its URL."""
         url = self._engine.url
-        return str(url.database) if url.drivername.startswith("sqlite") else url.render_as_string(hide_password=True)
+        if url.drivername.startswith("sqlite"):
+            return str(url.database)
+        return masked_url(url.render_as_string(hide_password=False))  # SQLAlchemy would hide it in one place of two
 
     def _bring_up_to_date(self) -> None:
         """Looks once more under the lock: another packd may have done it in the meantime."""
@@ -274,10 +292,9 @@ def _engine(url: str) -> Engine:
         # Asked before each use whether they are still there: the server may have been started anew.
         engine = create_engine(url, pool_size=16, max_overflow=48, pool_pre_ping=True)
     except (ArgumentError, ModuleNotFoundError) as failure:
-        raise DatabaseUnusable(
-            f"database_url can't be used ({failure}): leave it out for the embedded database, or write "
-            "postgresql+psycopg://USER:PASSWORD@HOST/NAME and `pip install 'packd[postgresql]'`"
-        ) from failure
+        raise DatabaseUnusable(f"database_url can't be used ({failure}): {_HOW_TO_NAME_ONE}") from failure
+    except ValueError:  # which quotes what stands in the place of the port, as a part of a password may
+        raise DatabaseUnusable(f"database_url can't be used (its port is no number): {_HOW_TO_NAME_ONE}") from None
     use_on_postgresql()
     event.listen(engine, "begin", _begin_postgresql)
     return engine

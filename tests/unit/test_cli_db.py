@@ -321,3 +321,17 @@ def test_no_state_directory(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "--state-dir" in result.stderr
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "upgrade"])
+def test_a_server_that_does_not_answer_is_a_refusal(tmp_path: Path, command: str) -> None:
+    """In a sentence that names it, without its password."""
+    pytest.importorskip("psycopg")
+    config = tmp_path / "packd.yaml"
+    config.write_text("database_url: postgresql://ada:hunter2@127.0.0.1:1/packd?password=hunter3\n")
+    (tmp_path / "state").mkdir()
+    arguments = ["db", command, "--config", str(config), "--state-dir", str(tmp_path / "state")]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2
+    assert "the database postgresql://ada:**********@127.0.0.1:1/packd" in done.output
+    assert "hunter" not in done.output

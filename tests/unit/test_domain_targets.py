@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from packd.domain.masking import masked_url
 from packd.domain.targets import headers_fault, url_fault
 
 
@@ -86,3 +87,25 @@ def test_a_header_that_could_inject_is_refused_and_its_value_not_quoted(name, va
     assert fault is not None
     assert says in fault
     assert "hunter2" not in fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ada:hunter2@x.example/in?a=hunter2",
+        "https://hunter2@x.example/",
+        "postgresql://ada:hunter2@db.example/packd?password=hunter2",
+        "postgresql://ada:hun/hunter2@db.example/packd",
+        "postgresql://ada:1/hunter2@db.example/packd",
+        "postgresql://ada:1#hunter2@db.example/packd",
+    ],
+)
+def test_what_is_shown_of_a_url_holds_no_secret(url: str) -> None:
+    """Neither the password, wherever its reader takes it to end, nor the query."""
+    assert "hunter2" not in masked_url(url)
+
+
+@pytest.mark.parametrize("url", ["https://x.example:8443/@team/in", "postgresql://ada@db.example:5432/packd", "words"])
+def test_what_holds_no_secret_is_shown_as_it_is(url: str) -> None:
+    """So that it can be recognised."""
+    assert masked_url(url) == url

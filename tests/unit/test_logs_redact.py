@@ -39,6 +39,14 @@ def test_keys_that_say_so(key: str, value: Any) -> None:
         ("Bearer pkd_abc-DEF_123", "Bearer pkd_***"),
         ("postgresql://ada:hunter2@db.example/packd", "postgresql://ada:***@db.example/packd"),
         ("postgresql://ada:hun@ter2@db.example/packd", "postgresql://ada:***@ter2@db.example/packd"),
+        (
+            "no postgresql://db.example/packd?user=ada&password=hunter2",
+            "no postgresql://db.example/packd?user=ada&password=***",
+        ),
+        (
+            "GET https://x.example/in?access_token=hunter2&a=b: 403",
+            "GET https://x.example/in?access_token=***&a=b: 403",
+        ),
         ("{'Authorization': 'Basic aHVudGVyMg=='}", "{'Authorization': 'Basic ***'}"),
         ("AUTHORIZATION: hunter2", "AUTHORIZATION: ***"),
         ("curl -H 'x: bearer hunter2hunter2'", "curl -H 'x: bearer ***'"),

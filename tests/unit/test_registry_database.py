@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from packd.registry import outbox, queries
-from packd.registry.database import Database
+from packd.registry.database import Database, DatabaseUnusable
 from packd.registry.full_disk import DiskFull
 from packd.registry.rows import Drop
 from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
@@ -260,3 +260,21 @@ def test_a_full_disk_is_called_so(ground: Ground) -> None:
             tx.save_drop(Drop(name=f"pack{number}" + 1000 * "x", kind="folder"))
     with ground.registry.read() as connection:
         assert queries.all_drops(connection) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://ada:hunter2@127.0.0.1:1/packd?password=hunter3",
+        "postgresql+psycopg://ada:hun/ter2@127.0.0.1:1/packd",
+        "postgresql+psycopg://ada@127.0.0.1:1/packd?no_such_option=hunter2",
+        "postgresql+psycopg://ada:hunter2@127.0.0.1:hunter3/packd",
+    ],
+)
+def test_a_refusal_names_the_database_without_its_secrets(url: str) -> None:
+    """Wherever in the URL they are, and whatever kept it from being used."""
+    pytest.importorskip("psycopg")
+    with pytest.raises(DatabaseUnusable, match="can't be used") as caught:
+        Database(url).prepare()
+    assert "ter2" not in str(caught.value)
+    assert "hunter3" not in str(caught.value)
