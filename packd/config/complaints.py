@@ -15,8 +15,19 @@ if TYPE_CHECKING:
     from packd.domain.problems import Problem
 
 _SECRET_KEYS: Final = frozenset(
-    {"secret", "headers", "database_url", "url", "index_url", "extra_index_urls", "npm_registry", "proxy"}
+    {
+        "secret",
+        "secret_credential",
+        "headers",
+        "database_url",
+        "url",
+        "index_url",
+        "extra_index_urls",
+        "npm_registry",
+        "proxy",
+    }
 )
+_WITH_SECRETS: Final = frozenset({"webhooks", "indexes", "sources", "tests"})  # keys of mappings in which those stand
 _SHOWN: Final = 60  # bytes of a wrong value that are repeated
 
 _KINDS: Final[dict[str, str]] = {
@@ -47,11 +58,11 @@ def complaints(errors: list[ErrorDetails], layer: Layer) -> Iterator[Problem]:
             case "missing":
                 message = f"{dotted(place)} is missing"
                 yield layer.problem("config.missing_key", message, place[:-1], key=False, suggestion=None)
-            case "at_key":
+            case "at_place":
                 yield layer.problem(
                     "config.invalid_value",
-                    f"{dotted((*place, error['ctx']['key']))} {error['ctx']['message']}",
-                    (*place, error["ctx"]["key"]),
+                    f"{dotted((*place, *error['ctx']['place']))} {error['ctx']['message']}",
+                    (*place, *error["ctx"]["place"]),
                     key=False,
                     suggestion=None,
                 )
@@ -110,7 +121,7 @@ def _out_of_range(kind: str, limits: Mapping[str, Any]) -> str | None:
     if kind not in words:
         return None
     limit, phrase = words[kind]
-    return f"must be {phrase} {limits[limit]:g}"
+    return f"must be {phrase} {limits[limit]:.12g}"
 
 
 def _not_one_of(expected: str, given: Any, place: Place) -> tuple[str, str | None]:
@@ -121,7 +132,13 @@ def _not_one_of(expected: str, given: Any, place: Place) -> tuple[str, str | Non
 
 def _not(given: Any, place: Place) -> str:
     """`, not 'abc'`, unless the value could be a secret or would fill the screen."""
-    if any(step in _SECRET_KEYS for step in place) or isinstance(given, dict | list | tuple):
+    if _may_be_secret(place) or isinstance(given, dict | list | tuple):
         return ""
     shown = str(given).lower() if isinstance(given, bool) else repr(given)
     return f", not {clip(shown, _SHOWN)}"
+
+
+def _may_be_secret(place: Place) -> bool:
+    """Also what stands where a mapping with a secret in it should: somebody may have written the secret alone."""
+    keys = [step for step in place if isinstance(step, str)]
+    return any(key in _SECRET_KEYS for key in keys) or bool(keys and keys[-1] in _WITH_SECRETS)

@@ -25,6 +25,7 @@ from packd.config.values import (
     Anchored,
     CredentialName,
     CronExpression,
+    DatabaseUrl,
     EndpointName,
     HeaderName,
     HeaderValue,
@@ -36,6 +37,7 @@ from packd.config.values import (
     Secret,
     Surroundings,
     at_key,
+    at_place,
     credential,
     credentials_readable,
     index_name,
@@ -55,6 +57,10 @@ Whole = Annotated[int, Field(ge=0, le=_MANY), BeforeValidator(no_boolean)]
 Positive = Annotated[int, Field(ge=1, le=_MANY), BeforeValidator(no_boolean)]
 Duration = Annotated[float, Field(ge=0, le=_MANY, allow_inf_nan=False), BeforeValidator(no_boolean)]
 LongDuration = Annotated[float, Field(gt=0, le=_MANY, allow_inf_nan=False), BeforeValidator(no_boolean)]
+Days = Annotated[Positive, Field(le=36_500)]  # a hundred years: moments before the year 1 can't be written down
+Kept = Annotated[
+    Positive, Field(le=102_400)
+]  # KiB: all of it is held in memory, and a database takes no more in one piece
 Text = Annotated[str, Field(min_length=1)]
 PackageIndex = Annotated[SecretStr, Field(min_length=1)]  # may hold a password
 
@@ -72,7 +78,7 @@ class Watch(Section):
     longest_wait_s: LongDuration = Field(
         default=30, description="A drop that never goes quiet is read all the same after so long."
     )
-    reconcile_every_s: LongDuration = Field(
+    reconcile_every_s: Annotated[LongDuration, Field(ge=1)] = Field(
         default=300, description="The whole packs directory is compared this often."
     )
     remove_grace_s: Duration = Field(
@@ -108,7 +114,7 @@ class RunLimits(Section):
     memory_mb: Positive = Field(default=2048, description="Data of one process, in MiB.")
     processes: Positive = Field(default=256, description="Processes and threads at the same time.")
     disk_mb: Positive = Field(default=1024, description="Size of what is written, in MiB.")
-    output_kb: Positive = Field(default=1024, description="Output that is kept, in KiB: its beginning and its end.")
+    output_kb: Kept = Field(default=1024, description="Output that is kept, in KiB: its beginning and its end.")
     cpu_s: Positive = Field(default=600, description="Processor time of one process, in seconds.")
 
 
@@ -123,7 +129,9 @@ class Suites(Section):
         description="When packs in use are tested again, as in crontab(5), in UTC; null: never. It changes nothing by "
         "itself: see rollback.on_revalidation.",
     )
-    workers: Positive | None = Field(default=None, description="Suites run at the same time; null: one per processor.")
+    workers: Annotated[Positive, Field(le=1024)] | None = Field(
+        default=None, description="Suites run at the same time, at most 1024; null: one per processor."
+    )
     isolation: Literal["auto", "bwrap", "basic"] = Field(
         default="auto",
         description="What keeps a suite apart from the machine; auto: the best that works here, "
@@ -158,7 +166,9 @@ class Suites(Section):
         default=False, description="Environments are built only from what was fetched before, or lies on this machine."
     )
     limits: RunLimits = RunLimits()
-    grace_s: Duration = Field(default=2, description="Between asking a suite to end and ending it.")
+    grace_s: Annotated[Duration, Field(le=3600)] = Field(
+        default=2, description="Between asking a suite to end and ending it; a daemon that stops waits so long, too."
+    )
 
     def origins(self) -> dict[str, Any]:
         """Where packages are fetched from, in plain words."""
@@ -199,18 +209,25 @@ class Retention(Section):
     revisions: Positive = Field(
         default=10, description="Newest revisions of each pack whose content stays in the store."
     )
-    failed_hours: Whole = Field(default=72, description="Content that was refused, in hours.")
-    events_days: Positive = Field(default=30, description="Events and deliveries, in days.")
-    reports_days: Positive = Field(default=90, description="Test reports, in days.")
+    failed_hours: Annotated[Whole, Field(le=876_000)] = Field(
+        default=72, description="Content that was refused, in hours."
+    )
+    events_days: Days = Field(default=30, description="Events and deliveries, in days.")
+    reports_days: Days = Field(default=90, description="Test reports, in days.")
     pinned: tuple[Text, ...] = Field(
         default=(), description="Globs of revisions whose content always stays: `core` (all of it) or `core#7`."
     )
     min_free_mb: Whole = Field(
         default=100, description="With less room than that for the state, nothing new is taken; in MiB, 0: no floor."
     )
-    environments_days: Positive = Field(
+    environments_days: Days = Field(
         default=14, description="Environments with the packages that packs ask for, since they were last used, in days."
     )
+
+
+def _second(names: list[str]) -> tuple[int, str] | None:
+    """Number and name of the first one whose name was there before."""
+    return next(((number, name) for number, name in enumerate(names) if name in names[:number]), None)
 
 
 class PackIndex(Section):
@@ -254,10 +271,10 @@ class Sources(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sources:
-        names = [index.called() for index in self.indexes]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"has two indexes with the name {twice[0]!r}: give each its own with `name`")
+        if again := _second([index.called() for index in self.indexes]):
+            index, name = again
+            said = f"is called {name!r}, as is another index: give each its own with `name`"
+            raise PydanticCustomError(*at_place(("indexes", index), said))
         return self
 
 
@@ -272,7 +289,7 @@ class Api(Section):
     )
     hosts: tuple[Text, ...] = Field(default=(), description="Host names by which clients on TCP may call it.")
     requests_per_minute: Positive = Field(default=600, description="Of each caller on TCP.")
-    body_kb: Positive = Field(default=1024, description="The largest request that is read, in KiB.")
+    body_kb: Kept = Field(default=1024, description="The largest request that is read, in KiB.")
 
 
 class Log(Section):
@@ -295,7 +312,7 @@ class DeliveryRules(Section):
     jitter: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(no_boolean)] = Field(
         default=JITTER, description="The part of a wait that is added to it at most, by chance."
     )
-    disable_after_days: LongDuration = Field(
+    disable_after_days: Annotated[LongDuration, Field(le=36_500)] = Field(
         default=DISABLE_AFTER_S / 86_400, description="An endpoint is disabled after so long of nothing but failure."
     )
 
@@ -420,7 +437,7 @@ class Settings(Section):
         default=Path("~/.local/state/packd"),
         description="Where packd keeps its own: by default $STATE_DIRECTORY, else packd in $XDG_STATE_HOME.",
     )
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         default=None, description="The registry's database as SQLAlchemy writes it; null: packd.db in state_dir."
     )
     markers: Literal["failed", "all", "none"] = Field(
@@ -453,8 +470,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:
-        names = [webhook.name for webhook in self.webhooks]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two webhooks have the name {twice[0]!r}: each needs its own")
+        if again := _second([webhook.name for webhook in self.webhooks]):
+            index, name = again
+            said = f"is {name!r}, the name of another webhook: each needs its own"
+            raise PydanticCustomError(*at_place(("webhooks", index, "name"), said))
         return self

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ PRIVATE_KEY_PREFIX: Final = "whsk_"
 _SECRET_BYTES: Final = range(24, 65)
 _PRIVATE_KEY_BYTES: Final = (32, 64)
 _SECRET_FILE_BYTES: Final = 4096  # much more than a secret takes
+# SQLAlchemy's own reading of it: what comes behind the first @ is the host.
+_DATABASE_URL: Final = re.compile(
+    r"(?P<dialect>\w+)(?:\+\w+)?://(?:[^:/]*(?::[^@]*)?@)?(?P<host>\[[^/?]+\]|[^/:?]*)(?::(?P<port>[^/?]*))?"
+    r"(?:/(?P<name>[^?]*))?(?:\?.*)?"
+)
 _PEM_BYTES: Final = 512 * 1024  # more than a bundle of all authorities takes
 
 
@@ -130,6 +136,8 @@ def read_secret(path: Path) -> SecretStr:
         with path.open("rb") as stream:
             text = stream.read(_SECRET_FILE_BYTES).decode("ascii", "replace").strip()
     except OSError as failure:
+        if any(part.startswith((SECRET_PREFIX, PRIVATE_KEY_PREFIX)) for part in path.parts):
+            raise ValueError("must be the path of a file: the secret itself belongs in `secret`") from None
         raise ValueError(f"{path} can't be read: {failure.strerror}") from None
     if not text:
         raise ValueError(f"{path} is empty: it must hold the secret")
@@ -163,9 +171,27 @@ def read_pem(path: Path) -> str:
     return text
 
 
+def at_place(place: tuple[str | int, ...], message: str) -> tuple[LiteralString, LiteralString, dict[str, Any]]:
+    """What PydanticCustomError needs so that a problem found by the whole model points at a place in it."""
+    return "at_place", "{message}", {"place": place, "message": message}
+
+
 def at_key(key: str, message: str) -> tuple[LiteralString, LiteralString, dict[str, Any]]:
-    """What PydanticCustomError needs so that a problem found by the whole model points at one of its keys."""
-    return "at_key", "{message}", {"key": key, "message": message}
+    """The same for one of its keys."""
+    return at_place((key,), message)
+
+
+def database_url(value: SecretStr) -> SecretStr:
+    """The address of a database that packd can use. Never repeats it: it may hold a password."""
+    found = _DATABASE_URL.fullmatch(value.get_secret_value())
+    dialect, host, port, name = found.group("dialect", "host", "port", "name") if found else ("", "", "", "")
+    if dialect not in ("postgresql", "sqlite") or (dialect == "sqlite" and not name):
+        raise ValueError("must be as in postgresql+psycopg://USER:PASSWORD@HOST/NAME; null: the embedded database")
+    if "@" in host + (port or ""):
+        raise ValueError("must have each @ in its user and password written as %40")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+        raise ValueError("has a port that is no number from 1 to 65535")
+    return value
 
 
 def index_url(value: Any, info: ValidationInfo) -> Any:
@@ -240,5 +266,6 @@ ListenAddress = Annotated[str, AfterValidator(listen_address)]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]

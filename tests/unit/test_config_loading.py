@@ -259,6 +259,66 @@ def test_addresses_nobody_can_listen_on(folder: Path, address: str) -> None:
     assert "must be HOST:PORT" in refused(None, HOME, {"api.listen": address})[0]
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://ada:hunter2@db.example:hunter2/x", "has a port that is no number from 1 to 65535"),
+        ("postgresql://ada:hunter2@db.example:99999/x", "has a port that is no number from 1 to 65535"),
+        ("postgresql://ada:hun@hunter2@db.example/x", "must have each @ in its user and password written as %40"),
+        ("postgres://ada:hunter2@db.example/x", "must be as in postgresql+psycopg://USER:PASSWORD@HOST/NAME; null: "),
+        ("mysql://ada:hunter2@db.example/x", "must be as in postgresql+psycopg://"),
+        ("sqlite://", "must be as in postgresql+psycopg://"),
+        ("hunter2", "must be as in postgresql+psycopg://"),
+    ],
+)
+def test_databases_that_cannot_be(folder: Path, url: str, said: str) -> None:
+    """Found before a daemon would start, at their place, whoever names them; the address is not repeated."""
+    (folder / "database_url").write_text(url)
+    for problem, place in (
+        *((one, "2:15: database_url ") for one in refused(written(folder, f"markers: all\ndatabase_url: {url}\n"))),
+        *((one, "credential database_url: ") for one in refused(None, HOME | {"CREDENTIALS_DIRECTORY": str(folder)})),
+    ):
+        assert problem.startswith(place + said)
+        assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hun/ter%402@db.example:5432/x?sslmode=require",
+        "postgresql+psycopg://postgres@/x?host=/run/postgresql",
+        "postgresql://[::1]:5432/x",
+        "postgresql:///x?host=a:1&host=b:2",
+        "sqlite:////srv/packd.db",
+    ],
+)
+def test_databases_that_can_be(folder: Path, url: str) -> None:
+    """Every form that SQLAlchemy reads."""
+    named = of(f"database_url: {url}\n", folder).database_url
+    assert named is not None
+    assert named.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tests: {workers: 20000}", "tests.workers must be at most 1024"),
+        ("tests: {grace_s: 1000000}", "tests.grace_s must be at most 3600"),
+        ("tests: {limits: {output_kb: 1000000}}", "tests.limits.output_kb must be at most 102400"),
+        ("api: {body_kb: 1000000}", "api.body_kb must be at most 102400"),
+        ("retention: {events_days: 1000000}", "retention.events_days must be at most 36500"),
+        ("retention: {reports_days: 1000000}", "retention.reports_days must be at most 36500"),
+        ("retention: {failed_hours: 1000000}", "retention.failed_hours must be at most 876000"),
+        ("watch: {quiet_ms: 10000000000}", "watch.quiet_ms must be at most 1000000000"),
+        ("watch: {reconcile_every_s: 0.000001}", "watch.reconcile_every_s must be at least 1"),
+    ],
+)
+def test_numbers_that_no_daemon_could_work_with(folder: Path, text: str, said: str) -> None:
+    """Each has a bound, which is said."""
+    (problem,) = refused(written(folder, text))
+    assert problem.endswith(said)
+
+
 def test_without_any_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without a home must say where the state is kept; once it is said, the home is not asked for."""
 

@@ -54,7 +54,7 @@ def test_passwords_of_indexes_are_not_shown(tmp_path: Path) -> None:
         ({"indexes": [{"name": "a"}]}, "sources.indexes.0.url is missing"),
         ({"indexes": ["ftp://x/i.json"]}, "must be an https address"),
         ({"indexes": ["https://"]}, "must be an https address"),
-        ({"indexes": [{"url": "/a.json"}, {"url": "/b/a.json"}]}, "two indexes with the name 'a'"),
+        ({"indexes": [{"url": "/a.json"}, {"url": "/b/a.json"}]}, "indexes.1 is called 'a', as is another index"),
         ({"indexes": [{"url": "/a.json", "priorty": 1}]}, "there is no setting 'priorty'"),
         ({"indexes": [{"url": "/a.json", "name": "A b"}]}, "sources.indexes.0.name"),
         ({"timeout_s": 0}, "sources.timeout_s must be more than 0"),

@@ -144,6 +144,8 @@ def test_a_readable_secret_file_is_warned_about(tmp_path: Path) -> None:
             "webhooks.0.secret must be 24 to 64 bytes in base64 after whsec_; these are 7",
         ),
         ({"secret": 20}, "webhooks.0.secret must be text"),
+        ({"secret": None, "secret_credential": "hunter2="}, "webhooks.0.secret_credential must be"),
+        ({"secret": None, "secret_file": "whsec_hunter2"}, "webhooks.0.secret_file must be the path of a file"),
         ({"ordering": "packs"}, "webhooks.0.ordering must be pack, strict or none, not 'packs' (did you mean 'pack'?)"),
         ({"timeout_s": 0}, "webhooks.0.timeout_s must be more than 0"),
         ({"timeout_s": 500}, "webhooks.0.timeout_s must be at most 120"),
@@ -160,6 +162,22 @@ def test_what_an_endpoint_must_not_say(tmp_path: Path, more: dict[str, object], 
     assert said in problem
     assert problem.startswith("1:")
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("webhooks: [whsec_hunter2]", "1:12: webhooks.0 must be a mapping of keys to values"),
+        ("webhooks: whsec_hunter2", "1:11: webhooks must be a list"),
+        ("webhooks: {chat: whsec_hunter2}", "1:11: webhooks must be a list"),
+        ("sources: https://ada:hunter2@x.example/i.json", "1:10: sources must be a mapping of keys to values"),
+        ("tests: http://ada:hunter2@proxy.example", "1:8: tests must be a mapping of keys to values"),
+        ("tests: {proxy: [hunter2]}", "1:16: tests.proxy must be text (in quotes when it looks like something else)"),
+    ],
+)
+def test_a_secret_in_the_place_of_what_holds_it_is_not_repeated(tmp_path: Path, text: str, said: str) -> None:
+    """Who forgot its key does not find it in a log."""
+    assert refused(tmp_path, text) == [said]
 
 
 @pytest.mark.parametrize("size", [23, 24, 64, 65])
@@ -199,9 +217,12 @@ def test_what_is_accepted_here_can_be_sent(tmp_path: Path, url: str, headers: di
 
 
 def test_names_are_unique(tmp_path: Path) -> None:
-    """Two endpoints of one name are a problem that says the name."""
-    text = json.dumps({"webhooks": [{"name": "chat", "url": "https://x.example", "secret": SECRET}] * 2})
-    assert "two webhooks have the name 'chat'" in refused(tmp_path, text)[0]
+    """Two endpoints of one name are a problem that says the name, and points at the second of them."""
+    endpoint = json.dumps({"name": "chat", "url": "https://x.example", "secret": SECRET})
+    text = f"markers: all\nwebhooks:\n  - {endpoint}\n  - {endpoint}\n"
+    assert refused(tmp_path, text) == [
+        "4:14: webhooks.1.name is 'chat', the name of another webhook: each needs its own"
+    ]
 
 
 def test_a_variable_replaces_the_whole_list(tmp_path: Path) -> None:
