@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -26,6 +27,14 @@ _EXIT_STATUS: Final = {
     Code.UNPROCESSABLE_ENTITY: 2,
     Code.UNREACHABLE: 3,
     Code.UNAVAILABLE: 3,
+}
+
+# What is wrong with a path that somebody gave, wherever it is first looked at, and the way out.
+_OF_PATHS: Final = {
+    errno.EACCES: "run packd as a user who may, or give another path",
+    errno.EPERM: "run packd as a user who may, or give another path",
+    errno.ENAMETOOLONG: "no file system takes so long a name, give a shorter one",
+    errno.ELOOP: "its links lead in a circle, give another path",
 }
 
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
@@ -95,6 +104,12 @@ class LazyGroup(click.Group):
         except Failure as failure:
             _complain(failure.sentence)
             ctx.exit(_EXIT_STATUS.get(failure.code, 1))
+        except OSError as refusal:
+            if refusal.filename is None or refusal.errno not in _OF_PATHS:
+                raise
+            where = os.fsdecode(refusal.filename)
+            _complain(f"{where} can't be used: {refusal.strerror}; {_OF_PATHS[refusal.errno]}")
+            ctx.exit(_EXIT_STATUS[Code.BAD_REQUEST])
         except KeyboardInterrupt:
             click.echo(err=True)  # the terminal's ^C stands on a line of its own
             ctx.exit(_INTERRUPTED)

@@ -105,11 +105,11 @@ def _start(
 def _sent_ahead(supposed: Extent, stack: ExitStack) -> Scout | None:
     """Somebody looks at the packs directory while all else is loaded: where that is said on the command line, already
     while the settings are read."""
-    if not supposed.path.is_dir() or "LISTEN_FDS" in os.environ:
-        return None
-    from packd.scout import Scout
-
     try:
+        if not supposed.path.is_dir() or "LISTEN_FDS" in os.environ:
+            return None
+        from packd.scout import Scout
+
         scout = Scout(supposed)
     except OSError:  # the daemon finds out for itself, and says what to do
         return None
@@ -180,6 +180,8 @@ def _make_folder(path: Path, what: str, way_out: str, *, mode: int) -> None:
 
 def _in_the_way(path: Path, refusal: OSError) -> str:
     """What is in the way of making this folder."""
+    if refusal.errno == errno.ENAMETOOLONG:
+        return "no file system takes so long a name"
     there = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not there.is_dir():
         return f"{there} is no folder"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import stat
@@ -351,6 +352,51 @@ def test_run_says_which_folder_can_not_be_made(packd: Packd, flags: str, said: s
     assert result.exit_code == 2
     assert said.format(Path.cwd()) in result.stderr
     assert result.stderr.startswith("packd: can't start: ")
+
+
+# What is said of a path that can't be used, by each command that takes one.
+_WITH_A_PATH = (
+    ("check", "{}"),
+    ("test", "{}"),
+    ("new", "hello", "--dir", "{}"),
+    ("run", "{}", "--state-dir", "state"),
+    ("run", "{}", "--once", "--state-dir", "state"),
+    ("db", "check", "--state-dir", "{}"),
+    ("db", "backup", "{}", "--state-dir", "state"),
+    ("register", "{}"),
+)
+
+
+@pytest.mark.parametrize("command", _WITH_A_PATH, ids=" ".join)
+def test_a_name_that_no_file_system_takes(packd: Packd, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A part of the path has more than 255 bytes: a sentence that names it, wherever it is first looked at."""
+    Path("state").mkdir()
+    result = packd(*(word.format(tmp_path / ("x" * 256)) for word in command), XDG_STATE_HOME="/nowhere")
+    assert result.exit_code in (2, 3)
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("packd: ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be")
+@pytest.mark.parametrize("command", [*_WITH_A_PATH, ("doctor", "--state-dir", "{}")], ids=" ".join)
+def test_a_folder_that_nobody_may_enter(packd: Packd, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """What lies in it is refused with its name and the way out, and `doctor` goes on to its end."""
+    Path("state").mkdir()
+    secret = tmp_path / "secret"
+    secret.mkdir(mode=0o700)
+    packd(*(word.format("/proc/none") for word in command))  # all that is imported late, while it can be
+    os.seteuid(65534)
+    try:
+        result = packd(*(word.format(secret / "x") for word in command), XDG_STATE_HOME="/nowhere")
+    finally:
+        os.seteuid(0)
+    assert isinstance(result.exception, SystemExit)
+    if command[0] == "doctor":
+        assert "wrong" in result.stdout.splitlines()[-1]
+    elif command[0] != "register":  # there is no daemon that could be asked
+        assert result.exit_code == 2
+        assert "Permission denied" in result.stderr
+        assert re.search("another", result.stderr)
 
 
 def test_packs_inside_the_state_are_refused(packd: Packd) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from packd.flow.clock_sync import WARNING, is_synchronised
 from packd.flow.diagnosis.answers import Answer, ok, skipped, warning, wrong
+from packd.flow.diagnosis.places import is_folder
 from packd.watch.advice import kernel_setting
 from packd.watch.scan import count_folders
 from packd.watch.usage import in_use
@@ -34,7 +35,7 @@ def watches(packs_dir: Path, ignore: Ignore) -> Iterator[Answer]:
     if limit is None or instances is None:
         yield skipped(about, "the kernel does not say how many watches there may be")
         return
-    needed = count_folders(packs_dir, ignore) if packs_dir.is_dir() else 1
+    needed = count_folders(packs_dir, ignore) if is_folder(packs_dir) else 1
     used = in_use()
     yield _enough(about, needed=needed, free=limit - used.watches, limit=limit)
     if used.instances + 1 > instances * _TIGHT:

@@ -32,9 +32,9 @@ def database(path: Path, *, newest_schema: str) -> Answer:
     from packd.registry.backup import NotPackds, schema_of
 
     about = "database"
-    if not path.exists():
-        return ok(about, f"{path} is not there yet; the daemon makes it")
     try:
+        if not path.exists():
+            return ok(about, f"{path} is not there yet; the daemon makes it")
         schema, found = schema_of(path), _damage(path)
     except NotPackds as failure:
         return wrong(about, str(failure), _RESTORE)

@@ -42,7 +42,7 @@ def packs_folder(
 ) -> Iterator[Answer]:
     """The packs directory; `watched`: a daemon runs and has seen it."""
     about = "packs directory"
-    if not folder.is_dir():
+    if not is_folder(folder):
         there = "is no folder" if os.path.lexists(folder) else "is not there"
         if watched:
             yield wrong(about, f"{folder} {there}, and a daemon watches it", "put it back, or mount it again")
@@ -96,7 +96,7 @@ def _unreadable(folder: Path) -> Iterator[Answer]:
 def state_folder(folder: Path, packs_dir: Path) -> Iterator[Answer]:
     """The daemon's own."""
     about = "state directory"
-    if not folder.is_dir():
+    if not is_folder(folder):
         if os.path.lexists(folder) or not os.access(_nearest(folder), os.W_OK):
             why = "is no folder" if os.path.lexists(folder) else f"can't be made by {_me()}"
             yield wrong(about, f"{folder} {why}", "name another with --state-dir, or let packd make it")
@@ -149,7 +149,7 @@ def socket(path: Path, *, answers: bool, pid: int | None) -> Answer:
     about = "socket"
     if answers:
         return ok(about, f"a daemon answers at {path}")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH110  as in is_folder
         group = path.stat().st_gid
         return wrong(about, f"{_me()} may not talk to {path}", f"join its group ({group}), or ask as the daemon's user")
     if pid is not None:
@@ -158,7 +158,7 @@ def socket(path: Path, *, answers: bool, pid: int | None) -> Answer:
             f"a daemon runs (pid {pid}), and nobody answers at {path}",
             "say where its socket is with --socket or $PACKD_SOCKET; `packd config show` says what the file says",
         )
-    if path.is_dir() or (path.exists() and not path.is_socket()):
+    if os.path.lexists(path) and not path.is_socket():
         return wrong(
             about, f"{path} is there and is no socket", f"remove it, or choose another with api.socket: {path}"
         )
@@ -167,9 +167,14 @@ def socket(path: Path, *, answers: bool, pid: int | None) -> Answer:
     return Answer(about=about, outcome="ok", said=f"nobody answers at {path}: no daemon runs here", fix="packd run")
 
 
+def is_folder(path: Path) -> bool:
+    """Is one there, as far as this user may look?"""
+    return os.path.isdir(path)  # noqa: PTH112  Path.is_dir() raises where nobody may look
+
+
 def _nearest(path: Path) -> Path:
     """The path, or the nearest folder above it that is there."""
-    while not path.is_dir() and path != path.parent:
+    while not is_folder(path) and path != path.parent:
         path = path.parent
     return path
 
