@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.options import A_PATH, said_before
-from packd.cli.screen import note
 from packd.cli.text import clean
 from packd.domain.failures import Code, Failure
 from packd.extent import extent_of, usual_extent
@@ -92,8 +91,6 @@ def _start(
         file = _file(config)
         settings = load(file, os.environ, flags)
         check_layout(settings)
-        for warning in settings.warnings:
-            note(f"warning: {clean(str(warning))}")
         if sys.stderr.isatty() and not once:
             _welcome(settings)
         source = Source(load=partial(load, file, os.environ, flags), file=file)
@@ -151,6 +148,11 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
     from packd.logs import configure
 
     configure(settings.log.format, settings.log.level)
+    import structlog
+
+    log = structlog.get_logger("packd")
+    for warning in settings.warnings:
+        log.warning("config.unwise", detail=str(warning))
     from packd.daemon import run
     from packd.registry.database import SchemaMismatch
     from packd.registry.full_disk import DiskFull

@@ -410,6 +410,30 @@ def test_packs_inside_the_state_are_refused(packd: Packd) -> None:
     assert (checked.exit_code, "would be taken for a pack" in problem["message"]) == (2, True)
 
 
+def test_what_is_unwise_is_a_line_of_the_log(packd: Packd) -> None:
+    """In its format, from the first line on, so that what reads the log understands all of it."""
+    Path("packd.yaml").write_text(
+        "webhooks: [{name: a, url: 'http://127.0.0.1:9/', secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=}]\n"
+    )
+    Path("packd.yaml").chmod(0o644)
+    command = [
+        sys.executable,
+        "-m",
+        "packd",
+        "run",
+        "packs",
+        "--once",
+        "--config",
+        "packd.yaml",
+        "--state-dir",
+        "state",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    first, *_ = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (first["level"], first["event"]) == ("warning", "config.unwise")
+    assert "holds a secret and can be read by everybody" in first["detail"]
+
+
 def test_run_takes_its_flags(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> None:
     """Flags reach the settings, from before the command's name as well; the daemon's answer is the exit status."""
     seen: list[Any] = []
