@@ -193,6 +193,7 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         pipeline=pipeline,
         projections=projections,
         runs=runs,
+        lanes=lanes,
         clock=clock,
     )
     keeper = Watchkeeper(packs_dir=settings.packs_dir, registry=registry, settling=settling, clock=clock)

@@ -166,6 +166,7 @@ class Intake:
         ref = findings.ref or str(seen.ref)
         seen = replace(seen, ref=ref, fingerprint=snapshot.fingerprint, digest=snapshot.digest, problems=())
         with self._runs.ahead() as ahead, self._registry.write() as tx:
+            self._lanes.go_on()  # asked in here, nothing of this is told behind `daemon.stopping`
             recorded = self._record_in(tx, ahead, seen, snapshot, findings, occasion)
         if recorded is None:
             self._projections.show(ref)  # nothing was told, and yet a marker may be out of date
@@ -220,6 +221,7 @@ class Intake:
 
     def _refuse(self, seen: Drop, problems: Sequence[Problem], occasion: Occasion) -> None:
         with self._registry.write() as tx:
+            self._lanes.go_on()
             self._refuse_in(tx, seen, problems, occasion)
         if seen.ref is not None:
             self._runs.cancel(seen.ref)

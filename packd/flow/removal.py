@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from packd.flow.projections import Projections
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
+    from packd.flow.workers import Lanes
     from packd.registry.registry import Registry
     from packd.registry.rows import Drop
 
@@ -37,6 +38,7 @@ class Removal:
         pipeline: Pipeline,
         projections: Projections,
         runs: Runs,
+        lanes: Lanes,
         clock: Clock,
     ) -> None:
         self._folder = folder
@@ -45,6 +47,7 @@ class Removal:
         self._pipeline = pipeline
         self._projections = projections
         self._runs = runs
+        self._lanes = lanes
         self._clock = clock
 
     def notice(self, drop: Drop) -> None:
@@ -62,6 +65,7 @@ class Removal:
             return
         self._projections.withdraw(name)  # while the drop is known, so that it is done again should this be interrupted
         with self._registry.write() as tx:
+            self._lanes.go_on()
             pack = queries.pack_of_drop(tx.connection, name)
             drop = queries.drop(tx.connection, name)
             tx.forget_drop(name)

@@ -69,6 +69,11 @@ class Lanes:
                     self._wake.notify()
             return True
 
+    def go_on(self) -> None:
+        """For a job before it writes down something new. Raises Failure(UNAVAILABLE) when the lanes are stopping."""
+        if self._stopping:
+            raise _stopping()
+
     def is_free(self, lane: str) -> bool:
         """Nothing waits or runs in it."""
         with self._lock:

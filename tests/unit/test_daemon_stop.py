@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +12,11 @@ import pytest
 from packd import daemon
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
+from packd.domain.problems import Problem
 from packd.flow.occasion import Occasion
 from packd.registry import queries
 from packd.service.notify import Notifier
+from packd.snapshot.store import Refused
 from tests.unit.flow_ground import MANIFEST, latest, made_parts, told, written
 
 if TYPE_CHECKING:
@@ -53,6 +57,44 @@ def test_what_waits_in_a_lane_is_left_to_the_next_start(parts: Parts) -> None:
     over.set()
     stopping.join(30)
     assert done == []
+
+
+@pytest.mark.parametrize("content", ["good", "refused", "gone"])
+def test_nothing_is_told_of_a_drop_that_was_in_hand(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    """`daemon.stopping` is the end, also where a large drop was being read: the next start takes it."""
+    if content == "gone":
+        parts.intake.take("core", Occasion(first_change_at_s=0.0))
+        assert parts.lanes.wait_idle(30)
+        shutil.rmtree(parts.settings.packs_dir / "core")
+        work = partial(parts.intake.remove_soon, "core")
+    else:
+        work = partial(parts.intake.take_soon, "core", Occasion(first_change_at_s=0.0))
+    before = types(parts)
+    reading, go_on = threading.Event(), threading.Event()
+    take, withdraw = parts.store.take, parts.projections.withdraw
+
+    def slowly(*arguments: object) -> object:
+        reading.set()
+        assert go_on.wait(30)
+        if content == "gone":
+            return withdraw(*arguments)  # type: ignore[arg-type, func-returns-value]
+        refused = Refused(problems=(Problem(code="x", message="no"),), fingerprint=None)
+        return take(*arguments) if content == "good" else refused  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parts.runs, "has_room", lambda _: False)  # for a run, which would not begin any more
+    monkeypatch.setattr(parts.store, "take", slowly)
+    monkeypatch.setattr(parts.projections, "withdraw", slowly)
+    work()
+    assert reading.wait(10)
+    stopping = threading.Thread(target=daemon._stop, args=(parts, None, Notifier({})))
+    stopping.start()
+    while "daemon.stopping" not in types(parts):
+        assert stopping.is_alive()
+    go_on.set()
+    stopping.join(30)
+    assert types(parts) == [*before, "daemon.stopping"]
 
 
 def test_a_run_that_can_not_begin_is_not_told_to_have_begun(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
