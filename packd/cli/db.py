@@ -262,9 +262,14 @@ def _checkup(settings: Settings, database: Database) -> Checkup:
 
 
 def _schema_before(settings: Settings) -> str | None:
-    from packd.registry.backup import schema_of
+    from packd.registry.backup import Unused, schema_of
 
-    return schema_of(_path(settings)) if settings.database_url is None and _path(settings).exists() else None
+    if settings.database_url is not None or not _path(settings).exists():
+        return None
+    try:
+        return schema_of(_path(settings))
+    except Unused:
+        return None
 
 
 def _settings(config: Path | None, state_dir: Path | None) -> Settings:

@@ -24,6 +24,10 @@ class NotPackds(Exception):
     """The file is no database of packd's, or a damaged one; the message says which and what to do."""
 
 
+class Unused(NotPackds):
+    """It has no tables: packd was ended before it had made them, and makes them at its next start."""
+
+
 def back_up(database: Path, target: Path) -> int:
     """Make `target` a copy of what is true in `database` at one moment, others may go on writing; returns its bytes.
 
@@ -79,6 +83,11 @@ def schema_of(database: Path) -> str:
         raise FileNotFoundError(2, "there is no such database", str(database))
     try:
         with closing(_reading(database)) as connection:
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+                raise Unused(
+                    f"{database} is empty: packd had not begun to use it, and does when it starts next; "
+                    "was it in use before, `packd db restore FILE` from the newest backup"
+                )
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             connection.execute("SELECT count(*) FROM revisions").fetchone()
     except sqlite3.DatabaseError as failure:

@@ -285,6 +285,18 @@ def test_what_changes_something_needs_the_daemon_stopped(packd: Packd, folder: P
     assert holder(folder / "state") is None
 
 
+def test_a_first_start_that_was_killed_at_once(packd: Packd, folder: Path) -> None:
+    """An empty database is no damage: it is said to be what it is, and gets its tables."""
+    for file in (folder / "state").glob("packd.db*"):
+        file.unlink()
+    (folder / "state" / "packd.db").touch()
+    checked = packd("check")
+    assert checked.exit_code == 2
+    assert "is empty: packd had not begun to use it, and does when it starts next" in checked.stderr
+    assert "made a new database" in packd("upgrade").stdout
+    assert packd("check").exit_code in (0, 1)
+
+
 def test_upgrade_makes_or_leaves(packd: Packd, folder: Path) -> None:
     """The schema of this packd is left alone, a missing database is made, another program's is refused."""
     assert "nothing to do" in packd("upgrade").stdout

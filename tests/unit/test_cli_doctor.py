@@ -151,6 +151,14 @@ def test_a_configuration_that_can_not_be_used(folder: Path) -> None:
     assert "quiet" in checks(result)["configuration"][0]["said"]
 
 
+def test_a_database_without_tables_is_no_damage(folder: Path) -> None:
+    (folder / "state" / "packd.db").touch()
+    (database,) = checks(doctor(folder, "--json"))["database"]
+    assert database["outcome"] == "warning"
+    assert database["said"].endswith("is empty: packd had not begun to use it, and does when it starts next")
+    assert "packd db restore" in database["fix"]
+
+
 def test_a_daemon_that_answers_elsewhere(folder: Path) -> None:
     """The state directory is held and nobody answers: the socket is another one than is asked."""
     with exclusively(folder / "state"):

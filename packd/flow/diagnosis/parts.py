@@ -37,7 +37,7 @@ def database(path: Path, *, newest_schema: str) -> Answer:
             return ok(about, f"{path} is not there yet; the daemon makes it")
         schema, found = schema_of(path), _damage(path)
     except NotPackds as failure:
-        return wrong(about, str(failure), _RESTORE)
+        return _no_database(about, failure)
     except OSError as failure:
         return wrong(about, f"{path} can't be read: {failure.strerror}", "ask as the user of the daemon")
     if found:
@@ -45,6 +45,15 @@ def database(path: Path, *, newest_schema: str) -> Answer:
     if schema == newest_schema:
         return ok(about, f"{path}: schema {schema}, {path.stat().st_size / 1024:.0f} KiB")
     return _other_schema(about, path, schema, newest_schema)
+
+
+def _no_database(about: str, failure: Exception) -> Answer:
+    from packd.registry.backup import Unused
+
+    if isinstance(failure, Unused):
+        said, fix = str(failure).split("; ")
+        return warning(about, said, fix)
+    return wrong(about, str(failure), _RESTORE)
 
 
 def _other_schema(about: str, path: Path, schema: str, newest: str) -> Answer:
