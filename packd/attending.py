@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from packd.domain.failures import for_log
 from packd.domain.health import is_dying
 
 if TYPE_CHECKING:
@@ -96,8 +97,10 @@ class Attendant:
             if not step_s:
                 return
             self._parts.dispatcher.clock_was_set(step_s)
-        except Exception:
-            log.exception("clock.not_followed")  # the database is busy: the next round sees the same step
+        except Exception as failure:
+            log.error(
+                "clock.not_followed", **for_log(failure)
+            )  # the database is busy: the next round sees the same step
             return
         self._clock_step.followed()
         log.warning("clock.was_set", by_s=round(step_s, 1))

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from ulid import ULID
 
 from packd.api.problems import problem
+from packd.domain.failures import for_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,8 +62,8 @@ class Audit:
             return
         try:
             await run_sync(partial(trail.note, **_about(scope, request_id), status=status, packs=self._packs(scope)))
-        except Exception:
-            log.exception("audit.failed", **_about(scope, request_id))
+        except Exception as failure:
+            log.error("audit.failed", **_about(scope, request_id), **for_log(failure))
 
     def _packs(self, scope: Scope) -> list[str]:
         """The pack that the path names, where its route has one, also if the request never came to it; else those that

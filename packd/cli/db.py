@@ -325,12 +325,15 @@ def _exclusively(settings: Settings, *, only_if: bool = True) -> Iterator[None]:
 def _refusals() -> Iterator[None]:
     """What a database refuses is a sentence, not a traceback."""
     from packd.registry.backup import NotPackds
+    from packd.registry.broken import DatabaseBroken
     from packd.registry.database import SchemaMismatch
 
     try:
         yield
     except (NotPackds, SchemaMismatch) as refusal:
         raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
+    except DatabaseBroken as refusal:
+        raise Failure(Code.BAD_REQUEST, refusal.sentence) from refusal
     except OSError as refusal:
         where = f"{refusal.filename}: " if refusal.filename else ""
         raise Failure(Code.BAD_REQUEST, f"{where}{refusal.strerror or refusal}") from refusal

@@ -69,3 +69,10 @@ class Failure(Exception):
         self.sentence = sentence
         self.problems = tuple(problems)
         self.members: Mapping[str, Any] = dict(members or {})  # more for machines, JSON-able, e.g. {"oldest": 17}
+
+
+def for_log(failure: Exception) -> dict[str, Any]:
+    """What an entry of the log keeps of it: the sentence where that says it all, else how it came about."""
+    if isinstance(failure, Failure) and failure.code == Code.UNAVAILABLE:
+        return {"why": failure.sentence}
+    return {"exc_info": failure}

@@ -14,6 +14,7 @@ import structlog
 
 from packd.domain.breaker import room, state
 from packd.domain.deliveries import Outcome, Rules
+from packd.domain.failures import for_log
 from packd.domain.health import Pulse
 from packd.domain.subscriptions import subscribes
 from packd.flow.departures import AT_ONCE_EACH, Departures
@@ -162,8 +163,8 @@ class Dispatcher:
                 is_due = self._next_due_s is not None and self._next_due_s <= self._clock.now()
             try:
                 self.turn(is_due=is_due)
-            except Exception:
-                log.exception("dispatch.failed")  # the rows still say what is to be sent
+            except Exception as failure:
+                log.error("dispatch.failed", **for_log(failure))  # the rows still say what is to be sent
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopping, _AGAIN_S)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from packd.domain.failures import Failure
 from packd.domain.health import Ailment, judge, worst_first
 from packd.flow.endpoint_health import disabled
 from packd.registry import queries
@@ -74,8 +75,12 @@ class Health:
         try:
             with self._registry.read() as connection:
                 endpoints = queries.all_endpoints(connection)
+        except Failure as failure:
+            yield Ailment(part="database", grade="unready", sentence=failure.sentence)
+            return
         except Exception as failure:
-            said = f"the registry's database does not answer ({failure}): see `packd db check`"
+            why = getattr(failure, "orig", failure)  # the driver's words, without what was asked of it
+            said = f"the registry's database does not answer ({why}): see `packd db check`"
             yield Ailment(part="database", grade="unready", sentence=" ".join(said.split()))
             return
         yield from disabled(endpoints)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from packd.domain.failures import HTTP_STATUS, Code, Failure
+from packd.domain.failures import HTTP_STATUS, Code, Failure, for_log
 from packd.domain.moments import rfc3339
 from packd.flow.told import Told
 from packd.registry import queries, requests
@@ -174,8 +174,10 @@ class Jobs:
             with self._registry.write() as tx:
                 requests.end_job(tx.connection, job.id, state=state, finished_at=tx.now, status=status, answer=answer)
                 ended = queries.job(tx.connection, job.id) or job
-        except Exception:  # the database is closed, or its disk is full: whoever follows must not wait for ever
-            log.exception("job.end_not_written", job=job.id)
+        except (
+            Exception
+        ) as failure:  # the database is closed, or its disk is full: whoever follows must not wait for ever
+            log.error("job.end_not_written", job=job.id, **for_log(failure))
             ended = job
         progress.end(ended)
         with self._lock:

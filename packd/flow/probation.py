@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.domain.failures import Failure
+from packd.domain.failures import Failure, for_log
 from packd.domain.moments import unix_s
 from packd.domain.probation import BadHealthCheck, HealthCheck, health_check
 from packd.registry import queries
@@ -92,8 +92,8 @@ class Probation:
             self._wake.clear()
             try:
                 pause_s = None if self._stopping else self.look()
-            except Exception:
-                log.exception("probation.failed")
+            except Exception as failure:
+                log.error("probation.failed", **for_log(failure))
                 pause_s = 10.0
 
     def _on_probation(self) -> list[Revision]:

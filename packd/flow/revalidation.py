@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.domain.failures import Failure
+from packd.domain.failures import Failure, for_log
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Revalidation:
     def _run(self) -> None:
         try:
             self.run()
-        except Exception:
-            log.exception("revalidation.failed")  # the next one comes by the clock
+        except Exception as failure:
+            log.error("revalidation.failed", **for_log(failure))  # the next one comes by the clock
 
     def run(self) -> dict[str, str]:
         """Test every pack in use again; returns how each run ended."""

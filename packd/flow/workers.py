@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
-from packd.domain.failures import Code, Failure
+from packd.domain.failures import Code, Failure, for_log
 from packd.domain.health import Pulse
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Lanes:
                 if self._stopping and isinstance(surprise, Failure) and surprise.code == Code.UNAVAILABLE:
                     continue  # what it needed had stopped before; the next start does it
                 # One pack's surprise must not end the thread that serves all others; reconcile comes back to it.
-                log.exception("lane.job_failed", lane=lane)
+                log.error("lane.job_failed", lane=lane, **for_log(surprise))
             finally:
                 self._done(lane)
 

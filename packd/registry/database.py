@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from packd.domain.masking import masked_url
 from packd.registry.backup import NotPackds, back_up
+from packd.registry.broken import DatabaseBroken, is_broken, is_damage
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.full_disk import DiskFull, is_full
 from packd.registry.kept import BEGIN_WRITE, Kept
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import ExceptionContext
 
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
 _BUSY_TIMEOUT_S: Final = 15
@@ -133,16 +135,19 @@ class Database:
         """What the driver says, in the words of `prepare`."""
         try:
             yield
+        except DatabaseBroken as failure:
+            raise DatabaseUnusable(self._why_not(failure.said)) from failure
         except DBAPIError as failure:
             if is_full(failure):
                 raise DiskFull(self.shown) from failure
-            if "not a database" in str(failure.orig):
-                raise DatabaseUnusable(
-                    f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
-                ) from failure
             if isinstance(failure, OperationalError | InterfaceError) or failure.statement is None:  # no connection
-                raise DatabaseUnusable(f"the database {self.shown} can't be used: {failure.orig}") from failure
+                raise DatabaseUnusable(self._why_not(failure.orig)) from failure
             raise
+
+    def _why_not(self, said: object) -> str:
+        if is_damage(said):
+            return f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
+        return f"the database {self.shown} can't be used: {said}"
 
     def _keep(self, found: str | None) -> Path | None:
         """A copy beside it, before an older schema is touched; on a server that is for its own tools."""
@@ -161,14 +166,14 @@ class Database:
     def optimise(self) -> None:
         """Let the database look after itself: statistics, and room given back when much of the file is empty.
 
-        Skipped, until the next time, while somebody else uses it.
+        Skipped, until the next time, while somebody else uses it, and where it is damaged: that is for others to say.
         """
         if self._is_postgresql:
             return  # autovacuum does it
         # A connection of its own: SQLAlchemy begins a transaction, in which nothing can be rewritten, and ours keep
         # temporary tables in memory, where the whole of a large file has no place.
         one = closing(sqlite3.connect(str(self._engine.url.database), isolation_level=None, timeout=_OPTIMISE_WAITS_S))
-        with self._one_writer, suppress(sqlite3.OperationalError), one as connection:
+        with self._one_writer, suppress(sqlite3.DatabaseError), one as connection:
             connection.execute("PRAGMA optimize")
             (empty,) = connection.execute("PRAGMA freelist_count").fetchone()
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -311,7 +316,15 @@ def _sqlite_engine(url: str) -> Engine:
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "handle_error", _say_what_broke)
     return engine
+
+
+def _say_what_broke(context: ExceptionContext) -> DatabaseBroken | None:
+    """In the place of what SQLAlchemy says, which is mostly SQL."""
+    said = context.original_exception
+    engine = context.engine
+    return DatabaseBroken(str(engine.url.database), said) if engine is not None and is_broken(said) else None
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import JSON
 from sqlalchemy.exc import DBAPIError
 
 from packd.registry.anytext import AnyText
+from packd.registry.broken import DatabaseBroken, is_broken
 from packd.registry.stored_text import as_given, as_stored, is_plain
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _ask(driver: Any, connection: Connection, sql: str, parameters: Sequence[Any
     try:
         return driver.execute(sql, parameters)
     except connection.dialect.loaded_dbapi.Error as failure:
-        raise _as_told(failure, sql, parameters, connection.dialect) from failure
+        raise _as_told(failure, sql, parameters, connection) from failure
 
 
 class Transaction:
@@ -246,9 +247,12 @@ class Transaction:
             else:
                 whom.rollback()
         except connection.dialect.loaded_dbapi.Error as failure:
-            raise _as_told(failure, "COMMIT" if kind is None else "ROLLBACK", None, connection.dialect) from failure
+            raise _as_told(failure, "COMMIT" if kind is None else "ROLLBACK", None, connection) from failure
 
 
-def _as_told(failure: Exception, sql: str, parameters: Any, dialect: Dialect) -> BaseException:
+def _as_told(failure: Exception, sql: str, parameters: Any, connection: Connection) -> BaseException:
     """What SQLAlchemy would have raised."""
+    if is_broken(failure):
+        return DatabaseBroken(str(connection.engine.url.database), failure)
+    dialect = connection.dialect
     return DBAPIError.instance(sql, parameters, failure, dialect.loaded_dbapi.Error, dialect=dialect)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from packd.domain.failures import Code, Failure
 from packd.flow.workers import Lanes
@@ -96,6 +97,22 @@ def test_a_job_that_breaks_does_not_end_its_lane(lanes: Lanes) -> None:
     lanes.submit("one", ran.append, "next")
     assert lanes.wait_idle(PATIENCE_S)
     assert ran == ["next"]
+
+
+def test_what_a_job_met_is_a_sentence_where_that_says_it_all(lanes: Lanes) -> None:
+    """A disk that is full, a database that is damaged: where in the code that was found is of no use to anybody."""
+
+    def refuse() -> None:
+        raise Failure(Code.UNAVAILABLE, "the disk is full: make room on it")
+
+    with capture_logs() as logged:
+        lanes.submit("one", refuse)
+        lanes.submit("one", int, "no number")
+        assert lanes.wait_idle(PATIENCE_S)
+    known, surprise = logged
+    assert (known["event"], known["why"]) == ("lane.job_failed", "the disk is full: make room on it")
+    assert "exc_info" not in known
+    assert isinstance(surprise["exc_info"], ValueError)
 
 
 def test_a_call_returns_or_raises_what_its_work_does(lanes: Lanes) -> None:

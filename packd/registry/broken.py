@@ -1,0 +1,50 @@
+"""A database that can't be read or written any more, told apart from all else that SQLite complains of."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+from packd.domain.failures import Code, Failure
+
+_RESTORE: Final = "stop packd, see what `packd db check` says, and `packd db restore FILE` from the newest backup"
+_LOOK: Final = "see what the log of the system says of its disk, and what `packd db check` says, then restart packd"
+_ALLOW: Final = (
+    "let packd's user write it and the folder it is in (on a disk that is not mounted read-only), and restart packd"
+)
+_WAYS: Final = {  # primary result code (sqlite.org/rescode.html) → what it means for the database, and the way out
+    sqlite3.SQLITE_CORRUPT: ("is damaged", _RESTORE),
+    sqlite3.SQLITE_NOTADB: ("is damaged", _RESTORE),
+    sqlite3.SQLITE_IOERR: ("can't be read or written", _LOOK),
+    sqlite3.SQLITE_CANTOPEN: ("can't be opened", _LOOK),
+    sqlite3.SQLITE_READONLY: ("can't be written", _ALLOW),
+}
+_PRIMARY: Final = 0xFF
+
+
+class DatabaseBroken(Failure):
+    """What was asked of it was not done; the sentence says what is wrong and the way out, without any SQL."""
+
+    def __init__(self, database: str, said: object) -> None:
+        """`database` is its file, `said` what the driver raised."""
+        what, way_out = _WAYS[_code(said)]
+        super().__init__(Code.UNAVAILABLE, f"the database {database} {what} ({said}); {way_out}")
+        self.said = said
+
+
+def is_broken(said: object) -> bool:
+    """Is it the database itself, or its disk, that the driver complains of?"""
+    return _code(said) in _WAYS and getattr(said, "sqlite_errorcode", None) != sqlite3.SQLITE_IOERR_SHMSIZE
+
+
+def is_damage(said: object) -> bool:
+    """Does the file hold something else than a database that is whole?"""
+    return _code(said) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(said: object) -> int:
+    code: Any = getattr(said, "sqlite_errorcode", None)
+    if code is None:
+        return -1
+    # A table that is gone: the file was overwritten, and makes sense again.
+    return sqlite3.SQLITE_CORRUPT if "no such table" in str(said) else code & _PRIMARY

@@ -1,0 +1,86 @@
+"""An embedded database that can't be read any more, and one that was never used: each is called what it is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from packd.domain.failures import Failure
+from packd.domain.health import is_ready
+from packd.flow.clock_sync import ClockWatch
+from packd.flow.health import Health
+from packd.registry import queries
+from packd.registry.backup import NotPackds, Unused, schema_of
+from packd.registry.broken import DatabaseBroken
+from packd.registry.database import Database, DatabaseUnusable
+from packd.registry.rows import Drop
+from tests.unit.registry_ground import made_ground
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = 4096
+
+
+def test_damage_is_a_sentence(tmp_path: Path) -> None:
+    """For whoever asks, by either way, and in what is said of health: what it is and the way out, no SQL."""
+    with made_ground("sqlite", tmp_path) as ground, ground.registry.write() as tx:
+        for number in range(400):
+            tx.save_drop(Drop(name=f"pack{number}" + 100 * "x", kind="folder"))
+    database = Database(ground.url)
+    database.prepare()
+    damaged(tmp_path / "packd.db")
+    registry = ground.another(database)
+    with pytest.raises(DatabaseBroken) as prepared, registry.read() as connection:
+        queries.all_drops(connection)
+    with pytest.raises(DatabaseBroken) as plain, registry.read() as connection:
+        connection.execute(text("SELECT count(*) FROM endpoints"))
+    health = Health(registry=registry, clock_watch=ClockWatch())
+    health.working()
+    ailments = health.ailments()
+    assert not is_ready(ailments)
+    for said in (prepared.value.sentence, plain.value.sentence, ailments[0].sentence):
+        assert "is damaged" in said
+        assert "; stop packd, see what `packd db check` says, and `packd db restore FILE`" in said
+        assert "SELECT" not in said
+    database.close()
+    with pytest.raises(DatabaseUnusable, match="is not a database, or is damaged"):
+        Database(ground.url).prepare()
+
+
+def damaged(file: Path) -> None:
+    """All pages but the first, in which SQLite says of what kind the file is."""
+    with file.open("r+b") as written:
+        written.seek(PAGE)
+        written.write(os.urandom(file.stat().st_size - PAGE))
+
+
+def test_a_failure_that_names_no_kind_of_damage_is_left_as_it_is(tmp_path: Path) -> None:
+    """A mistake in a statement is packd's own, and needs to be found."""
+    with (
+        made_ground("sqlite", tmp_path) as ground,
+        pytest.raises(Exception, match="syntax") as raised,
+        ground.registry.read() as connection,
+    ):
+        connection.exec_driver_sql("SELEKT 1")
+    assert not isinstance(raised.value, Failure)
+
+
+def test_one_without_tables_has_not_been_used(tmp_path: Path) -> None:
+    """As a first start leaves it that was killed at once; one with other tables is somebody else's."""
+    (tmp_path / "packd.db").touch()
+    with pytest.raises(Unused, match="is empty: packd had not begun to use it"):
+        schema_of(tmp_path / "packd.db")
+    with closing(sqlite3.connect(tmp_path / "packd.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        with pytest.raises(Unused):
+            schema_of(tmp_path / "packd.db")
+        connection.execute("CREATE TABLE theirs (a)")
+    with pytest.raises(NotPackds, match="no database of packd's") as refused:
+        schema_of(tmp_path / "packd.db")
+    assert not isinstance(refused.value, Unused)
