@@ -29,6 +29,7 @@ from packd.flow.dispatch import Dispatcher
 from packd.flow.endpoint_gauges import EndpointGauges
 from packd.flow.feed import Feed
 from packd.flow.fetching import Fetcher
+from packd.flow.foothold import Foothold
 from packd.flow.gauges import Gauges
 from packd.flow.health import Health
 from packd.flow.install import Installer
@@ -90,6 +91,7 @@ from packd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     from packd.config import Settings
+    from packd.flow.exclusive import Lock
     from packd.notify.sender import Sender
     from packd.testrun.ladder import Rung
     from packd.testrun.sandbox import Sandbox
@@ -138,6 +140,7 @@ class Parts:
     second_chances: SecondChances
     environments: Environments
     space: Space
+    foothold: Foothold
     sweeper: Sweeper
     integrity: Integrity
     revalidation: Revalidation
@@ -151,8 +154,8 @@ class Parts:
     clock: Clock
 
 
-def build(settings: Settings, *, queue: int | None = None) -> Parts:
-    """Make every part and join them; nothing is started and nothing runs yet. `queue`: see Watcher.
+def build(settings: Settings, *, queue: int | None = None, lock: Lock | None = None) -> Parts:
+    """Make every part and join them; nothing is started and nothing runs yet. `queue`: see Watcher; `lock`: Foothold.
 
     Raises SchemaMismatch when the database is newer than this packd, NoRung when the isolation that is wanted can't
     be had.
@@ -279,7 +282,8 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         dispatcher.pulse,
         courier.pulse,
     )
-    health.also(space.ailments, keeper.ailments)
+    foothold = Foothold(database=database, lock=lock)
+    health.also(space.ailments, keeper.ailments, foothold.ailments)
     sweeper = Sweeper(
         registry=registry,
         database=database,
@@ -296,14 +300,6 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         active=settings.state_dir / "active",
         packs_dir=settings.packs_dir,
         ignore=folder.ignore,
-    )
-    integrity = Integrity(
-        registry=registry,
-        store=store,
-        checkup=checkup,
-        projections=projections,
-        clock=clock,
-        done=partial(metrics.completed, "integrity"),
     )
     status = Status(
         packs_dir=settings.packs_dir,
@@ -422,8 +418,16 @@ def build(settings: Settings, *, queue: int | None = None) -> Parts:
         second_chances=SecondChances(registry=registry, commands=commands, lanes=lanes, clock=clock),
         environments=environments,
         space=space,
+        foothold=foothold,
         sweeper=sweeper,
-        integrity=integrity,
+        integrity=Integrity(
+            registry=registry,
+            store=store,
+            checkup=checkup,
+            projections=projections,
+            clock=clock,
+            done=partial(metrics.completed, "integrity"),
+        ),
         probation=probation,
         revalidation=Revalidation(registry=registry, commands=commands, roll_back=settings.rollback.on_revalidation),
         interpreters=interpreters,

@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
     from packd.bootstrap import Parts
     from packd.config import Settings
+    from packd.flow.exclusive import Lock
     from packd.flow.explain import Explanation
+    from packd.registry.database import Database
     from packd.registry.registry import Writer
     from packd.scout import Scout
     from packd.testrun.executor import LocalExecutor
@@ -67,20 +69,28 @@ _READINGS_EVERY_S: Final = 60.0  # as often as most are scraped
 _SHORT_TURN_S: Final = 0.0005  # of a thread that wants the interpreter for itself
 _PROCESSORS_EVERY_S: Final = 10.0  # reading one file
 _SPACE_EVERY_S: Final = 10.0  # one system call
+_FOOTHOLD_EVERY_S: Final = 10.0  # a few system calls
 
 
-def run(settings: Settings, *, once: bool = False, source: Source | None = None, scout: Scout | None = None) -> int:
+def run(
+    settings: Settings,
+    *,
+    once: bool = False,
+    source: Source | None = None,
+    scout: Scout | None = None,
+    lock: Lock | None = None,
+) -> int:
     """The daemon, until SIGTERM or SIGINT; with `once`, until everything is reconciled.
 
-    To be called with the state directory locked. `source` says how to read the settings again, for SIGHUP; `scout` is
+    To be called with the state directory locked, by `lock`. `source` says how to read the settings again, for SIGHUP; `scout` is
     who went ahead. Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
     Raises SchemaMismatch for the database of a newer packd; OSError when a folder can't be made; DiskFull.
     """
-    parts = build(settings, queue=scout.queue if scout is not None else None)
+    parts = build(settings, queue=scout.queue if scout is not None else None, lock=lock)
     try:
         return _run_once(parts) if once else _run_until_signal(parts, source or _fixed(settings), scout)
     finally:
-        parts.database.close()
+        _close(parts.database)
 
 
 def _run_until_signal(parts: Parts, source: Source, scout: Scout | None) -> int:
@@ -207,6 +217,7 @@ def _keep_time(parts: Parts) -> None:
     parts.schedule.every(_SWEEP_EVERY_S, partial(_in_lane, parts, SWEEP_LANE, parts.sweeper.sweep), name="sweep-store")
     parts.schedule.every(_PROCESSORS_EVERY_S, _look_for_room, name="processors")
     parts.schedule.every(_SPACE_EVERY_S, parts.space.check, name="space")
+    parts.schedule.every(_FOOTHOLD_EVERY_S, parts.foothold.check, name="foothold")
     parts.schedule.every(_DAY_S, partial(_in_lane, parts, INTEGRITY_LANE, parts.integrity.look), name="integrity")
     parts.schedule.every(
         _READINGS_EVERY_S, partial(_in_lane, parts, READINGS_LANE, parts.readings.look), name="readings"
@@ -329,6 +340,17 @@ def _stop(parts: Parts, server: Server | None, notifier: Notifier) -> None:
         "Stopped" if clean else "Stopped; something was still under way and is done again at the next start"
     )
     notifier.barrier()
+
+
+def _close(database: Database) -> None:
+    """The last that is done."""
+    try:
+        kept = database.close()
+    except Exception as failure:
+        log.error("database.not_kept", detail=f"what packd knew could not be brought to safety: {failure}")
+        return
+    if kept is not None:
+        log.warning("database.kept", file=str(kept), detail="what packd knew when its database was removed is in there")
 
 
 def _write_down(parts: Parts, what: Callable[[Writer], object]) -> str:

@@ -21,6 +21,7 @@ from packd.extent import extent_of, usual_extent
 if TYPE_CHECKING:
     from packd.config import Settings, Source
     from packd.extent import Extent
+    from packd.flow.exclusive import Lock
     from packd.scout import Scout
 
 
@@ -127,14 +128,31 @@ def _run(settings: Settings, *, once: bool, source: Source, scout: Scout | None)
 
     try:
         _make_folders(settings)
-        with exclusively(settings.state_dir):
+        with exclusively(settings.state_dir) as lock:
+            if lock.is_new and "LISTEN_FDS" not in os.environ:  # a socket that we were given answers for us
+                _look_for_another(settings)
             if scout is not None:
                 scout.instruct(settings)
-            return _load_and_run(settings, once=once, source=source, scout=scout)
+            return _load_and_run(settings, once=once, source=source, scout=scout, lock=lock)
     except AlreadyRunning as refusal:
         raise Failure(Code.CONFLICT, str(refusal)) from refusal
     except OSError as refusal:
         raise Failure(Code.BAD_REQUEST, f"can't start: {_why(refusal, settings.state_dir)}") from refusal
+
+
+def _look_for_another(settings: Settings) -> None:
+    """A lock that was removed is free while a daemon runs that had it. Raises Failure CONFLICT when one answers."""
+    if not settings.socket_path.exists():
+        return
+    from packd.client import Client
+
+    try:
+        theirs = Client(settings.socket_path).get("/status")["data"]
+    except Failure:  # nobody, or nobody who could work with what is there
+        return
+    if Path(theirs["state_dir"]).samefile(settings.state_dir):
+        said = f"another packd (pid {theirs['pid']}) uses the state directory {settings.state_dir}, and its lock was removed"
+        raise Failure(Code.CONFLICT, f"{said}: stop it first, or give this one its own with --state-dir")
 
 
 def _why(refusal: OSError, state_dir: Path) -> str:
@@ -144,7 +162,7 @@ def _why(refusal: OSError, state_dir: Path) -> str:
     return f"{where}{refusal.strerror or refusal}"
 
 
-def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scout | None) -> int:
+def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scout | None, lock: Lock) -> int:
     from packd.logs import configure
 
     configure(settings.log.format, settings.log.level)
@@ -158,7 +176,7 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
     from packd.registry.full_disk import DiskFull
 
     try:
-        return run(settings, once=once, source=source, scout=scout)
+        return run(settings, once=once, source=source, scout=scout, lock=lock)
     except (SchemaMismatch, LookupError) as refusal:
         raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
     except DiskFull as refusal:

@@ -65,7 +65,8 @@ class Health:
 
     def ailments(self) -> tuple[Ailment, ...]:
         """Everything that is wrong, the worst first."""
-        return worst_first((*self.dying(), *(ailment for check in self._checks for ailment in check())))
+        found = (*self.dying(), *(ailment for check in self._checks for ailment in check()))
+        return worst_first(dict.fromkeys(found))  # two checks may find the same
 
     def _ask_stage(self) -> Iterator[Ailment]:
         if self._stage in _NOT_READY:

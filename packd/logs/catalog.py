@@ -148,6 +148,26 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "packd may open few files",
             "@PACKD_DETAIL@. Whatever fails for want of one is tried again. `LimitNOFILE=` in the unit, or @PACKD_FIX@",
         ),
+        "database.displaced": (
+            "The database was removed or replaced",
+            "The files of the registry's database are not any more where packd opened them: what it does now would be lost.\n"
+            "@PACKD_DETAIL@.",
+        ),
+        "database.back": ("The database is back", "Its files are again those that packd opened."),
+        "database.kept": (
+            "A removed database was written again",
+            "The database had been removed or replaced while packd used it. What packd knew is in @PACKD_FILE@: in its\n"
+            "place, where nothing else lay there, else `packd db restore @PACKD_FILE@` brings it back.",
+        ),
+        "database.not_kept": (
+            "A removed database could not be written again",
+            "@PACKD_DETAIL@. Restore the newest backup with `packd db restore`, then start packd.",
+        ),
+        "lock.made_again": (
+            "The lock of the state directory was removed",
+            "packd holds it again. Meanwhile another packd could have started on the same state.",
+        ),
+        "lock.lost": ("The state directory is not locked any more", "@PACKD_DETAIL@."),
         "space.low": (
             "The disk is nearly full",
             "Less is free than `retention.min_free_mb` asks for: no new snapshots are taken until there is room again.\n"

@@ -35,11 +35,17 @@ def back_up(database: Path, target: Path) -> int:
     whole or not at all. Raises NotPackds, OSError.
     """
     schema_of(database)
+    with closing(_reading(database)) as source:
+        return copy_of(source, database, target)
+
+
+def copy_of(source: sqlite3.Connection, database: Path, target: Path) -> int:
+    """`back_up` of what `source` has open, which was `database` and may not be found there any more."""
     descriptor, fresh = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     os.close(descriptor)
     copy = Path(fresh)
     try:
-        with closing(_reading(database)) as source, closing(_opened(copy)) as destination:
+        with closing(_opened(copy)) as destination:
             source.backup(destination)
             destination.execute("PRAGMA journal_mode=DELETE")  # so that it needs no file beside it
         found = troubles_of(copy)

@@ -18,6 +18,7 @@ from packd.registry.broken import DatabaseBroken, is_broken, is_damage
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.full_disk import DiskFull, is_full
 from packd.registry.kept import BEGIN_WRITE, Kept
+from packd.registry.place import Place
 from packd.registry.prepared import from_json, to_json
 from packd.registry.tables import metadata, use_on_postgresql
 
@@ -76,6 +77,7 @@ class Database:
         self._writing = self._engine.execution_options(**writing)
         # The database lets one writer in at a time; waiting for that here is fair and holds no connection meanwhile.
         self._one_writer = threading.Lock()
+        self._place = None if self._is_postgresql else _place_of(self._engine)
         self._kept = Kept(reading=self._reading, writing=self._writing, one_writer=self._one_writer)  # of SQLite
 
     @property
@@ -118,11 +120,12 @@ class Database:
         opened or copied, is not a database, or holds tables of another program.
         """
         with self._refusals():
-            found = self.schema()
-            if found == SCHEMA_VERSION:
-                return None
-            kept = self._keep(found)
-            self._bring_up_to_date()
+            kept, found = None, self.schema()
+            if found != SCHEMA_VERSION:
+                kept = self._keep(found)
+                self._bring_up_to_date()
+        if self._place is not None:
+            self._place.remember()
         return kept
 
     def schema(self) -> str | None:
@@ -166,10 +169,13 @@ class Database:
     def optimise(self) -> None:
         """Let the database look after itself: statistics, and room given back when much of the file is empty.
 
-        Skipped, until the next time, while somebody else uses it, and where it is damaged: that is for others to say.
+        Skipped, until the next time, while somebody else uses it, and where it is damaged or not at its place: that is
+        for others to say.
         """
-        if self._is_postgresql:
-            return  # autovacuum does it
+        if self._is_postgresql:  # autovacuum does it
+            return
+        if self.displaced():
+            return
         # A connection of its own: SQLAlchemy begins a transaction, in which nothing can be rewritten, and ours keep
         # temporary tables in memory, where the whole of a large file has no place.
         one = closing(sqlite3.connect(str(self._engine.url.database), isolation_level=None, timeout=_OPTIMISE_WAITS_S))
@@ -190,11 +196,25 @@ class Database:
         file = Path(str(self._engine.url.database))
         return {"database": _size(file), "wal": _size(file.with_name(f"{file.name}-wal"))}
 
-    def close(self) -> None:
-        """Nothing should be under way; a write that still is comes to its end first: closing it there is no error, but a crash."""
+    def displaced(self) -> str | None:
+        """What happened to the files of an embedded database while it is in use, and the way out; None: nothing."""
+        return None if self._place is None else self._place.trouble()
+
+    def close(self) -> Path | None:
+        """Nothing should be under way; a write that still is comes to its end first: closing it there is no error, but a crash.
+
+        Where the files were removed or replaced, what is known is brought to safety: returns the file which that is in.
+        Raises OSError or NotPackds when it could not be.
+        """
         with self._one_writer:
-            self._kept.close()
-            self._engine.dispose()
+            if self._place is not None:
+                return self._place.leave(self._kept.driver(), self._close)
+            self._close()
+            return None
+
+    def _close(self) -> None:
+        self._kept.close()
+        self._engine.dispose()
 
     @property
     def shown(self) -> str:
@@ -318,6 +338,12 @@ def _sqlite_engine(url: str) -> Engine:
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "handle_error", _say_what_broke)
     return engine
+
+
+def _place_of(engine: Engine) -> Place:
+    place = Place(Path(str(engine.url.database)))
+    event.listen(engine, "do_connect", lambda *_: place.check())
+    return place
 
 
 def _say_what_broke(context: ExceptionContext) -> DatabaseBroken | None:

@@ -52,6 +52,11 @@ class Kept:
             self.group.close()
             self.group = None
 
+    def driver(self) -> Any:
+        """One of the open connections, as the driver has it, with the lock of the writer; None when there is none."""
+        kept = self._writer or next(iter(self._idle), None)
+        return kept and kept.connection.driver_connection
+
     def reader(self) -> Connection:
         """Taken, until `give_back`."""
         try:

@@ -442,6 +442,35 @@ def _watch_what_may_not_be_read(watched: Daemon) -> None:
     assert not _said(watched, "lane.job_failed")
 
 
+def test_what_is_cleared_away_under_a_daemon(tmp_path: Path) -> None:
+    """Without its lock nobody else gets in; without its database it is not ready, and nothing is lost by a restart."""
+    daemon = Daemon(tmp_path, watch={"quiet_ms": 100}, tests={"required": False})
+    daemon.start()
+    try:
+        _untested(daemon.packs / "before", "1.0.0")
+        daemon.wait_active("before", "1.0.0")
+        (daemon.state / "packd.lock").unlink()
+        assert daemon.once() == 1
+        assert daemon.process is not None
+        assert f"another packd (pid {daemon.process.pid}) uses the state directory" in daemon.tail()
+        for file in daemon.state.glob("packd.db*"):
+            file.unlink()
+        _untested(daemon.packs / "since", "1.0.0")
+        daemon.wait_active("since", "1.0.0")
+        assert "packd.db was removed while packd uses it" in daemon.cli("status").stdout.replace("\n", " ")
+        daemon.wait_until(lambda: bool(_said(daemon, "database.displaced")), "the log to say so")
+        daemon.wait_until(lambda: bool(_said(daemon, "lock.made_again")), "the lock to be held again")
+        assert daemon.stop() == 0
+        daemon.start()
+        for ref in ("before", "since"):
+            daemon.wait_active(ref, "1.0.0")
+        discovered = [line["pack"] for line in _said(daemon, "pack.discovered")]
+        assert discovered == ["before", "since"]
+        assert _said(daemon, "daemon.started")[-1]["previous_stop"] == "clean"
+    finally:
+        daemon.kill()
+
+
 def _untested(folder: Path, version: str) -> None:
     """A pack without tests."""
     folder.mkdir(exist_ok=True)

@@ -99,11 +99,14 @@ def test_with_a_daemon(folder: Path) -> None:
 
 
 def test_the_checks_of_a_daemon_are_told_with_their_way_out(folder: Path) -> None:
-    """What is degraded is wrong, what is a warning is one; the clock, which is looked at anyway, is told once."""
+    """What is degraded is wrong, what is a warning is one; what is looked at anyway is told once."""
     with made_ground() as ground:
         ailments = [
             Ailment(part="watch", grade="degraded", sentence="/srv/packs is not there; put it back"),
             Ailment(part="clock", grade="warning", sentence="not synchronised; start chrony"),
+            Ailment(
+                part="database", grade="unready", sentence="packd.db was removed; restart packd: it writes it again"
+            ),
             Ailment(part="webhook", grade="warning", sentence="'ci' is told nothing; `packd webhook enable ci`"),
         ]
         ground.asked.health = [ailment.to_dict() for ailment in ailments]
@@ -112,6 +115,8 @@ def test_the_checks_of_a_daemon_are_told_with_their_way_out(folder: Path) -> Non
     assert (watch["outcome"], watch["said"], watch["fix"]) == ("wrong", "/srv/packs is not there", "put it back")
     assert (webhook["outcome"], webhook["fix"]) == ("warning", "`packd webhook enable ci`")
     assert len(found["clock"]) == 1
+    (database,) = found["database"]  # that there is none yet, as without a daemon, would not be true
+    assert (database["said"], database["fix"]) == ("packd.db was removed", "restart packd: it writes it again")
     (packs,) = found["packs directory"]  # /srv/packs, which the daemon says that it watches
     assert (packs["outcome"], packs["fix"]) == ("wrong", "put it back, or mount it again")
 
