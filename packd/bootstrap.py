@@ -47,7 +47,7 @@ from packd.flow.projections import Projections
 from packd.flow.readings import Readings
 from packd.flow.reconcile import Reconciler
 from packd.flow.register import Registrar
-from packd.flow.removal import Removal
+from packd.flow.removal import ROOT_IDENTITY, Removal
 from packd.flow.restore import Restorer
 from packd.flow.revalidation import Revalidation
 from packd.flow.runs import WAITING_RUNS, Runs
@@ -182,7 +182,7 @@ def build(settings: Settings, *, queue: int | None = None, lock: Lock | None = N
     pipeline = Pipeline(
         registry=registry, store=store, runs=runs, lanes=lanes, policy=policy, clock=clock, stopwatch=stopwatch
     )
-    markers = Markers(settings.packs_dir, settings.markers)
+    markers = Markers(settings.packs_dir, settings.markers, known_as=partial(_packs_dir_known, registry))
     projections = Projections(
         registry=registry,
         store=store,
@@ -438,6 +438,12 @@ def build(settings: Settings, *, queue: int | None = None, lock: Lock | None = N
         status=status,
         clock=clock,
     )
+
+
+def _packs_dir_known(registry: Registry) -> str | None:
+    """Which folder reconciling knows as the packs directory."""
+    with registry.read() as connection:
+        return queries.fact(connection, ROOT_IDENTITY)
 
 
 def local_executor(

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
+from packd.flow.packs_folder import identity_in_words
 from packd.snapshot.copying import READ, WRITE
-from packd.watch.scan import MARKER_SUFFIXES
+from packd.watch.scan import MARKER_SUFFIXES, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 log = structlog.get_logger(__name__)
 
@@ -49,14 +50,25 @@ _UNSIGNED = re.compile(
 class Markers:
     """Writes `<drop>.failed` and, when asked to, `<drop>.active`; nothing where the folder is read-only."""
 
-    def __init__(self, packs_dir: Path, mode: Mode) -> None:
+    def __init__(self, packs_dir: Path, mode: Mode, *, known_as: Callable[[], str | None] = lambda: None) -> None:
+        """`known_as` says which folder is the packs directory; None: whichever lies at the path.
+
+        Nothing is written into any other, such as the mount point of a volume that is away.
+        """
         self._packs_dir = packs_dir
         self._mode = mode
+        self._known_as = known_as
+        self.owed = False  # one was not written because the packs directory was away
         self._said: dict[Path, Hashable] = {}  # marker → what the log said of it last, so that it is said once
 
     def follow(self, mode: Mode) -> None:
         """Write these from now on; those that are there are put right when they are next looked at."""
         self._mode = mode
+
+    @property
+    def tells_of_failed(self) -> bool:
+        """Is there a marker for drops that were refused?"""
+        return self._mode != "none"
 
     @property
     def tells_of_active(self) -> bool:
@@ -119,14 +131,19 @@ class Markers:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all: a reader never sees half a sentence. Under a name first that nobody can have taken."""
-        fresh = self._packs_dir / f"{_UNNAMED}{secrets.token_hex(8)}"
-        try:
-            with os.fdopen(os.open(fresh, WRITE, 0o644), "wb") as file:
-                file.write(content)
-            fresh.replace(path)
-        except OSError:
-            fresh.unlink(missing_ok=True)
-            raise
+        with opened(self._packs_dir) as folder:
+            if self._known_as() not in (None, identity_in_words(folder)):
+                self.owed = True
+                return
+            fresh = f"{_UNNAMED}{secrets.token_hex(8)}"
+            try:
+                with os.fdopen(os.open(fresh, WRITE, 0o644, dir_fd=folder), "wb") as file:
+                    file.write(content)
+                os.replace(fresh, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError:
+                with suppress(FileNotFoundError):
+                    os.unlink(fresh, dir_fd=folder)
+                raise
 
 
 def _look(path: Path, drop: str, signature: bytes, content: bytes | None) -> Found:

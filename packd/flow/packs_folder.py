@@ -42,7 +42,7 @@ class PacksFolder:
     def content(self) -> tuple[str, list[DropSeen]]:
         """Which folder lies at the path, and everything that lies in that one. Raises OSError when that can't be said."""
         with opened(self.path, to_list=True) as folder:
-            return _written(identity_of(folder)), drops(folder, self.ignore)
+            return identity_in_words(folder), drops(folder, self.ignore)
 
     def lacks(self, name: str, identity: str | None) -> bool:
         """Does the folder of this identity lie at the path, with nothing in it under this name, not even a link?
@@ -51,7 +51,7 @@ class PacksFolder:
         """
         try:
             with opened(self.path) as folder:
-                return _written(identity_of(folder)) == identity and not _has(folder, name)
+                return identity_in_words(folder) == identity and not _has(folder, name)
         except OSError:
             return False
 
@@ -98,6 +98,11 @@ class PacksFolder:
     def look(self, name: str, entering: Callable[[str], None] | None = None) -> Tree:
         """A stat for every file of a drop; nothing is read. `entering` gets each folder's path before it is listed."""
         return look(self.path / name, self.ignore, self.limits, entering)
+
+
+def identity_in_words(folder: int) -> str:
+    """Which folder is open as this descriptor, as it is written down. Raises OSError."""
+    return _written(identity_of(folder))
 
 
 def _written(identity: Identity) -> str:

@@ -58,14 +58,32 @@ class Projections:
         """Take the markers of a drop that is gone."""
         self._markers.clear(drop)
 
+    @property
+    def owes_markers(self) -> bool:
+        """Was one not written because the packs directory was away?"""
+        return self._markers.owed
+
     def put_markers_right(self) -> None:
-        """Where something lies beside a drop that may be a marker: another mode left it there, or a crash did."""
-        for name in sorted(self._markers.beside()):
+        """Those that are there, which another mode or a crash may have left, and those that refused drops lack."""
+        self._markers.owed = False
+        names = self._markers.beside()
+        if self._markers.tells_of_failed:
+            with self._registry.read() as connection:
+                names |= queries.names_of_refused(connection)
+        for name in sorted(names):
+            self._put_right(name)
+
+    def _put_right(self, name: str) -> None:
+        """Until what is shown is what is true: a verdict can come between asking and showing."""
+        shown = None
+        while True:
             with self._registry.read() as connection:
                 drop = queries.drop(connection, name)
-                failed, in_use = self._markers_of(connection, drop)
-            if drop is not None:
-                self._markers.show(name, failed=failed, active=in_use)
+                true = self._markers_of(connection, drop)
+            if drop is None or true == shown:
+                return
+            self._markers.show(name, failed=true[0], active=true[1])
+            shown = true
 
     def _markers_of(self, connection: Connection, drop: Drop | None) -> tuple[str | None, str | None]:
         """The texts of `.failed` and `.active` beside one drop. Nothing is put into words that nobody will read."""

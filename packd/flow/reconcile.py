@@ -111,6 +111,7 @@ class Reconciler:
 
         `survey`: what a look at everything found that went ahead of the first scan.
         """
+        was_lost = self._has_lost_root()
         with self._watcher.first_scan() as scan:
             self._watcher.recount()  # is every folder watched? a limit that is reached says nothing by itself
             seen = self._list()
@@ -120,6 +121,8 @@ class Reconciler:
             plan = self._plan(seen, scan, glance)
         self._act(plan)
         self._intake.left_alone.look()
+        if (was_lost or self._projections.owes_markers) and not self._has_lost_root():
+            self._projections.put_markers_right()
         wrong = self._projections.rebuild()
         counts = plan.counts() | ({"links": wrong} if wrong else {})
         log.debug("reconcile.done", **counts)
@@ -159,6 +162,9 @@ class Reconciler:
         with self._registry.write() as tx:
             tx.set_fact(ROOT_IDENTITY, identity)
         return True
+
+    def _has_lost_root(self) -> bool:
+        return "root_missing" in self._keeper.troubles()
 
     def _lose(self, why: str) -> None:
         self._settling.hold_removals()

@@ -13,7 +13,7 @@ from packd import daemon
 from packd.config import Source
 from packd.flow.markers import Markers
 from packd.reloading import Reloader
-from tests.unit.flow_ground import core, looked_at, made_parts, written
+from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,3 +161,102 @@ def test_what_a_crash_left_half_written_goes(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     assert Markers(tmp_path, "failed").beside() == set()
     assert [path.name for path in tmp_path.iterdir()] == [new.name]
+
+
+# --- those that are missing ------------------------------------------------------------------------------------------
+
+FAILING = "exit 1"
+
+
+@pytest.fixture
+def two_refused(parts: Parts) -> list[str]:
+    """One that is no pack, one whose tests fail, and one that is in use; returns the markers."""
+    core(parts)
+    dropped(parts, "broken", BROKEN.replace("core", "broken"))
+    written(parts, "failing", MANIFEST.format(version="1.0.0", needs="").replace("core", "failing"), test=FAILING)
+    looked_at(parts, "failing")
+    assert markers(parts) == ["broken.failed", "failing.failed"]
+    return markers(parts)
+
+
+def without_markers(parts: Parts) -> None:
+    for name in markers(parts):
+        (parts.settings.packs_dir / name).unlink()
+
+
+def test_a_start_shows_those_again_that_are_missing(parts: Parts, two_refused: list[str]) -> None:
+    """A crash came between the verdict and the marker, or somebody removed it."""
+    without_markers(parts)
+    daemon._first_reconcile(parts, threading.Event(), None)
+    assert markers(parts) == two_refused
+
+
+def test_without_markers_none_is_shown_again(parts: Parts, two_refused: list[str]) -> None:
+    without_markers(parts)
+    parts.markers.follow("none")
+    parts.projections.put_markers_right()
+    assert markers(parts) == []
+
+
+def test_a_verdict_that_comes_while_one_is_shown_again_has_the_last_word(
+    parts: Parts, two_refused: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between asking what is true and showing it."""
+    without_markers(parts)
+    show, overtaken = Markers.show, []
+
+    def late(self: Markers, drop: str, *, failed: str | None, active: str | None) -> None:
+        if drop == "failing" and not overtaken:
+            overtaken.append(drop)
+            written(parts, "failing", MANIFEST.format(version="1.0.1", needs="").replace("core", "failing"))
+            looked_at(parts, "failing")
+        show(self, drop, failed=failed, active=active)
+
+    monkeypatch.setattr(Markers, "show", late)
+    parts.projections.put_markers_right()
+    assert markers(parts) == ["broken.failed"]
+
+
+def away(packs: Path) -> Path:
+    """As if the volume were not mounted; returns where it is."""
+    volume = packs.with_name("volume")
+    packs.rename(volume)
+    packs.mkdir()
+    return volume
+
+
+def back(packs: Path) -> None:
+    packs.rmdir()
+    packs.with_name("volume").rename(packs)
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_they_wait_for_the_packs_directory_while_it_is_away(
+    parts: Parts, two_refused: list[str], noticed: bool
+) -> None:
+    """Nothing is written into the folder that lies in its place; once it is back, it has what is true."""
+    packs = parts.settings.packs_dir
+    without_markers(parts)
+    (packs / "core.failed").write_text("my notes\n")
+    away(packs)
+    if noticed:
+        parts.reconciler.run()
+        assert parts.keeper.troubles() == ["root_missing"]
+    for ref in ("core", "failing"):
+        parts.projections.show(ref)
+    assert markers(parts) == []
+    back(packs)
+    parts.reconciler.run()
+    assert markers(parts) == sorted([*two_refused, "core.failed"])
+    assert (packs / "core.failed").read_text() == "my notes\n"
+
+
+def test_one_that_became_untrue_while_the_packs_directory_was_away_goes(parts: Parts, two_refused: list[str]) -> None:
+    packs = parts.settings.packs_dir
+    (packs / "core.failed").write_text((packs / "failing.failed").read_text().replace("failing", "core"))
+    away(packs)
+    parts.reconciler.run()
+    parts.projections.show("core")
+    back(packs)
+    parts.reconciler.run()
+    assert markers(parts) == two_refused

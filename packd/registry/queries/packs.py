@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, select, text, union
 
-from packd.domain.lifecycle import Phase
+from packd.domain.lifecycle import REFUSED, Phase
 from packd.registry.conditions import IS_ACTIVE, IS_ACTIVE_WITH_NEEDS, IS_CANDIDATE, IS_PRESENT, IS_REFUSED, IS_WAITING
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
@@ -95,6 +95,18 @@ def drops_claiming(connection: Connection, ref: str) -> list[Drop]:
 def refused_claiming(connection: Connection, ref: str) -> list[Drop]:
     """Those of them that lie there and were refused."""
     return many(connection, Drop, _REFUSED_CLAIMING, ref=ref)
+
+
+def names_of_refused(connection: Connection) -> set[str]:
+    """Of all drops that lie there and whose newest content was refused, be it before or after it was a revision."""
+    newest = select(revisions.c.ref, func.max(revisions.c.number).label("number")).group_by(revisions.c.ref).subquery()
+    tried = (
+        select(drops.c.name)
+        .join(revisions, revisions.c.ref == drops.c.ref)
+        .join(newest, (revisions.c.ref == newest.c.ref) & (revisions.c.number == newest.c.number))
+        .where(revisions.c.phase.in_(REFUSED), drops.c.gone_at_s.is_(None))
+    )
+    return set(connection.scalars(union(select(drops.c.name).where(text(IS_REFUSED)), tried)))
 
 
 # --- packs and revisions -------------------------------------------------------------------------------------------
