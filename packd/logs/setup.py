@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Format = Literal["auto", "console", "json", "journal"]
 Level = Literal["debug", "info", "warning", "error"]
+
+log = structlog.get_logger(__name__)
 
 _SAME_LEVEL: Final = {"warn": "warning", "exception": "error", "fatal": "critical"}
 _NUMBERS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -73,7 +76,18 @@ def configure(
         cache_logger_on_first_use=True,
     )
     route_libraries()
+    threading.excepthook = _thread_died
     return chosen
+
+
+def _thread_died(died: threading.ExceptHookArgs) -> None:
+    """Nobody caught it. Python itself would print a traceback between the entries."""
+    if died.exc_type is not SystemExit:
+        log.error(
+            "thread.died",
+            thread=died.thread.name if died.thread is not None else None,
+            exc_info=(died.exc_type, died.exc_value, died.exc_traceback),
+        )
 
 
 def _chosen(stream: TextIO, environ: Mapping[str, str], journal_socket: str) -> Format:

@@ -55,7 +55,8 @@ EVENTS: Final[list[type[events.FileSystemEvent]]] = [
 ]
 MANY_RENAMED: Final = 20  # drops; from here on one look at the whole tree is cheaper than one look for each
 NAMES_CHANGE: Final = inotify_c.InotifyConstants.IN_MOVE | inotify_c.InotifyConstants.IN_CREATE
-VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR})  # a folder that went as quickly as it came
+# A folder that went as quickly as it came; or so deep that no pack has it, nor the kernel a path to it.
+NOT_MISSED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 class Watcher:
@@ -469,6 +470,13 @@ class _Group(inotify.InotifyWatchGroup):
             code = self.unwatched.get(path, errno.ENOENT)
             raise OSError(code, os.strerror(code), os.fsdecode(path))
 
+    def _recursive_simulate(self, src_path: bytes) -> list[inotify_c.InotifyEvent]:
+        """watchdog makes up events for all that is in a folder that appeared: its own already says where to look.
+
+        Whatever comes into it later is told by the kernel. The walk itself would end at some depth, and so would the thread.
+        """
+        return []
+
     def _add_tree(self, top: bytes, lock: AbstractContextManager[Any]) -> set[int]:
         """Watch `top` and all under it, each folder before its content is listed; returns the watch descriptors."""
         found: set[int] = set()
@@ -488,7 +496,7 @@ class _Group(inotify.InotifyWatchGroup):
             wd = self._inotify_fd.add_callback(folder, self.event_mask, self, self._id)
         except OSError as error:
             self.unwatched.pop(folder, None)
-            if error.errno not in VANISHED:
+            if error.errno not in NOT_MISSED:
                 self.unwatched[folder] = error.errno or errno.EIO
             return None
         self.unwatched.pop(folder, None)

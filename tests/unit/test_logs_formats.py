@@ -34,7 +34,7 @@ COLOUR = re.compile(r"\x1b\[\d+m")
 def as_it_was() -> Iterator[None]:
     """Leave structlog and logging as they were found."""
     root = logging.getLogger()
-    before = root.level, list(root.handlers)
+    before, hook = (root.level, list(root.handlers)), threading.excepthook
     yield
     structlog.contextvars.clear_contextvars()
     configure("json", "info", io.StringIO(), environ={})
@@ -42,6 +42,7 @@ def as_it_was() -> Iterator[None]:
     root.setLevel(before[0])
     root.handlers[:] = before[1]
     structlog.reset_defaults()
+    threading.excepthook = hook
 
 
 class Pipe:
@@ -173,6 +174,23 @@ def test_levels(level: Any, heard: int) -> None:
     for method in ("debug", "info", "warning", "error"):
         getattr(log, method)("x")
     assert [entry["level"] for entry in pipe.entries()] == ["debug", "info", "warning", "error"][-heard:]
+
+
+def test_what_ends_a_thread_is_an_entry_like_any_other() -> None:
+    """Not a bare traceback between the lines. A thread that ends itself is no news."""
+    pipe = Pipe()
+    configure("json", "info", pipe.stream, environ={})
+
+    def end(why: BaseException) -> None:
+        raise why
+
+    for why in (LookupError("no such folder"), SystemExit()):
+        thread = threading.Thread(target=end, args=(why,), name="watcher")
+        thread.start()
+        thread.join()
+    (entry,) = pipe.entries()
+    assert (entry["level"], entry["event"], entry["thread"]) == ("error", "thread.died", "watcher")
+    assert entry["exception"].endswith("LookupError: no such folder")
 
 
 def test_exceptions_and_context() -> None:

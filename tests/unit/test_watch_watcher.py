@@ -294,6 +294,24 @@ def test_a_copy_of_5000_files_stays_one_drop(live: Scene) -> None:
     assert settled.touches == len(told) >= 5000
 
 
+def test_folders_nested_deeper_than_any_path_is_long_end_nothing(live: Scene) -> None:
+    """Deeper than Python recurses, too. What lies so deep is in no pack: that it can't be watched is no trouble."""
+    (live.root / ".deep").mkdir()
+    opened = os.open(live.root / ".deep", os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("dd", dir_fd=opened)
+        inside = os.open("dd", os.O_RDONLY, dir_fd=opened)
+        os.close(opened)
+        opened = inside
+    os.close(opened)
+    assert live.after(lambda: (live.root / ".deep").rename(live.root / "deep")) == [("deep", True)]
+    begun = time.monotonic()
+    live.wait(lambda: (live.watcher.state().checked_at or 0.0) > begun)
+    assert live.troubles() == []
+    assert live.watcher.state().alive
+    subprocess.run(["rm", "-rf", live.root / "deep"], check=True)  # pytest can't
+
+
 def test_folders_made_deep_at_once_are_all_watched(live: Scene) -> None:
     """A change at the bottom of a tree that appeared in one go is seen."""
     live.shell("mkdir -p p/a/b/c/d/e/f")
