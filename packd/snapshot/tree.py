@@ -8,6 +8,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.ignore import PACKDIGNORE
 from packd.domain.problems import Problem
 from packd.snapshot.entries import Entry, Kind, Tree
 from packd.snapshot.limits import (
@@ -131,7 +132,11 @@ class _Walker:
 
     def start(self, folder: int) -> None:
         if self._ignored_name is not None:
-            self._own, found = read_own_ignore(folder)
+            try:
+                self._own, found = read_own_ignore(folder)
+            except OSError as failure:
+                self.failed(PACKDIGNORE, failure)
+                return
             self.problems.extend(found)
         self._folder(folder, "", 0)
 

@@ -249,6 +249,9 @@ def test_what_may_not_be_read_is_refused_by_name() -> None:
         (folder / "c").chmod(0)
         command = [sys.executable, "-c", _AS_NOBODY, str(folder), str(store)]
         assert _lines(command) == ["take tree.unreadable b", "take tree.unreadable c"]
+        (folder / ".packdignore").touch(mode=0)
+        assert _lines(command) == ["look tree.unreadable .packdignore", "take tree.unreadable .packdignore"]
+        (folder / ".packdignore").unlink()
         (folder / "a").chmod(0)
         assert _lines(command) == ["look tree.unreadable a", "take tree.unreadable a"]
         folder.chmod(0)
