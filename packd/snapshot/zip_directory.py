@@ -92,10 +92,24 @@ def _bounds(source: int, size: int) -> tuple[int, int]:
     in_tail = tail.rfind(EMPTY_MAGIC)
     if in_tail < 0 or in_tail + _END.size > len(tail):
         raise TruncatedError
-    _, disk, first_disk, _, count, length, at, comment = _END.unpack_from(tail, in_tail)
-    if in_tail + _END.size + comment != len(tail):
-        raise TruncatedError  # the end of an archive inside this one, or a comment that is still on its way
-    end = size - window + in_tail
+    *_, comment = found = _END.unpack_from(tail, in_tail)
+    after = len(tail) - in_tail - _END.size - comment
+    if after < 0:
+        raise TruncatedError  # a comment that is still on its way
+    try:
+        bounds = _bounds_by_end(source, size - window + in_tail, found)
+    except DamagedError:
+        if after:
+            raise TruncatedError from None  # the end of an archive inside this one
+        raise
+    if after:
+        raise DamagedError(f"{after:,} byte{'s follow' if after > 1 else ' follows'} its end")
+    return bounds
+
+
+def _bounds_by_end(source: int, end: int, found: tuple[int, ...]) -> tuple[int, int]:
+    """As the end record says, which is at `end`."""
+    _, disk, first_disk, _, count, length, at, _ = found
     if _IN_ZIP64 in (length, at) or _FEW_IN_ZIP64 in (count, disk):
         end, length, at = _bounds64(source, end)
     elif disk or first_disk:

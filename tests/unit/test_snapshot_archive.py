@@ -226,6 +226,21 @@ def test_a_zip_archive_inside_a_cut_one_is_not_its_end(ground: Ground) -> None:
     assert ground.unsettled(ground.file("p.zip", data[: data.find(b"more") + 20])) == "archive.truncated"
 
 
+@pytest.mark.parametrize("more", [b"\n", b"x" * 700])
+@pytest.mark.parametrize("comment", [b"", b"a comment"])
+def test_what_follows_the_end_of_a_zip_archive_is_told(ground: Ground, more: bytes, comment: bytes) -> None:
+    """It is whole: to copy it again would not help. Cut within its comment it is not."""
+    written = io.BytesIO(zip_of(FILES))
+    with zipfile.ZipFile(written, "a") as archive:
+        archive.comment = comment
+    path = ground.file("p.zip", written.getvalue() + more)
+    assert ground.refused(path) == ["archive.unreadable"]
+    (problem,) = ground.take(path).problems  # type: ignore[union-attr]
+    assert ("1 byte follows its end" if len(more) == 1 else "700 bytes follow its end") in problem.message
+    if comment:
+        assert ground.unsettled(ground.file("p.zip", written.getvalue()[:-1])) == "archive.truncated"
+
+
 @pytest.mark.parametrize("content", [b"garbage" * 100, b"BZh9" + b"x" * 600, b"<html>" * 100, b"\x7fELF" + bytes(600)])
 def test_what_is_no_archive_is_refused(ground: Ground, content: bytes) -> None:
     """More bytes would not make it one; what packd takes is named."""
