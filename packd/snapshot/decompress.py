@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from packd.snapshot.limits import Limits
 
 CHUNK: Final = 64 * 1024
+_SIP: Final = 1024  # bytes
 GZIP: Final = b"\x1f\x8b"
 XZ: Final = b"\xfd7zXZ\0"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -110,19 +111,29 @@ def unxz(source: int) -> Iterator[bytes]:
 
 
 def unzstd(source: int) -> Iterator[bytes]:
-    """RFC 8878, several frames too. Raises DamagedError; a missing end is left to be noticed by who reads the tar."""
+    """RFC 8878, several frames too. Raises TruncatedError, DamagedError."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW)
-    with os.fdopen(os.dup(source), "rb") as opened:
-        opened.seek(0)
-        with decompressor.stream_reader(opened, read_across_frames=True) as reader:
-            while True:
-                try:
-                    unpacked = reader.read(CHUNK)
-                except zstandard.ZstdError as failure:
-                    raise DamagedError(str(failure)) from None
-                if not unpacked:
-                    return
-                yield unpacked
+    packed, data = _sips(source), b""
+    while data := data or next(packed, b""):
+        frame = decompressor.decompressobj()
+        while not frame.eof:
+            data = data or next(packed, b"")
+            if not data:
+                raise TruncatedError
+            try:
+                unpacked = frame.decompress(data)
+            except zstandard.ZstdError as failure:
+                raise DamagedError(str(failure)) from None
+            data = b""
+            yield unpacked
+        data = _without_padding(frame.unused_data, packed)
+
+
+def _sips(source: int) -> Iterator[bytes]:
+    """So little at a time that a bomb, of which all comes out at once, stays small: each 4 bytes can be 128 KiB."""
+    for data in plain(source):
+        for at in range(0, len(data), _SIP):
+            yield data[at : at + _SIP]
 
 
 WRAPPINGS: Final[tuple[tuple[bytes, Callable[[int], Iterator[bytes]]], ...]] = (
