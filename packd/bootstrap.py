@@ -270,6 +270,7 @@ def build(settings: Settings, *, queue: int | None = None, lock: Lock | None = N
         restorer.committed,
         feed.committed,
         keeper.committed,
+        pipeline.committed,
     ):
         registry.on_commit(_guarded(listener))
     configuration = Configuration(settings=partial(shown_settings, settings, settings), loaded_at=clock.iso())

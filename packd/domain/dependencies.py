@@ -9,7 +9,7 @@ can be cured by another candidate (the needed one; the dependent's own next vers
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from semantic_version import SimpleSpec, Version
 
@@ -17,6 +17,8 @@ from packd.domain.manifest import Need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+BREAKS_DEPENDENT: Final = "dependency.breaks_dependent"  # the problem of a version that would break an active pack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,18 @@ class Standing:
     """What a candidate may do now."""
 
     missing: tuple[Need, ...] = ()  # what must become active before it: wait
-    breaks: tuple[tuple[str, Need], ...] = ()  # (dependent, its need) that it would break: refuse
+    breaks: tuple[tuple[str, Need], ...] = ()  # (dependent, its need) that it would break
     group: frozenset[str] = frozenset()  # the refs that must be activated in the same step, itself included
 
     @property
     def may_go(self) -> bool:
         return not self.missing and not self.breaks
+
+    @property
+    def forbidden_by(self) -> tuple[tuple[str, Need], ...]:
+        """Whom it would break, without those that it waits for anyway: what they need then is not known yet. Refuse."""
+        awaited = {need.ref for need in self.missing}
+        return tuple((dependent, need) for dependent, need in self.breaks if dependent not in awaited)
 
 
 def meets(version: str, need: Need) -> bool:

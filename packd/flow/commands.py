@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from packd.domain.failures import Code, Failure
-from packd.domain.lifecycle import REFUSED, Trigger
+from packd.domain.lifecycle import REFUSED
 from packd.flow.explain import Explanation, explain, is_passed_over
-from packd.flow.outcomes import supersede_candidate
+from packd.flow.outcomes import supersede_candidate, try_again
 from packd.flow.pipeline import lane
 from packd.flow.way_back import in_use, target_of, way_back
 from packd.flow.withdrawal import put_back, take_out
@@ -277,18 +277,9 @@ class Commands:
                     f"{latest.name} is {latest.phase}: there is nothing to try again; "
                     f"`packd test {ref}` runs its tests",
                 )
-            return tx.move(
-                latest,
-                Trigger.RETRIED,
-                correlation_id=self._clock.new_id("chg"),
-                causation_id=None,
-                trigger="cli" if source == "cli" else "scan",
-                source=source,
-                actor=actor,
-                problems=(),
-                waits_for=(),
-                first_change_at_s=self._clock.now(),
-            )
+            change, trigger = self._clock.new_id("chg"), "cli" if source == "cli" else "scan"
+            now_s = self._clock.now()
+            return try_again(tx, latest, change=change, now_s=now_s, trigger=trigger, source=source, actor=actor)
 
     def _known(self, ref: str) -> None:
         with self._registry.read() as connection:

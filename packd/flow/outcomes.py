@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from packd.domain.dependencies import BREAKS_DEPENDENT
 from packd.domain.event_data import (
     PackRegistered,
     PackRolledBack,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 def settle_dependencies(tx: Writer, revision: Revision, outlook: Standing) -> Revision:
     """A validated candidate goes on, waits for other packs, or is refused for breaking one."""
-    if outlook.breaks:
+    if outlook.forbidden_by:
         return reject_breaking(tx, revision, outlook)
     if outlook.missing:
         return wait(tx, revision, outlook)
@@ -59,14 +60,29 @@ def reject_breaking(tx: Writer, revision: Revision, outlook: Standing) -> Revisi
     """A new version must not pull the ground from under an active pack."""
     found = tuple(
         Problem(
-            code="dependency.breaks_dependent",
+            code=BREAKS_DEPENDENT,
             file="pack.yaml",
             message=f"version {revision.version} would break the active pack '{ref}', which needs {need}: "
-            f"keep to that range, or drop a version of '{ref}' that accepts {revision.version} and `packd retry` this one",
+            f"keep to that range, or drop a version of '{ref}' that accepts {revision.version}: "
+            "this one is then tried again by itself, if it still lies there",
         )
-        for ref, need in outlook.breaks
+        for ref, need in outlook.forbidden_by
     )
     return reject(tx, tx.change(revision, problems=tuple(one.to_dict() for one in found)), found)
+
+
+def try_again(tx: Writer, refused: Revision, *, change: str, now_s: float, **asked: str) -> Revision:
+    """Refused content starts over. `change`: the new correlation id; `asked`: by whom, where that is not as before."""
+    return tx.move(
+        refused,
+        Trigger.RETRIED,
+        correlation_id=change,
+        causation_id=None,
+        problems=(),
+        waits_for=(),
+        first_change_at_s=now_s,
+        **asked,
+    )
 
 
 def accept(tx: Writer, revision: Revision, run: Run, report: Report) -> Revision:
@@ -88,7 +104,7 @@ def activate(tx: Writer, revision: Revision, *, now_s: float) -> bool:
     False: it has to wait for a member of its group whose tests are not finished.
     """
     outlook = standing.of(tx.reader, revision)
-    if outlook.breaks:
+    if outlook.forbidden_by:
         reject_breaking(tx, revision, outlook)
         return True
     if outlook.missing:

@@ -21,6 +21,7 @@ from semantic_version import Version
 from packd.domain.lifecycle import Phase, Trigger
 from packd.domain.problems import Problem, errors
 from packd.flow import outcomes, standing
+from packd.flow.forbidden import Forbidden
 from packd.flow.judgement import Judgement
 from packd.flow.requirements import untested
 from packd.registry import queries
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from packd.flow.stopwatch import Stopwatch
     from packd.flow.workers import Lanes
     from packd.registry.registry import Registry, Writer
-    from packd.registry.rows import Revision, Run
+    from packd.registry.rows import Revision, Run, StoredEvent
     from packd.snapshot.store import Store
     from packd.validate.findings import Findings
 
@@ -77,6 +78,7 @@ class Pipeline:
         self._policy = policy
         self._clock = clock
         self._stopwatch = stopwatch
+        self._forbidden = Forbidden(registry=registry, clock=clock)
         self._lock = threading.Lock()
         self._findings: OrderedDict[tuple[str, str], Findings] = OrderedDict()
         self._queue: OrderedDict[str, None] = OrderedDict()  # refs of what is to be tested when there is a place for it
@@ -101,7 +103,7 @@ class Pipeline:
 
     def carry(self, ref: str, begun: Begun | None = None) -> None:
         """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
-        first = revision = begun.revision if begun is not None else self._candidate(ref)
+        first = revision = begun.revision if begun is not None else self._candidate(ref) or self._forbidden.lift(ref)
         goes_on = True
         waiting: Sequence[str] = ()
         while revision is not None and goes_on:
@@ -112,7 +114,7 @@ class Pipeline:
             if ended is not None:
                 self._say_ended(ended)
         if revision != first:
-            self._start_all(waiting, besides=ref)
+            self._start_all((*waiting, *self._forbidden.refs), besides=ref)
         self._start_next()
 
     def run_ahead(self, tx: Writer, revision: Revision, judgement: Judgement) -> Running | None:
@@ -160,7 +162,16 @@ class Pipeline:
         """Look again at every candidate that may be waiting for what has just changed."""
         with self._registry.read() as connection:
             waiting = queries.waiting_candidates(connection)
-        self._start_all(waiting)
+        self._start_all((*waiting, *self._forbidden.refs))
+
+    def committed(self, events: Sequence[StoredEvent]) -> None:
+        """What was refused in favour of others is looked at once more: they may have changed meanwhile."""
+        for ref in self._forbidden.heard(events):
+            self.start(ref)
+
+    def recall(self) -> None:
+        """Look again at everything that was refused in favour of others, at whatever time."""
+        self._start_all(self._forbidden.recalled())
 
     def _start_next(self) -> None:
         """Of those that wait to be tested, if there is a place by now."""
@@ -240,10 +251,10 @@ class Pipeline:
             if not _is_still(tx, revision):
                 return True
             outlook = standing.of(tx.reader, revision)
-            if outlook.missing and not outlook.breaks:
+            if outlook.missing and not outlook.forbidden_by:
                 return False
             released = tx.move(revision, Trigger.RELEASED, waits_for=())
-            if outlook.breaks:
+            if outlook.forbidden_by:
                 outcomes.reject_breaking(tx, released, outlook)
         return True
 

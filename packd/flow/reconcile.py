@@ -213,3 +213,4 @@ class Reconciler:
             self._intake.take_soon(name, Occasion(trigger="scan", first_change_at_s=self._clock.now()))
         for ref in plan.unfinished:
             self._pipeline.start(ref)
+        self._pipeline.recall()

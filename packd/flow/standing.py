@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packd.domain.dependencies import Party, Standing, meets, standing, who_matters
+from packd.domain.dependencies import BREAKS_DEPENDENT, Party, Standing, meets, standing, who_matters
 from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Need
 from packd.registry import queries
@@ -21,7 +21,7 @@ _JUDGED = (Phase.VALIDATED, Phase.WAITING, Phase.TESTED)
 def of(connection: Connection, revision: Revision) -> Standing:
     """What this candidate may do now."""
     needy = {one.ref: _party(one) for one in queries.active_with_needs(connection)}
-    candidates = who_matters(_party(revision), active=needy, candidate_of=lambda ref: _judged(connection, ref))
+    candidates = who_matters(_party(revision), active=needy, candidate_of=lambda ref: _counted_on(connection, ref))
     return standing(revision.ref, active=_active(connection, needy, candidates), candidates=candidates)
 
 
@@ -53,9 +53,43 @@ def get_along(one: Revision, other: Revision) -> bool:
     return all(meets(given.version, need) for needy, given in pairs for need in needy.needs if need.ref == given.ref)
 
 
-def _judged(connection: Connection, ref: str) -> Party | None:
+def refused_for_others(connection: Connection, ref: str) -> Revision | None:
+    """The newest revision of a pack, where nothing is wrong with it but whom it would break.
+
+    With the others it may come into use after all, so it counts as a candidate: who was read first must not matter.
+    """
+    latest = queries.latest_revision(connection, ref)
+    if latest is None or not is_refused_for_others(latest):
+        return None
+    return latest if _still_wanted(connection, latest) else None
+
+
+def is_refused_for_others(revision: Revision) -> bool:
+    codes = {problem["code"] for problem in revision.problems}
+    return revision.phase == Phase.REJECTED and codes == {BREAKS_DEPENDENT}
+
+
+def _still_wanted(connection: Connection, refused: Revision) -> bool:
+    """It still lies there, and nobody has taken its pack out of use or gone back to an earlier one since."""
+    pack = queries.pack(connection, refused.ref)
+    if pack is None or not pack.is_present or pack.disabled_at is not None:
+        return False
+    newest = next(iter(queries.activation_history(connection, refused.ref)), None)
+    if newest is not None and newest.reason == "rolled_back" and newest.at > refused.phase_at:
+        return False
+    if refused.origin == "registered":
+        return True
+    drop = queries.drop(connection, pack.drop_name) if pack.drop_name is not None else None
+    return drop is not None and not drop.problems and drop.digest in (None, refused.digest)
+
+
+def _counted_on(connection: Connection, ref: str) -> Party | None:
     candidate = queries.candidate(connection, ref)
-    return _party(candidate) if candidate is not None and candidate.phase in _JUDGED else None
+    if candidate is None:
+        candidate = refused_for_others(connection, ref)
+    elif candidate.phase not in _JUDGED and not candidate.fields:  # what is tried again has said what it must before
+        candidate = None
+    return _party(candidate) if candidate is not None else None
 
 
 def _active(connection: Connection, needy: dict[str, Party], candidates: dict[str, Party]) -> dict[str, Party]:

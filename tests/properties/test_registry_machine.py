@@ -30,7 +30,7 @@ from packd.flow import outcomes, tell
 from packd.flow import standing as asked
 from packd.registry import outbox, queries
 from packd.registry.database import Database, sqlite_url
-from packd.registry.rows import Run
+from packd.registry.rows import Drop, Run
 from tests.unit.registry_ground import Ground, a_revision, an_endpoint, digest_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class Known:
     party: Party
     digest: str
     phase: Phase = Phase.SNAPSHOTTED
+    judged: bool = False  # it said what it must
+    for_others: bool = False  # it was refused, for nothing but whom it would break
+    passed_over: bool = False  # somebody went back to an earlier one since
 
 
 @dataclass
@@ -94,12 +97,23 @@ class Model:
     def refs_with(self, *phases: Phase) -> list[str]:
         return sorted(ref for ref in self.packs if self.in_phase(ref, *phases))
 
+    def refused_for_others(self, ref: str) -> Known | None:
+        one = self.packs[ref][-1]
+        if ref in self.gone or one.phase != Phase.REJECTED or not one.for_others or one.passed_over:
+            return None
+        return one
+
+    def counted_on(self, ref: str) -> Known | None:
+        again = self.in_phase(ref, Phase.SNAPSHOTTED)
+        return self.in_phase(ref, *JUDGED) or (again if again and again.judged else self.refused_for_others(ref))
+
     def active(self) -> dict[str, Party]:
         found = {ref: self.in_phase(ref, Phase.ACTIVE) for ref in self.packs}
         return {ref: one.party for ref, one in found.items() if one}
 
     def outlook(self, ref: str) -> Standing:
-        found = {other: self.in_phase(other, *JUDGED) for other in self.packs} | {ref: self.candidate(ref)}
+        mine = self.candidate(ref) or self.refused_for_others(ref)
+        found = {other: self.counted_on(other) for other in self.packs} | {ref: mine}
         candidates = {other: one.party for other, one in found.items() if one}
         return standing(ref, active=self.active(), candidates=candidates)
 
@@ -111,13 +125,20 @@ class Model:
 
     def settle(self, ref: str, one: Known) -> None:
         outlook = self.outlook(ref)
-        one.phase = Phase.REJECTED if outlook.breaks else Phase.WAITING if outlook.missing else one.phase
+        one.phase = Phase.WAITING if outlook.missing else one.phase
+        if outlook.forbidden_by:
+            self.forbid(one)
+
+    def forbid(self, one: Known) -> None:
+        one.phase, one.for_others, one.passed_over = Phase.REJECTED, True, False
 
     def activate(self, ref: str, one: Known) -> None:
         outlook = self.outlook(ref)
         group = [self.in_phase(member, Phase.TESTED) for member in sorted(outlook.group)]
-        if not outlook.may_go:
-            one.phase = Phase.REJECTED if outlook.breaks else Phase.WAITING
+        if outlook.forbidden_by:
+            self.forbid(one)
+        elif outlook.missing:
+            one.phase = Phase.WAITING
         elif all(group):
             for member in filter(None, group):
                 self.put_in_use(member)
@@ -203,7 +224,10 @@ class RegistryMachine(RuleBasedStateMachine):
             outcomes.supersede_candidate(tx, ref)
             pack = queries.pack(tx.connection, ref)
             tx.claim_pack(ref, drop_name=ref, path=f"/srv/packs/{ref}")
-            revision = a_revision(ref, known.number, version=None, digest=known.digest, created_at=tx.now)
+            tx.save_drop(Drop(name=ref, kind="folder", ref=ref, digest=known.digest))
+            revision = a_revision(
+                ref, known.number, version=None, fields={}, digest=known.digest, created_at=tx.now, phase_at=tx.now
+            )
             tx.add_revision(revision)
             kind = PackDiscovered if pack is None or pack.unregistered_at else PackChanged
             said = kind(pack=outcomes.about(tx, revision), trigger="fs", files=2, bytes=300)
@@ -270,14 +294,14 @@ class RegistryMachine(RuleBasedStateMachine):
         def step(tx: Writer) -> None:
             revision = self._candidate(tx, ref)
             outlook = asked.of(tx.connection, revision)
-            if outlook.breaks or not outlook.missing:
+            if outlook.forbidden_by or not outlook.missing:
                 released = tx.move(revision, Trigger.RELEASED, waits_for=())
-                if outlook.breaks:
+                if outlook.forbidden_by:
                     outcomes.reject_breaking(tx, released, outlook)
 
         def expect() -> None:
-            outlook = self.model.outlook(ref)
-            one.phase = Phase.REJECTED if outlook.breaks else Phase.WAITING if outlook.missing else Phase.VALIDATED
+            one.phase = Phase.VALIDATED
+            self.model.settle(ref, one)
 
         self.transaction(abandon, step, expect)
 
@@ -342,6 +366,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
         def expect() -> None:
             one.phase, chosen.phase = Phase.ROLLED_BACK, Phase.ACTIVE
+            self.model.packs[ref][-1].passed_over = True
 
         self.transaction(abandon, step, expect)
 
@@ -359,6 +384,42 @@ class RegistryMachine(RuleBasedStateMachine):
 
         def expect() -> None:
             one.phase = Phase.SNAPSHOTTED
+
+        self.transaction(abandon, step, expect)
+
+    @precondition(lambda self: self._refused_for_others())
+    @rule(data=st.data(), abandon=SELDOM)
+    def lift(self, data: DataObject, abandon: bool) -> None:
+        """What was refused in favour of others starts over by itself, if it would break nobody any more."""
+        self.look_at_refused(data.draw(st.sampled_from(self._refused_for_others())), abandon=abandon)
+
+    @precondition(lambda self: self._refused_for_others())
+    @rule(well=MOSTLY)
+    def come_to_rest(self, well: bool) -> None:
+        """Left alone, nothing goes round in circles."""
+        for _ in range(4 * len(REFS) * len(JUDGED)):
+            before = [(one.number, one.phase) for known in self.model.packs.values() for one in known]
+            self.carry_all(well=well)
+            for ref in self._refused_for_others():
+                self.look_at_refused(ref, abandon=False)
+            if before == [(one.number, one.phase) for known in self.model.packs.values() for one in known]:
+                return
+        raise AssertionError(self.model)
+
+    def look_at_refused(self, ref: str, *, abandon: bool) -> None:
+        one = self.model.packs[ref][-1]
+        lifted = not self.model.outlook(ref).forbidden_by
+
+        def step(tx: Writer) -> None:
+            refused = asked.refused_for_others(tx.connection, ref)
+            assert refused is not None
+            assert lifted == (not asked.of(tx.connection, refused).forbidden_by)
+            if lifted:
+                outcomes.try_again(tx, refused, change="chg_lifted", now_s=self.ground.now_s)
+
+        def expect() -> None:
+            if lifted:
+                one.phase = Phase.SNAPSHOTTED
 
         self.transaction(abandon, step, expect)
 
@@ -461,11 +522,13 @@ class RegistryMachine(RuleBasedStateMachine):
             outcomes.reject(tx, revision, [Problem(code="manifest.missing", message="no pack.yaml")])
             return
         needs = tuple({"ref": need.ref, "range": need.range} for need in one.party.needs)
-        validated = tx.move(revision, Trigger.VALIDATION_PASSED, version=one.party.version, needs=needs)
+        said = {"version": one.party.version, "needs": needs, "fields": {"ref": one.party.ref}}
+        validated = tx.move(revision, Trigger.VALIDATION_PASSED, **said)
         outcomes.settle_dependencies(tx, validated, asked.of(tx.reader, validated))
 
     def _expect_judgement(self, one: Known, *, well: bool) -> None:
-        one.phase = Phase.VALIDATED if well else Phase.REJECTED
+        one.phase, one.judged = Phase.VALIDATED if well else Phase.REJECTED, one.judged or well
+        one.for_others = False
         if well:
             self.model.settle(one.party.ref, one)
 
@@ -488,6 +551,9 @@ class RegistryMachine(RuleBasedStateMachine):
     def _refused(self) -> list[str]:
         known = self.model.packs.items()
         return sorted(ref for ref, all_of_it in known if all_of_it[-1].phase in REFUSED and ref not in self.model.gone)
+
+    def _refused_for_others(self) -> list[str]:
+        return sorted(filter(self.model.refused_for_others, self.model.packs))
 
     @staticmethod
     def _candidate(tx: Writer, ref: str) -> Revision:

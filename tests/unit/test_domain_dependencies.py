@@ -55,6 +55,15 @@ def test_a_group_waits_for_what_one_member_lacks() -> None:
     assert Need(ref="core", range="*") in ask("b", candidates).missing
 
 
+def test_a_dependent_that_must_move_as_well_forbids_nothing_yet() -> None:
+    """What its next version accepts is not known; any other dependent forbids it at once."""
+    active = world(party("a", b="^1"), party("b", a="^1"), party("c", a="^1"))
+    outlook = ask("a", world(party("a", "2.0.0", b="^2")), active)
+    assert [ref for ref, _ in outlook.breaks] == ["b", "c"]
+    assert [ref for ref, _ in outlook.forbidden_by] == ["c"]
+    assert not outlook.may_go
+
+
 def test_a_version_outside_an_active_dependents_range_is_refused_by_name() -> None:
     """Whoever would be broken is named with its range."""
     active = world(party("core", "1.0.0"), party("slack", core="^1.0"))

@@ -32,7 +32,7 @@ def test_newer_content_supersedes_every_unfinished_revision(phase: Phase) -> Non
 
 @pytest.mark.parametrize("phase", sorted(REFUSED))
 def test_refused_content_comes_back_only_by_a_retry(phase: Phase) -> None:
-    """Nothing but an operator's retry leads out of a refusal."""
+    """Nothing but a retry leads out of a refusal: it goes through all its stages again."""
     ways_out = {trigger for (before, trigger) in TRANSITIONS if before is phase}
     assert ways_out == {Trigger.RETRIED}
 
