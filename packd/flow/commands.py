@@ -9,10 +9,11 @@ import structlog
 
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import REFUSED
-from packd.flow.explain import Explanation, explain, is_passed_over
+from packd.flow.explain import Explanation, explain
 from packd.flow.outcomes import supersede_candidate, try_again
 from packd.flow.pipeline import lane
 from packd.flow.way_back import in_use, target_of, way_back
+from packd.flow.way_in import is_passed_over
 from packd.flow.withdrawal import put_back, take_out
 from packd.registry import queries
 

@@ -14,6 +14,7 @@ from packd.flow.probation import ACTOR as PROBATION
 from packd.flow.restore import kept_name
 from packd.flow.revalidation import ACTOR as REVALIDATION
 from packd.flow.second_chances import is_excusable
+from packd.flow.way_in import held_drop, is_passed_over, way_in
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -63,15 +64,6 @@ def is_refused(connection: Connection, drop: Drop) -> bool:
     if drop.problems:
         return True
     return drop.ref is not None and queries.latest_phase(connection, drop.ref) in REFUSED
-
-
-def is_passed_over(connection: Connection, drop: Drop) -> bool:
-    """Does the newest content lie there, taken out of the pipeline before its verdict, and nothing newer in its place?"""
-    pack = queries.pack(connection, drop.ref) if drop.ref is not None else None
-    if pack is None or not pack.is_present or pack.disabled_at is not None:
-        return False
-    latest = queries.latest_revision(connection, pack.ref)
-    return latest is not None and latest.phase == Phase.SUPERSEDED and latest.digest == drop.digest
 
 
 def _pack_and_rivals(connection: Connection, pack: Pack) -> Explanation:
@@ -135,7 +127,7 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
 
 
 def _why_gone(connection: Connection, pack: Pack) -> str:
-    held = next((drop for drop in queries.drops_claiming(connection, pack.ref) if drop.held), None)
+    held = held_drop(connection, pack.ref)
     if held is not None:
         return (
             f"an operator removed it. '{held.name}' is left alone until its content changes, "
@@ -189,8 +181,11 @@ def _lacking(connection: Connection, active: Revision | None) -> Iterator[str]:
         return
     for need in standing.unmet(connection, active):
         version = queries.active_versions(connection, {need.ref}).get(need.ref)
-        instead = f"version {version} is in use" if version else "nothing of that pack is in use"
-        yield f"warning: {active.name} needs {need}, but {instead}"
+        if version is not None:
+            yield f"warning: {active.name} needs {need}, but version {version} is in use"
+        else:
+            how = _standing(connection, need.ref)
+            yield f"warning: {active.name} needs {need}, but nothing of that pack is in use: {how}"
 
 
 def _waits_for(connection: Connection, latest: Revision) -> Iterator[str]:
@@ -204,13 +199,20 @@ def _waits_for(connection: Connection, latest: Revision) -> Iterator[str]:
 
 
 def _standing(connection: Connection, ref: str) -> str:
-    active, newest = queries.active_revision(connection, ref), queries.latest_revision(connection, ref)
+    out = way_in(connection, ref)
+    pack, active = queries.pack(connection, ref), queries.active_revision(connection, ref)
+    if out is not None and active is None:
+        return ": ".join(out)
+    newest = queries.latest_revision(connection, ref) if pack is not None and pack.is_present else None
     if newest is not None and newest.phase in REFUSED:
         in_use = f", version {active.version} is in use" if active else ""
         return f"{newest.name} {_BECAUSE[newest.phase]}{in_use}; see `packd why {ref}`"
     if active is not None:
         return f"version {active.version} is in use"
     if newest is None or newest.phase == Phase.SUPERSEDED:
+        refused = next(iter(queries.refused_claiming(connection, ref)), None)
+        if refused is not None:
+            return f"what lies in '{refused.name}' was refused; see `packd why {ref}`"
         return "no such pack is here; drop it, too"
     return f"{newest.name} {_BECAUSE[newest.phase]}"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.flow import standing
+from packd.flow.way_in import way_in
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def _first(connection: Connection, target: Revision, outlook: Standing) -> str:
     """What to do about the first that stands in the way. Packs that moved up together have to go back together."""
     other = outlook.breaks[0][0] if outlook.breaks else outlook.missing[0].ref
     if queries.active_revision(connection, other) is None:
-        return f"drop '{other}' first"
+        out = way_in(connection, other)
+        return f"`{out[1]}` first" if out else f"drop '{other}' first"
     its_target = queries.rollback_target(connection, other)
     if its_target is None or not standing.get_along(target, its_target):
         return f"drop a version of '{other}' that goes with it first"

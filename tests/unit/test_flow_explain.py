@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from packd.domain.lifecycle import Phase
+from packd.domain.lifecycle import Phase, Trigger
 from packd.domain.problems import Problem
 from packd.flow import outcomes
 from packd.flow.explain import explain, explain_drop
@@ -66,6 +66,53 @@ def test_waiting_says_how_the_other_one_stands(ground: Ground) -> None:
     )
     ground.add(a_revision("core", 3, Phase.VALIDATED))
     assert "needs core >=2: version 1.0.0 is in use" in text(ground, "slack")
+
+
+def test_waiting_for_what_was_taken_out_says_how_to_put_it_back(ground: Ground) -> None:
+    """Whatever became of its newest revision: dropping it once more would change nothing."""
+    waiting(ground)
+    activate(ground, "core")
+    digest = ground.add(a_revision("core", 2, Phase.REJECTED)).digest
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="core", kind="folder", ref="core", digest=digest))
+        active = tx.active("core")
+        assert active is not None
+        tx.disable("core")
+        tx.move(active, Trigger.SUPERSEDED)
+    assert "needs core >=2: 'core' is disabled: packd enable core\n" in text(ground, "slack")
+    with ground.registry.write() as tx:
+        tx.enable("core")
+        tx.unregister("core")
+    assert "needs core >=2: no such pack is here; drop it, too\n" in text(ground, "slack")
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="core", kind="folder", ref="core", digest=digest, held=True))
+    assert "needs core >=2: an operator removed 'core': packd retry core\n" in text(ground, "slack")
+
+
+def test_waiting_for_what_was_stopped_on_its_way(ground: Ground) -> None:
+    """It lies there, and only somebody's asking for it makes it a candidate again; or it can't be read."""
+    waiting(ground)
+    stopped = ground.add(a_revision("core", phase=Phase.SUPERSEDED))
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="core", kind="folder", ref="core", digest=stopped.digest))
+    said = "needs core >=2: 'core' was taken out before it came into use: packd retry core\n"
+    assert said in text(ground, "slack")
+    refuse(ground, "core", "core", "it can't be read")
+    assert "needs core >=2: what lies in 'core' was refused; see `packd why core`\n" in text(ground, "slack")
+
+
+def test_in_use_without_what_it_needs(ground: Ground) -> None:
+    """Somebody disabled that: how to put it back."""
+    activate(ground, "core")
+    needy = ground.add(a_revision("slack", phase=Phase.TESTED, needs=({"ref": "core", "range": "*"},)))
+    with ground.registry.write() as tx:
+        outcomes.activate(tx, needy, now_s=START_S)
+        active = tx.active("core")
+        assert active is not None
+        tx.disable("core")
+        tx.move(active, Trigger.SUPERSEDED)
+    said = "slack#1 needs core, but nothing of that pack is in use: 'core' is disabled: packd enable core"
+    assert said in text(ground, "slack")
 
 
 def test_refused(ground: Ground) -> None:
