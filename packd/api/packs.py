@@ -25,6 +25,7 @@ from packd.api.views import (
     whole_revision_view,
 )
 from packd.domain.failures import Code, Failure
+from packd.domain.lifecycle import Phase
 from packd.domain.numbers import MOST
 from packd.domain.statuses import PackStatus
 from packd.flow.availability import TakenOut
@@ -154,7 +155,8 @@ async def roll_back(context: InContext, actor: Actor, ref: str, wish: RollBackRe
         lambda: context.commands.rollback(ref, to=wanted.to, force=wanted.force, actor=actor)
     )
     data = {"withdrawn": revision_view(withdrawn), "restored": revision_view(restored)}
-    return Answer({"data": data, "message": f"{withdrawn.name} was rolled back; {restored.name} is in use"})
+    became = "was superseded" if withdrawn.phase == Phase.SUPERSEDED else "was rolled back"
+    return Answer({"data": data, "message": f"{withdrawn.name} {became}; {restored.name} is in use"})
 
 
 @router.post("/{name}/retry")

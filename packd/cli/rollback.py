@@ -34,7 +34,7 @@ def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool
     """Withdraw what is in use and put an earlier revision back.
 
     At once: newer content that is still being tested is superseded. What was withdrawn stays out until its content changes
-    or `packd retry` is asked for it.
+    or `packd retry` is asked for it. With --to a newer one nothing is withdrawn: what was in use can be put back again.
 
     \b
     Examples:
@@ -48,8 +48,10 @@ def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool
         say_json(answer["data"])
         return
     paragraph(clean(answer["message"]), fg="green")
-    shown = shlex.quote(clean(ref))
-    if _is_newest(client, ref, answer["data"]["withdrawn"]["number"]):
+    shown, withdrawn = shlex.quote(clean(ref)), answer["data"]["withdrawn"]
+    if withdrawn["phase"] == "superseded":
+        say(f"to go back again: packd rollback {shown} --to {withdrawn['number']}")
+    elif _is_newest(client, ref, withdrawn["number"]):
         say(f"to try the withdrawn content again: packd retry {shown}")
     else:
         say(f"what was dropped after it is not in use either: packd why {shown}")

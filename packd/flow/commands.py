@@ -82,8 +82,9 @@ class Commands:
         """Withdraw the active revision and put an earlier one back in use; returns (withdrawn, restored).
 
         At once, and from what is in use now: a newer candidate is superseded, if there is a way back. With `only` it
-        waits for a running test, and nothing happens unless that one is in use then. `force` also where that breaks
-        active packs which need the newer one, or where it misses a pack itself: going back may be the lesser evil.
+        waits for a running test, and nothing happens unless that one is in use then. Going `to` a newer one supersedes
+        what is in use, which can be put back in turn. `force` also where that breaks active packs which need the newer
+        one, or where it misses a pack itself: going back may be the lesser evil.
         Raises Failure: NOT_FOUND for an unknown pack or revision, CONFLICT when there is nothing to go back to, or when
         it would break something.
         """
@@ -211,8 +212,8 @@ class Commands:
         if not self._has_content(way.target.digest):
             raise Failure(
                 Code.CONFLICT,
-                f"the content of {way.target.name} is not in the store any more: `retention` did not keep it; "
-                "drop that content again instead",
+                f"the content of {way.target.name} is not in the store any more: `retention` did not keep it, or somebody "
+                "took it away; drop that content again, or choose another revision with --to",
             )
         return way
 
@@ -230,7 +231,7 @@ class Commands:
             way = self._way_back(tx.connection, ref, to, force, only)
             change = self._clock.new_id("chg")
             withdrawn, restored = put_back(
-                tx, way.active, way.target, reason=reason, actor=actor, why=why, change=change
+                tx, way.active, way.target, reason=reason, actor=actor, why=why, change=change, forward=way.forward
             )
         if way.breaks:
             log.warning("rollback.forced", pack=ref, revision=restored.number, detail=way.breaks)

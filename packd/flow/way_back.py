@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packd.domain.failures import Code, Failure
-from packd.domain.lifecycle import Phase
+from packd.domain.lifecycle import REFUSED, Phase
 from packd.flow import standing
 from packd.flow.way_in import way_in
 from packd.registry import queries
@@ -25,6 +25,7 @@ class WayBack:
     active: Revision  # what would be withdrawn
     target: Revision  # what would be in use instead
     breaks: str  # in words, who would lack what; empty: nobody
+    forward: bool  # somebody asked for a newer one by its number: nothing is said against the active one
 
 
 def way_back(connection: Connection, ref: str, *, to: int | None, force: bool, only: int | None) -> WayBack:
@@ -38,7 +39,12 @@ def way_back(connection: Connection, ref: str, *, to: int | None, force: bool, o
     outlook = standing.if_put_back(connection, target)
     if not outlook.may_go and not force:
         raise _would_break(connection, target, outlook)
-    return WayBack(active=active, target=target, breaks="" if outlook.may_go else _broken(connection, target, outlook))
+    return WayBack(
+        active=active,
+        target=target,
+        breaks="" if outlook.may_go else _broken(connection, target, outlook),
+        forward=to is not None and target.number > active.number,
+    )
 
 
 def in_use(connection: Connection, ref: str, only: int | None) -> Revision:
@@ -56,10 +62,7 @@ def target_of(connection: Connection, active: Revision, to: int | None) -> Revis
     if to is None:
         target = queries.rollback_target(connection, active.ref)
         if target is None:
-            raise Failure(
-                Code.CONFLICT,
-                f"{active.name} is the only revision of '{active.ref}' that was ever active: there is nothing to go back to",
-            )
+            raise Failure(Code.CONFLICT, _nothing_left(connection, active))
         return target
     chosen = queries.revision(connection, active.ref, to)
     if chosen is None:
@@ -70,9 +73,29 @@ def target_of(connection: Connection, active: Revision, to: int | None) -> Revis
         raise Failure(
             Code.CONFLICT,
             f"{chosen.name} is {chosen.phase.replace('_', ' ')} and can't be put back: only a superseded revision that was active once can; "
-            f"see `packd history {active.ref}`",
+            f"{_way_out(connection, active.ref)}, see `packd history {active.ref}`",
         )
     return chosen
+
+
+def _nothing_left(connection: Connection, active: Revision) -> str:
+    ref = active.ref
+    used = {one.number for one in queries.activation_history(connection, ref)} - {active.number}
+    if not used:
+        return f"{active.name} is the only revision of '{ref}' that was ever active: there is nothing to go back to"
+    others = ", ".join(f"#{number}" for number in sorted(used))
+    return (
+        f"there is nothing to go back to: what else of '{ref}' was in use ({others}) was rolled back; "
+        f"{_way_out(connection, ref)}"
+    )
+
+
+def _way_out(connection: Connection, ref: str) -> str:
+    """How content that can't be put back comes into use all the same."""
+    latest = queries.latest_revision(connection, ref)
+    if latest is None or latest.phase not in REFUSED:
+        return "drop that content again"
+    return f"drop that content again, or `packd retry {ref}` for {latest.name}"
 
 
 def _would_break(connection: Connection, target: Revision, outlook: Standing) -> Failure:

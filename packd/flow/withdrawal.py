@@ -18,10 +18,22 @@ if TYPE_CHECKING:
 
 
 def put_back(
-    tx: Writer, active: Revision, target: Revision, *, reason: RollBackReason, actor: str, why: str | None, change: str
+    tx: Writer,
+    active: Revision,
+    target: Revision,
+    *,
+    reason: RollBackReason,
+    actor: str,
+    why: str | None,
+    change: str,
+    forward: bool = False,
 ) -> tuple[Revision, Revision]:
-    """Returns (withdrawn, restored). `why`: what is wrong with the withdrawn one; `change`: the correlation id."""
-    withdrawn, restored = tx.roll_back(_blamed(tx, active, why), target, actor=actor)
+    """Returns (withdrawn, restored). `why`: what is wrong with the withdrawn one; `change`: the correlation id.
+
+    `forward`: nothing is. The way leads to a newer one, and what was in use stays one to go back to.
+    """
+    by = Trigger.SUPERSEDED if forward else Trigger.ROLLED_BACK
+    withdrawn, restored = tx.roll_back(_blamed(tx, active, why), target, actor=actor, by=by)
     tx.emit(
         PackRolledBack(
             pack=tell.about(restored, withdrawn),
@@ -42,7 +54,7 @@ def take_out(tx: Writer, active: Revision, *, reason: RollBackReason, actor: str
     if needed_by:
         raise Failure(
             Code.CONFLICT,
-            f"{active.name} is the only revision of '{active.ref}' that was ever active, and packs in use need it "
+            f"there is no other revision of '{active.ref}' to go back to, and packs in use need {active.name} "
             f"({', '.join(needed_by)}): it stays in use; drop a better one",
         )
     withdrawn = tx.move(_blamed(tx, active, why), Trigger.ROLLED_BACK)

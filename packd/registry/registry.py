@@ -230,9 +230,11 @@ class Writer:
             previous = self.move(previous, Trigger.SUPERSEDED)
         return self._put_in_use(revision, previous, reason=reason, actor=actor)
 
-    def roll_back(self, active: Revision, target: Revision, *, actor: str) -> tuple[Revision, Revision]:
-        """Withdraw what is in use and put an earlier one back; returns (withdrawn, restored)."""
-        withdrawn = self.move(active, Trigger.ROLLED_BACK)
+    def roll_back(
+        self, active: Revision, target: Revision, *, actor: str, by: Trigger = Trigger.ROLLED_BACK
+    ) -> tuple[Revision, Revision]:
+        """Withdraw what is in use, `by` which trigger, and put another one back; returns (withdrawn, restored)."""
+        withdrawn = self.move(active, by)
         return withdrawn, self._put_in_use(target, withdrawn, reason="rolled_back", actor=actor)
 
     def _put_in_use(self, revision: Revision, previous: Revision | None, *, reason: str, actor: str) -> Revision:

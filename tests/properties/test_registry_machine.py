@@ -349,13 +349,14 @@ class RegistryMachine(RuleBasedStateMachine):
                 assert queries.rollback_target(connection, ref) is None
             return
         chosen = data.draw(st.sampled_from(targets))
+        by = Trigger.SUPERSEDED if chosen.number > one.number else Trigger.ROLLED_BACK
 
         def step(tx: Writer) -> None:
             active = queries.active_revision(tx.connection, ref)
             target = queries.revision(tx.connection, ref, chosen.number)
             assert active is not None
             assert target is not None
-            withdrawn, restored = tx.roll_back(active, target, actor="uid=1000")
+            withdrawn, restored = tx.roll_back(active, target, actor="uid=1000", by=by)
             said = PackRolledBack(
                 pack=tell.about(restored, withdrawn),
                 reason="operator",
@@ -365,7 +366,7 @@ class RegistryMachine(RuleBasedStateMachine):
             tx.emit(said, correlation_id="chg_operator")
 
         def expect() -> None:
-            one.phase, chosen.phase = Phase.ROLLED_BACK, Phase.ACTIVE
+            one.phase, chosen.phase = Phase(by), Phase.ACTIVE
             self.model.packs[ref][-1].passed_over = True
 
         self.transaction(abandon, step, expect)

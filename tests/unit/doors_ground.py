@@ -97,7 +97,9 @@ class Asked:
             target = queries.rollback_target(tx.connection, ref)
             assert active is not None
             assert target is not None
-            return tx.roll_back(active, target, actor=actor)
+            forward = to is not None and to > active.number
+            by = Trigger.SUPERSEDED if forward else Trigger.ROLLED_BACK
+            return tx.roll_back(active, target, actor=actor, by=by)
 
     def retry(self, name: str, *, actor: str) -> Revision | None:
         self._note("retry", name, actor=actor)

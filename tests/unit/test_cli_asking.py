@@ -455,6 +455,11 @@ def test_rollback_and_retry_say_what_follows(ground: Ground, packd: Packd) -> No
     ground.refuse_drop("unreadable", ref="unreadable")
     assert packd("rollback", "moved").stdout.endswith("\nto try the withdrawn content again: packd retry moved\n")
     assert packd("rollback", "unreadable").stdout.endswith("packd why unreadable\n")
+    for number in (1, 2):
+        ground.activate("forward", number)
+    assert packd("rollback", "forward", "--to", "3").stdout == (
+        "forward#2 was superseded; forward#1 is in use\nto go back again: packd rollback forward --to 2\n"
+    )
 
 
 def test_the_socket_before_the_command(ground: Ground, tmp_path: Path) -> None:

@@ -82,6 +82,43 @@ def test_a_candidate_is_left_alone_when_there_is_no_way_back(parts: Parts) -> No
     parts.runs.cancel("core")
 
 
+def test_going_forward_again_says_nothing_against_what_was_in_use(parts: Parts) -> None:
+    """Asked for by its number; without one, what is in use is withdrawn, whichever is put back."""
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        core(parts, version)
+    for to, names in ((1, ("core#3", "core#1")), (2, ("core#1", "core#2")), (1, ("core#2", "core#1"))):
+        withdrawn, restored = parts.commands.rollback("core", to=to, actor="test")
+        assert (withdrawn.name, restored.name) == names
+        assert withdrawn.phase == (Phase.SUPERSEDED if to == 2 else Phase.ROLLED_BACK)
+
+
+def test_nothing_is_left_to_go_back_to(parts: Parts) -> None:
+    """Those that were in use are named, with the way out; it is not said that there were none."""
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        core(parts, version)
+    assert [roll_back(parts), roll_back(parts)] == [("core#3", "core#2"), ("core#2", "core#1")]
+    with pytest.raises(Failure) as refused:
+        roll_back(parts)
+    assert refused.value.sentence == (
+        "there is nothing to go back to: what else of 'core' was in use (#2, #3) was rolled back; "
+        "drop that content again, or `packd retry core` for core#3"
+    )
+    with pytest.raises(
+        Failure, match=r"core#2 is rolled back and can't be put back: .* once can; drop that content again"
+    ):
+        parts.commands.rollback("core", to=2, actor="test")
+
+
+def test_content_that_is_gone_from_the_store(parts: Parts) -> None:
+    """Who took it is not known."""
+    core(parts)
+    gone = latest(parts)
+    core(parts, "2.0.0")
+    parts.store.remove(gone.digest)
+    with pytest.raises(Failure, match=r"core#1 is not in the store any more: .* or somebody took it away; drop that"):
+        roll_back(parts)
+
+
 def test_packs_that_moved_up_together_go_back_together(parts: Parts) -> None:
     """Either refusal names the way that leads there, and it does."""
     core(parts)
