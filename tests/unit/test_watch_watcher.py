@@ -304,12 +304,14 @@ def test_folders_nested_deeper_than_any_path_is_long_end_nothing(live: Scene) ->
         os.close(opened)
         opened = inside
     os.close(opened)
-    assert live.after(lambda: (live.root / ".deep").rename(live.root / "deep")) == [("deep", True)]
-    begun = time.monotonic()
-    live.wait(lambda: (live.watcher.state().checked_at or 0.0) > begun)
-    assert live.troubles() == []
-    assert live.watcher.state().alive
-    subprocess.run(["rm", "-rf", live.root / "deep"], check=True)  # pytest can't
+    try:
+        assert live.after(lambda: (live.root / ".deep").rename(live.root / "deep")) == [("deep", True)]
+        begun = time.monotonic()
+        live.wait(lambda: (live.watcher.state().checked_at or 0.0) > begun)
+        assert live.troubles() == []
+        assert live.watcher.state().alive
+    finally:
+        subprocess.run(["rm", "-rf", live.root], check=True)  # pytest can't
 
 
 def test_folders_made_deep_at_once_are_all_watched(live: Scene) -> None:
