@@ -70,6 +70,7 @@ _SHORT_TURN_S: Final = 0.0005  # of a thread that wants the interpreter for itse
 _PROCESSORS_EVERY_S: Final = 10.0  # reading one file
 _SPACE_EVERY_S: Final = 10.0  # one system call
 _FOOTHOLD_EVERY_S: Final = 10.0  # a few system calls
+_SOCKET_EVERY_S: Final = 10.0  # another one
 
 
 def run(
@@ -114,6 +115,7 @@ def _run_until_signal(parts: Parts, source: Source, scout: Scout | None) -> int:
     _keep_time(parts)
     parts.clock_watch.ask()
     parts.probation.start()
+    parts.schedule.every(_SOCKET_EVERY_S, server.mind_the_file, name="socket")
     parts.health.include(server.pulse, front.pulse, parts.schedule.pulse)
     log.info("daemon.listening", socket=str(parts.settings.socket_path), packs_dir=str(parts.settings.packs_dir))
     begun.wait()

@@ -64,6 +64,8 @@ class Server:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._identity: tuple[int, int] | None = None  # of the socket file that is ours
+        self._refused: tuple[tuple[int, int] | None, str] | None = None  # what lies in our place, and what it was told
+        self._minding = threading.Lock()
 
     def start(self, waiting: Sequence[socket.socket] = ()) -> None:
         """Returns when requests are answered. `waiting`: connections that were made before, and not answered yet.
@@ -90,10 +92,34 @@ class Server:
         """Says farewell on every stream, gives the answers in hand `grace_s` seconds, and returns when all is closed."""
         if self._thread is None or not self._thread.is_alive():
             return
-        self._remove_file()
-        self._serving.should_exit = True
+        with self._minding:
+            self._remove_file()
+            self._serving.should_exit = True
         self._tail.close()  # wakes the serving loop as well
         self._thread.join()
+
+    def mind_the_file(self) -> None:
+        """Make the socket anew when its file was removed, or something put in its place; cheap when it was not."""
+        with self._minding:
+            serves = self._thread is not None and self._thread.is_alive() and not self._serving.should_exit
+            if serves and not self._inherited:
+                self._mind_the_file()
+
+    def _mind_the_file(self) -> None:
+        found = socket_file.identity(self._path)  # that of ours can't be anybody else's while our socket is open
+        if found is not None and found in (self._identity, self._refused and self._refused[0]):
+            return
+        try:
+            bound = socket_file.bind(self._path)
+        except Failure as refusal:
+            if self._refused is None or self._refused[1] != refusal.sentence:
+                log.error("api.unreachable", socket=str(self._path), detail=refusal.sentence)
+            self._refused = found, refusal.sentence
+            return
+        bound.listen()  # whoever calls from now on is kept waiting until the loop takes it up
+        self._identity, self._refused = socket_file.identity(self._path), None
+        self._serving.move_to(bound)
+        log.warning("api.bound_again", socket=str(self._path), lost="replaced" if found else "removed")
 
     def pulse(self) -> Pulse:
         """Its loop wakes every few seconds."""
@@ -148,7 +174,8 @@ class _Serving(uvicorn.Server):
         self.ticked_at = time.monotonic()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._tail.open(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._tail.open(self._loop)
         await super().startup(sockets)
         await self._take_in()
         self.accepting.set()
@@ -161,6 +188,17 @@ class _Serving(uvicorn.Server):
             connection.setblocking(False)
             with contextlib.suppress(OSError):  # gone meanwhile
                 await loop.connect_accepted_socket(self._protocol, connection)
+
+    def move_to(self, bound: socket.socket) -> None:
+        """Take what is asked at this Unix socket, and nothing more at the one before. From any thread."""
+        asyncio.run_coroutine_threadsafe(self._move_to(bound), self._loop)
+
+    async def _move_to(self, bound: socket.socket) -> None:
+        before = [one for one in self.servers if any(door.family == socket.AF_UNIX for door in one.sockets)]
+        there = await self._loop.create_server(self._protocol, sock=bound, backlog=self.config.backlog)
+        self.servers.append(there)
+        for server in (*before, there) if self.should_exit else before:
+            server.close()  # connections that were made stay
 
     def _protocol(self) -> asyncio.Protocol:
         return _NamedPeer(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

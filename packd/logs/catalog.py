@@ -104,6 +104,16 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The configuration file has mistakes, listed in PACKD_PROBLEMS with file, line and column. The configuration in\n"
             "force stays. Correct the file: it is read again by itself. `packd config check FILE` checks it before.",
         ),
+        "api.bound_again": (
+            "The socket was made anew",
+            "The socket file @PACKD_SOCKET@ was @PACKD_LOST@ while packd was running, and nobody could ask it for up to ten\n"
+            "seconds. It is there again. Find out what removes files there: a cleaner of temporary files, or a second packd.",
+        ),
+        "api.unreachable": (
+            "packd can't be asked at its socket",
+            "The socket file @PACKD_SOCKET@ is gone, and can't be made anew: @PACKD_DETAIL@\n"
+            "packd goes on with its work, and tries again every ten seconds.",
+        ),
         "health.failing": (
             "A part of packd is dead or stuck",
             "@PACKD_REASON@\nUnder systemd the watchdog restarts packd; nothing is lost by that. Please report it with the log.",

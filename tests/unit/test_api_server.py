@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from packd.api.app import create_app
 from packd.api.server import Server
@@ -20,11 +22,23 @@ from packd.client import Client
 from packd.domain.failures import Code, Failure
 from tests.unit.doors_ground import Ground, a_context, made_ground, report
 
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
+
 
 @pytest.fixture
 def ground() -> Iterator[Ground]:
     with made_ground() as made:
         yield made
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[EventDict]:
+    """What the server logs; the ground keeps all others quiet."""
+    capture = structlog.testing.LogCapture()
+    log = structlog.wrap_logger(structlog.PrintLogger(), processors=[capture], wrapper_class=structlog.BoundLogger)
+    monkeypatch.setattr("packd.api.server.log", log)
+    return capture.entries
 
 
 def another(ground: Ground, path: Path) -> Server:
@@ -75,6 +89,69 @@ def test_a_place_that_can_not_be(ground: Ground, name: str) -> None:
     with pytest.raises(Failure, match="--socket") as caught:
         another(ground, ground.folder / name).start()
     assert caught.value.code == Code.BAD_REQUEST
+
+
+def until_answered(ground: Ground) -> None:
+    """The one that is there now is ours again, and so is the file that is removed at the end."""
+    assert ground.client.get("/status")["data"]["pid"] == 4242
+    assert stat.S_IMODE(ground.socket.stat().st_mode) == 0o660
+    ground.server.stop()
+    assert not ground.socket.exists()
+
+
+@pytest.mark.parametrize("by", ["nothing", "a dead socket"])
+def test_a_socket_that_was_lost_is_made_anew(ground: Ground, said: list[EventDict], by: str) -> None:
+    """Whoever removed it, the next look puts it back, again and again; what is connected stays so."""
+    for _ in range(2):
+        connected = socket.socket(socket.AF_UNIX)
+        connected.connect(str(ground.socket))
+        ground.socket.unlink()
+        if by == "a dead socket":
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(ground.socket))
+        with pytest.raises(Failure):
+            ground.client.get("/status")
+        said.clear()
+        ground.server.mind_the_file()
+        ground.server.mind_the_file()
+        lost = "removed" if by == "nothing" else "replaced"
+        assert [(line["event"], line["lost"]) for line in said] == [("api.bound_again", lost)]
+        with connected:
+            connected.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert connected.makefile("rb").read().startswith(b"HTTP/1.1 200")
+    until_answered(ground)
+
+
+@pytest.mark.parametrize("what", ["a file", "a living socket", "no folder"])
+def test_what_took_the_place_of_the_socket_is_left_alone(ground: Ground, said: list[EventDict], what: str) -> None:
+    """It is said once why nobody can ask; when it is gone, the socket comes back."""
+    path = ground.socket
+    path.unlink()
+    living = socket.socket(socket.AF_UNIX)
+    if what == "a file":
+        path.write_text("mine")
+    elif what == "a living socket":
+        living.bind(str(path))
+        living.listen()
+    else:
+        path.parent.rename(f"{path.parent}-away")
+    ground.server.mind_the_file()
+    ground.server.mind_the_file()
+    assert [line["event"] for line in said] == ["api.unreachable"]
+    living.close()
+    if what == "no folder":
+        Path(f"{path.parent}-away").rename(path.parent)
+    else:
+        path.unlink()
+    ground.server.mind_the_file()
+    until_answered(ground)
+
+
+def test_a_server_that_is_down_makes_no_socket(ground: Ground) -> None:
+    """A look that comes late changes nothing."""
+    ground.server.stop()
+    ground.server.mind_the_file()
+    assert not ground.socket.exists()
 
 
 def test_stopping_removes_only_its_own_file(ground: Ground) -> None:
