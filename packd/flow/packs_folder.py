@@ -74,7 +74,8 @@ class PacksFolder:
             return None
         is_archive = archive_suffix(name) is not None
         if stat.S_ISLNK(mode):
-            return "link" if is_archive or (self.path / name).is_dir() else None
+            leads_to_file = os.path.isfile(self.path / name)  # noqa: PTH113  which is False where that can't be said
+            return None if leads_to_file and not is_archive else "link"
         if stat.S_ISDIR(mode):
             return "folder"
         return "archive" if is_archive and stat.S_ISREG(mode) else None

@@ -28,7 +28,9 @@ class DropSeen:
     """One entry of the packs directory that is there now."""
 
     name: str  # as on disk; bytes that are not UTF-8 are kept as surrogate escapes
-    kind: DropKind  # "link": a symbolic link where a folder or archive belongs; it is not followed
+    kind: (
+        DropKind  # "link": a symbolic link, unless it leads to a file that would be no drop itself; it is not followed
+    )
 
 
 def is_drop_name(name: str, ignore: Ignore) -> bool:
@@ -105,7 +107,15 @@ def count_folders(root: Path, ignore: Ignore) -> int:
 def _kind(entry: os.DirEntry[str]) -> DropKind | None:
     archive = archive_suffix(entry.name) is not None
     if entry.is_symlink():
-        return "link" if archive or entry.is_dir() else None
+        return "link" if archive or not _leads_to_file(entry) else None
     if entry.is_dir(follow_symlinks=False):
         return "folder"
     return "archive" if archive and entry.is_file(follow_symlinks=False) else None
+
+
+def _leads_to_file(entry: os.DirEntry[str]) -> bool:
+    """Whoever links to nothing, in a circle or to where packd may not look may well have meant a pack."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False

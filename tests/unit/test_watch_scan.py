@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from packd.domain.ignore import Ignore
+from packd.flow.packs_folder import PacksFolder
+from packd.snapshot.limits import Limits
 from packd.watch.scan import DropSeen, count_folders, drops, root_identity, subfolders
+from tests.unit.snapshot_ground import open_folder_of_all
 
 
 def test_folders_and_archives_are_drops_and_nothing_else_is(tmp_path: Path) -> None:
@@ -28,7 +33,10 @@ def test_folders_and_archives_are_drops_and_nothing_else_is(tmp_path: Path) -> N
 
 
 def test_a_link_in_place_of_a_drop_is_reported_and_not_followed(tmp_path: Path) -> None:
-    """A link to a folder, or with an archive's name, is seen as a link, so that it can be refused by name."""
+    """Seen as a link, so that it can be refused by name; but one to a plain file, which would be no drop either, is none.
+
+    To nothing or in a circle it may have been meant as a pack; and it keeps nothing else from being seen.
+    """
     root, outside = tmp_path / "root", tmp_path / "outside"
     root.mkdir()
     outside.mkdir()
@@ -38,11 +46,38 @@ def test_a_link_in_place_of_a_drop_is_reported_and_not_followed(tmp_path: Path) 
     (root / "b.zip").symlink_to("nowhere")
     (root / "notes").symlink_to(outside / "file")
     (root / "broken").symlink_to("nowhere")
-    assert [(drop.name, drop.kind) for drop in drops(root, Ignore())] == [
-        ("a.zip", "link"),
-        ("b.zip", "link"),
-        ("pack", "link"),
-    ]
+    (root / "circle").symlink_to("circle")
+    links = ["a.zip", "b.zip", "broken", "circle", "pack"]
+    assert [(drop.name, drop.kind) for drop in drops(root, Ignore())] == [(name, "link") for name in links]
+    folder = PacksFolder(path=root, ignore=Ignore(), limits=Limits())
+    assert {name: folder.kind_of(name) for name in os.listdir(root)} == {**dict.fromkeys(links, "link"), "notes": None}
+
+
+_KINDS_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from packd.domain.ignore import Ignore
+from packd.flow.packs_folder import PacksFolder
+from packd.snapshot.limits import Limits
+os.setgid(65534); os.setuid(65534)
+folder = PacksFolder(path=Path(sys.argv[1]), ignore=Ignore(), limits=Limits())
+for drop in folder.drops():
+    print(drop.name, drop.kind, folder.kind_of(drop.name))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not look")
+def test_a_link_to_where_nobody_may_look_hides_nothing_else() -> None:
+    """Such as into somebody's home; it is a link like any other."""
+    with open_folder_of_all() as base:
+        root = base / "packs"
+        (root / "core").mkdir(parents=True)
+        (base / "home" / "mine").mkdir(parents=True)
+        (base / "home").chmod(0o700)
+        (root / "mine").symlink_to(base / "home" / "mine")
+        command = [sys.executable, "-c", _KINDS_AS_NOBODY, str(root)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "core folder folder\nmine link link\n"
 
 
 def test_configured_names_are_no_drops(tmp_path: Path) -> None:
