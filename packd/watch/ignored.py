@@ -52,7 +52,7 @@ def why_ignored(root: Path, name: str, ignore: Ignore) -> str | None:
         mode = os.lstat(f"{root}/{name}").st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return _by_name(name, mode, ignore) or _by_kind(f"{root}/{name}", name, mode)
+    return _by_name(name, mode, ignore) or _by_kind(name, mode)
 
 
 def _by_name(name: str, mode: int, ignore: Ignore) -> str | None:
@@ -72,10 +72,9 @@ def _by_name(name: str, mode: int, ignore: Ignore) -> str | None:
     return f"is left alone, because names that end in '{marker}' are those of packd's own markers{_OTHER_NAME}"
 
 
-def _by_kind(path: str, name: str, mode: int) -> str:
-    if stat.S_ISLNK(mode):
-        what = "a file" if os.path.exists(path) else "nothing"  # noqa: PTH110
-        return f"is a link to {what}: {_A_PACK}"
+def _by_kind(name: str, mode: int) -> str:
+    if stat.S_ISLNK(mode):  # to anything else it would be a drop, and refused
+        return f"is a link to a file: {_A_PACK}"
     if not stat.S_ISREG(mode):
         what = next((words for is_such, words in _SPECIAL if is_such(mode)), "no file")
         return f"is {what}: {_A_PACK}"

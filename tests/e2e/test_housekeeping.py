@@ -245,7 +245,7 @@ def test_probation_of_a_first_revision(tmp_path: Path, receiver: Receiver) -> No
         assert "nothing of this pack is in use" in why.stdout
         assert "its `health` command failed on probation" in why.stdout
         daemon.wait_until(lambda: bool(_seen(daemon, "probation.stays")), "what becomes of the other")
-        assert "packs in use need it (user)" in _seen(daemon, "probation.stays")[0]["why"]
+        assert "packs in use need needed#1 (user)" in _seen(daemon, "probation.stays")[0]["why"]
         assert daemon.cli("why", "needed").returncode == 0
         sick.unlink()
         assert daemon.cli("retry", "alone").returncode == 0

@@ -48,7 +48,6 @@ def folder(tmp_path: Path) -> PacksFolder:
         ("notes.txt", f"is a file, and no archive that packd unpacks: a pack is a folder with a pack.yaml in it, or an archive of one ({ENDINGS})"),
         ("pipe.tar", "is a named pipe: a pack is a folder"),
         ("socket.7z", "is a socket: a pack is a folder"),
-        ("broken", "is a link to nothing: a pack is a folder"),
         ("link", "is a link to a file: a pack is a folder"),
     ],
 )  # fmt: skip
