@@ -13,23 +13,28 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from packd.domain.event_data import PackRolledBack, PackValidationFailed
-from packd.domain.lifecycle import REFUSED, Phase
-from packd.domain.problems import Problem, errors
+from packd.domain.lifecycle import REFUSED
+from packd.domain.problems import errors
 from packd.domain.refs import ref_from_name
 from packd.flow import owners, tell
-from packd.flow.outcomes import supersede_candidate, unregister_left_behind
+from packd.flow.drop_reader import DropReader
+from packd.flow.novelty import is_left_alone, is_nothing_new
+from packd.flow.outcomes import supersede_candidate
+from packd.flow.owners import Holders
 from packd.flow.recording import Arrival, drafted, record
 from packd.registry import queries
 from packd.registry.rows import Drop
-from packd.snapshot.store import Refused, Snapshot, StoreFull, StoreUnwritable, Unsettled
+from packd.snapshot.store import Refused, Snapshot, Unsettled
 from packd.snapshot.taken import UNSETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from packd.domain.problems import Problem
     from packd.flow.clock import Clock
     from packd.flow.left_alone import LeftAlone
     from packd.flow.occasion import Occasion
+    from packd.flow.owners import Holder
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Begun, Pipeline
     from packd.flow.projections import Projections
@@ -76,7 +81,8 @@ class Intake:
         self._few_at_once = threading.BoundedSemaphore(at_once)
         self._folder = folder
         self._registry = registry
-        self._store = store
+        self._reader = DropReader(folder=folder, store=store, clock=clock)
+        self._holders = Holders(folder=folder, registry=registry, reader=self._reader, pipeline=pipeline)
         self._pipeline = pipeline
         self._runs = runs
         self._settling = settling
@@ -110,13 +116,14 @@ class Intake:
             return
         with self._registry.read() as connection:
             known = queries.drop(connection, name)
+            is_without = known is not None and owners.is_without(connection, known)
         if kind is None:
             self.left_alone.look_at(name)
             if known is not None:
                 self._removal.notice(known)
             return
         self._settling.is_back(name)
-        if known is not None and self._unchanged(kind, known):
+        if known is not None and not is_without and self._reader.is_unchanged(kind, known):
             self._save(replace(known, gone_at_s=None), if_other_than=known)
             self._restorer.restore_soon(known.ref)
             return
@@ -124,7 +131,7 @@ class Intake:
             log.warning("drop.put_off", drop=name, why="there is no room for it; it is looked at again when there is")
             return
         began = self._clock.monotonic()
-        taken = self._read(name)
+        taken = self._reader.read(name)
         took_ms = (self._clock.monotonic() - began) * 1000
         match taken:
             case Unsettled(problem=problem) if not occasion.forced:
@@ -137,26 +144,6 @@ class Intake:
             case Snapshot():
                 self._record(_seen(name, kind, known), taken, occasion, snapshot_ms=took_ms)
 
-    # --- reading -----------------------------------------------------------------------------------------------------
-
-    def _unchanged(self, kind: str, known: Drop) -> bool:
-        """A stat for every file, not a read; what was too fresh to be trusted when it was read is read again."""
-        if known.fingerprint is None or known.kind != kind:
-            return False
-        return self._folder.look(known.name).fingerprint(self._now_ns()) == known.fingerprint
-
-    def _read(self, name: str) -> Snapshot | Unsettled | Refused:
-        try:
-            return self._store.take(self._folder.path / name, self._folder.ignore)
-        except (StoreFull, StoreUnwritable) as failure:
-            log.error("store.failed", drop=name, error=str(failure))
-            code = "store.full" if isinstance(failure, StoreFull) else "store.unwritable"
-            problem = Problem(code=code, message=f"{failure}; it is read again at the next scan")
-            return Refused(problems=(problem,), fingerprint=None)
-
-    def _now_ns(self) -> int:
-        return int(self._clock.now() * 1e9)
-
     # --- a drop that could be read -----------------------------------------------------------------------------------
 
     def _record(self, seen: Drop, snapshot: Snapshot, occasion: Occasion, *, snapshot_ms: float) -> None:
@@ -165,10 +152,18 @@ class Intake:
         validate_ms = (self._clock.monotonic() - began) * 1000
         ref = findings.ref or str(seen.ref)
         seen = replace(seen, ref=ref, fingerprint=snapshot.fingerprint, digest=snapshot.digest, problems=())
+        holder = self._holders.of(ref, seen.name)
+        if holder.is_unsettled and not occasion.forced:
+            log.debug(
+                "drop.unsettled", drop=seen.name, why=f"'{ref}' was in '{holder.drop}', which is being written to"
+            )
+            self._settling.again(seen.name, occasion)
+            return
         with self._runs.ahead() as ahead, self._registry.write() as tx:
             self._lanes.go_on()  # asked in here, nothing of this is told behind `daemon.stopping`
-            recorded = self._record_in(tx, ahead, seen, snapshot, findings, occasion)
+            recorded = self._record_in(tx, ahead, seen, snapshot, findings, occasion, holder)
         if recorded is None:
+            self._removal.look_round(seen.name, ref)
             self._projections.show(ref)  # nothing was told, and yet a marker may be out of date
             self._restorer.restore_soon(ref)  # it was put off while somebody wrote to the folder
             return
@@ -179,43 +174,70 @@ class Intake:
             self._pipeline.say_carried(revision)
         self._runs.cancel(ref, older_than=revision.number)
         self._pipeline.start(ref, begun)
+        self._removal.look_round(seen.name, ref)
 
     def _record_in(
-        self, tx: Writer, ahead: Ahead, seen: Drop, snapshot: Snapshot, findings: Findings, occasion: Occasion
+        self,
+        tx: Writer,
+        ahead: Ahead,
+        seen: Drop,
+        snapshot: Snapshot,
+        findings: Findings,
+        occasion: Occasion,
+        holder: Holder,
     ) -> tuple[Revision, Begun | None] | None:
         """The new revision, and its run where that could begin; None: there is none."""
         ref = str(seen.ref)
         pack, known = tx.pack(ref), queries.drop(tx.reader, seen.name)
-        if _is_left_alone(pack, known, seen):
-            tx.save_drop(replace(seen, held=known is not None and known.held))
+        if owners.owner_besides(pack, seen.name) not in (None, holder.drop):
+            self._settling.again(seen.name, occasion)  # it changed hands since that was looked at
             return None
-        rival = owners.rival(tx, pack, seen.name, self._folder)
+        if is_left_alone(known, seen):
+            tx.save_drop(replace(seen, held=True))
+            return None
+        rival = owners.rival(tx, pack, seen.name, self._folder, holder)
+        if pack is not None and pack.is_present and pack.disabled_at is not None:
+            self._leave_disabled(tx, pack, known, seen, is_its_drop=rival is None)
+            return None
         if rival is not None:
             why = (rival,) if findings.ref else errors(self._pipeline.objections(findings))
             self._refuse_in(tx, seen, why, occasion)
+            self._removal.offer_former(tx, seen)
             return None
         latest = tx.latest(ref)
-        if _nothing_new(pack, latest, known, seen):
-            self._keep(tx, pack, seen)
+        if is_nothing_new(pack, latest, known, seen):
+            self._own(tx, pack, seen)
             return None
         path, correlation_id = str(self._folder.path / seen.name), self._clock.new_id("chg")
         arrival = _arrival(path, occasion)
         draft = drafted(tx, ref, snapshot, arrival, version=findings.version, correlation_id=correlation_id)
         judgement = self._pipeline.judge(tx, draft, findings)
         ahead.running = self._pipeline.run_ahead(tx, draft, judgement)
-        tx.save_drop(seen)
-        tx.claim_pack(ref, drop_name=seen.name, path=path)
+        self._own(tx, pack, seen)
         revision = record(tx, draft, arrival, is_new=pack is None or not pack.is_present)
         revision = self._pipeline.conclude(tx, revision, judgement)
         return revision, self._pipeline.begin(tx, revision, ahead.running) if ahead.running is not None else None
 
-    def _keep(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
+    def _own(self, tx: Writer, pack: Pack | None, seen: Drop) -> None:
+        """The pack is this drop's from now on. What else the drop was, and who else says that he is the pack, is asked
+        once more."""
+        ref, path = str(seen.ref), str(self._folder.path / seen.name)
+        if pack is not None and pack.drop_name == seen.name:
+            tx.save_drop(seen)
+            tx.claim_pack(ref, drop_name=seen.name, path=path)
+            return
+        self._removal.offer_former(tx, seen)
         tx.save_drop(seen)
-        if pack is not None and pack.drop_name != seen.name:
-            path = str(self._folder.path / seen.name)
-            tx.claim_pack(pack.ref, drop_name=seen.name, path=path)
-            unregister_left_behind(tx, pack.ref, path, correlation_id=self._clock.new_id("chg"))
-            log.info("drop.renamed", pack=pack.ref, drop=seen.name, before=pack.drop_name)
+        tx.claim_pack(ref, drop_name=seen.name, path=path)
+        if pack is not None and pack.is_present:
+            self._removal.offer(tx, ref, besides=seen.name)
+            log.info("drop.renamed", pack=ref, drop=seen.name, before=pack.drop_name)
+
+    def _leave_disabled(self, tx: Writer, pack: Pack, known: Drop | None, seen: Drop, *, is_its_drop: bool) -> None:
+        """An operator disabled the pack: nothing is made of its drop, which may be another one by now."""
+        if is_its_drop:
+            self._own(tx, pack, seen)
+        tx.save_drop(replace(seen, held=known is not None and known.held))
 
     # --- a drop that could not ---------------------------------------------------------------------------------------
 
@@ -282,25 +304,3 @@ def _arrival(path: str, occasion: Occasion) -> Arrival:
         actor=occasion.source,
         first_change_at_s=occasion.first_change_at_s,
     )
-
-
-def _is_left_alone(pack: Pack | None, known: Drop | None, seen: Drop) -> bool:
-    """An operator disabled the pack, or removed it and this is the content that was meant."""
-    if pack is not None and pack.is_present and pack.disabled_at is not None:
-        return True
-    # Without a digest it was about to be read again when it was removed: what is found now is what was meant.
-    return known is not None and known.held and known.digest in (None, seen.digest)
-
-
-def _nothing_new(pack: Pack | None, latest: Revision | None, known: Drop | None, seen: Drop) -> bool:
-    """Content equal to the latest revision is a no-op, and so is content that packd itself put there."""
-    if pack is None or not pack.is_present or latest is None:
-        return False
-    if latest.digest == seen.digest:
-        return not _was_passed_over(latest, known)
-    return known is not None and not known.problems and known.digest == seen.digest
-
-
-def _was_passed_over(latest: Revision, known: Drop | None) -> bool:
-    """It was on its way when the pack was taken out of use or rolled back, and is to be read as if it were new now."""
-    return latest.phase == Phase.SUPERSEDED and known is not None and known.digest is None

@@ -116,8 +116,6 @@ def activate(tx: Writer, revision: Revision, *, now_s: float) -> bool:
         return False
     for member in ready:
         _put_in_use(tx, member, now_s=now_s)
-    for member in ready:
-        unregister_left_behind(tx, member.ref, member.path, correlation_id=member.correlation_id)
     return True
 
 
@@ -179,12 +177,6 @@ def _put_in_use(tx: Writer, revision: Revision, *, now_s: float) -> None:
             actor=revision.actor,
         ),
     )
-
-
-def unregister_left_behind(tx: Writer, ref: str, path: str, *, correlation_id: str) -> None:
-    """What lay in the same place under another ref stayed in use until now."""
-    for former in queries.packs_left_behind(tx.reader, ref, path):
-        unregister(tx, former, reason="removed", correlation_id=correlation_id)
 
 
 def _component_counts(tx: Writer, revision: Revision) -> dict[str, int]:

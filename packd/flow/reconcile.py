@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Pipeline
     from packd.flow.projections import Projections
+    from packd.flow.removal import Removal
     from packd.flow.scouting import Survey
     from packd.flow.settling import Settling
     from packd.flow.watchkeeping import Watchkeeper
@@ -78,6 +79,7 @@ class Reconciler:
         registry: Registry,
         settling: Settling,
         intake: Intake,
+        removal: Removal,
         pipeline: Pipeline,
         projections: Projections,
         keeper: Watchkeeper,
@@ -91,6 +93,7 @@ class Reconciler:
         self._registry = registry
         self._settling = settling
         self._intake = intake
+        self._removal = removal
         self._pipeline = pipeline
         self._projections = projections
         self._keeper = keeper
@@ -214,3 +217,4 @@ class Reconciler:
         for ref in plan.unfinished:
             self._pipeline.start(ref)
         self._pipeline.recall()
+        self._removal.resume()

@@ -1,16 +1,25 @@
-"""A drop that is gone: it gets a time of grace, then what it was is unregistered."""
+"""A drop that is gone, or holds another pack now: what it was gets a time of grace, then it is unregistered.
+
+Before that it is offered to the other drops that say that they are it. Until they were read it is *left behind*: in
+use, without a drop.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from packd.domain.event_data import PackRegistered, PackUpdated
 from packd.flow.outcomes import unregister
+from packd.flow.owners import REF_TAKEN
 from packd.registry import queries
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from packd.flow.clock import Clock
     from packd.flow.packs_folder import PacksFolder
     from packd.flow.pipeline import Pipeline
@@ -18,10 +27,12 @@ if TYPE_CHECKING:
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
     from packd.flow.workers import Lanes
-    from packd.registry.registry import Registry
-    from packd.registry.rows import Drop
+    from packd.registry.registry import Registry, Writer
+    from packd.registry.rows import Drop, Pack, StoredEvent
 
 ROOT_IDENTITY: Final = "root_identity"  # the fact that says which folder the packs directory is
+
+_PUT_IN_USE: Final = frozenset({PackRegistered.type, PackUpdated.type})
 
 log = structlog.get_logger(__name__)
 
@@ -59,36 +70,137 @@ class Removal:
         self._settling.is_gone(drop.name)
 
     def carry_out(self, name: str) -> None:
-        """The drop stayed away for its time of grace: unregister what it was, unless it is back, or that can't be said."""
-        if not self._is_gone(name):
+        """The drop stayed away for its time of grace, or what it was had the time to be found elsewhere: unregister that,
+        unless the drop is back, another one may be it, or that can't be said."""
+        with self._registry.read() as connection:
+            known = queries.drop(connection, name)
+        if self._is_gone(name):
+            self._forget(name)
+        elif known is not None and known.gone_at_s is not None:
             self._settling.touched(name)
-            return
+        self._give_up_left_behind(name)
+
+    # --- a drop that is gone -----------------------------------------------------------------------------------------
+
+    def _forget(self, name: str) -> None:
         self._projections.withdraw(name)  # while the drop is known, so that it is done again should this be interrupted
         with self._registry.write() as tx:
             self._lanes.go_on()
             pack = queries.pack_of_drop(tx.connection, name)
-            drop = queries.drop(tx.connection, name)
+            claimed = pack is not None and self.offer(tx, pack.ref, besides=name)
             tx.forget_drop(name)
-            if pack is not None:
+            if pack is not None and claimed:
+                tx.release(pack.ref)
+            elif pack is not None:
                 unregister(tx, pack, reason="removed", correlation_id=self._clock.new_id("chg"))
-            rivals = queries.drops_claiming(tx.connection, drop.ref) if drop and drop.ref else []
         log.info("drop.removed", drop=name, pack=pack.ref if pack else None)
-        if pack is not None:
+        if pack is not None and claimed:
+            self.look_round(name, pack.ref)
+        elif pack is not None:
             self._runs.cancel(pack.ref)
             self._pipeline.release()
-        for rival in rivals:
-            self._look_again(rival)
+
+    # --- a pack without a drop ---------------------------------------------------------------------------------------
+
+    def offer(self, tx: Writer, ref: str, *, besides: str) -> bool:
+        """The pack lost its drop, or got another: all other drops that are there and say that they are it are to be read
+        once more. `look_round` behind the transaction has that done soon. False: there are none."""
+        others = [drop for drop in queries.drops_claiming(tx.reader, ref) if self._may_be_it(drop, besides)]
+        for drop in others:
+            tx.save_drop(replace(drop, fingerprint=None, problems=()))
+        return bool(others)
+
+    def offer_former(self, tx: Writer, seen: Drop) -> None:
+        """The same for the pack that this drop was until now, if it is another one by what lies there."""
+        former = queries.pack_of_drop(tx.reader, seen.name)
+        if former is not None and former.ref != seen.ref:
+            self.offer(tx, former.ref, besides=seen.name)
+
+    def look_round(self, name: str, ref: str) -> None:
+        """Behind the reading of a drop: others are read that may be what it is, or what it was; that has the time of
+        grace to be found."""
+        with self._registry.read() as connection:
+            own, left = queries.pack_of_drop(connection, name), self._left_behind(connection, name)
+            refs = {ref, *(pack.ref for pack in (own, *left) if pack is not None)}
+            unread = [drop for one in sorted(refs) for drop in self._unread(connection, one, name)]
+        for drop in unread:
+            self._settling.touched(drop.name)
+        if left:
+            self._settling.is_vacated(name)
+
+    def committed(self, events: tuple[StoredEvent, ...]) -> None:
+        """Called behind every transaction that emitted events: what came into use takes the place of what lay there."""
+        refs = {event.subject.removeprefix("packs/") for event in events if event.type in _PUT_IN_USE}
+        for ref in sorted(refs):
+            with self._registry.read() as connection:
+                pack = queries.pack(connection, ref)
+                left = queries.packs_left_behind(connection, ref, pack.path) if pack is not None else []
+            self._await(left)
+
+    def resume(self) -> None:
+        """For all that was left behind, as nothing else may come to tell of it: a crash can have ended its time."""
+        with self._registry.read() as connection:
+            left = queries.all_left_behind(connection)
+        self._await(left)
+
+    def _await(self, left: list[Pack]) -> None:
+        for pack in left:
+            place = PurePath(pack.path)
+            if place.parent == self._folder.path:
+                self._settling.is_vacated(place.name)
+
+    def _give_up_left_behind(self, name: str) -> None:
+        """What lay there stays in use until what lies there is, or nothing does; and while another drop may be it."""
+        with self._registry.read() as connection:
+            is_left = bool(self._left_behind(connection, name))
+            is_known_folder = self._folder.identity() == queries.fact(connection, ROOT_IDENTITY)
+        if not is_left or not is_known_folder:
+            return
+        is_gone = self._is_gone(name)
+        offered, given_up = [], []
+        with self._registry.write() as tx:
+            self._lanes.go_on()
+            now_there = queries.pack_of_drop(tx.reader, name)
+            if not is_gone and (now_there is None or tx.active(now_there.ref) is None):
+                return
+            for pack in self._left_behind(tx.reader, name):
+                if self.offer(tx, pack.ref, besides=name):
+                    offered.append(pack.ref)
+                else:
+                    unregister(tx, pack, reason="removed", correlation_id=self._clock.new_id("chg"))
+                    given_up.append(pack.ref)
+        for ref in offered:
+            self.look_round(name, ref)
+        for ref in given_up:
+            log.info("pack.given_up", pack=ref, drop=name)
+            self._runs.cancel(ref)
+        if given_up:
+            self._pipeline.release()
+
+    def _left_behind(self, connection: Connection, name: str) -> list[Pack]:
+        """The packs that lay in this place, and have not been found elsewhere."""
+        now_there = queries.pack_of_drop(connection, name)
+        path = str(self._folder.path / name)
+        return queries.packs_left_behind(connection, now_there.ref if now_there else "", path)
+
+    def _unread(self, connection: Connection, ref: str, besides: str) -> list[Drop]:
+        """The drops that the pack was offered to, and that have not answered."""
+        unread = [
+            drop for drop in queries.drops_claiming(connection, ref) if not drop.problems and drop.fingerprint is None
+        ]
+        return [drop for drop in unread if self._may_be_it(drop, besides)]
+
+    def _may_be_it(self, drop: Drop, besides: str) -> bool:
+        """It is there, and nothing is wrong with it but that another one has its ref."""
+        if drop.name == besides or drop.held or any(problem["code"] != REF_TAKEN for problem in drop.problems):
+            return False
+        return self._folder.has(drop.name)
 
     def _is_gone(self, name: str) -> bool:
         """From the folder that reconciling knows as the packs directory: while another lies there, nothing is gone."""
         with self._registry.read() as connection:
             identity = queries.fact(connection, ROOT_IDENTITY)
         return self._folder.lacks(name, identity)
-
-    def _look_again(self, rival: Drop) -> None:
-        """Another drop was refused because this one had its ref; now it may have it."""
-        self._save(replace(rival, fingerprint=None))
-        self._settling.touched(rival.name)
 
     def _save(self, drop: Drop) -> None:
         with self._registry.write() as tx:

@@ -29,6 +29,7 @@ class Settling:
         self._wake = threading.Condition()
         self._triggers: dict[str, TriggerWord] = {}  # drop → what made packd look, for those that have not settled yet
         self._gone: dict[str, float] = {}  # drop → when its time of grace is over
+        self._vacated: dict[str, float] = {}  # drop → when the same is over for what lay there before
         self._handing_over = 0  # drops that have settled and are not in their lane yet
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="settle", daemon=True)
@@ -96,10 +97,18 @@ class Settling:
         with self._wake:
             self._gone.pop(name, None)
 
+    def is_vacated(self, name: str) -> None:
+        """Another pack lies there, or none: what lay there gets a time of grace to be found elsewhere, unless one is
+        running already. Other than that of a drop that is gone, it goes on when something is there again."""
+        with self._wake:
+            self._vacated.setdefault(name, self._clock.monotonic() + self._grace_s)
+            self._wake.notify()
+
     def hold_removals(self) -> None:
         """The packs directory itself is away: nothing counts as removed."""
         with self._wake:
             self._gone.clear()
+            self._vacated.clear()
 
     def awaits(self, name: str) -> bool:
         """Is the drop being written to, as far as is known?"""
@@ -109,7 +118,7 @@ class Settling:
     def waiting(self) -> int:
         """How many drops have not settled yet, or are in their time of grace."""
         with self._wake:
-            return len(self._triggers) + len(self._gone) + self._handing_over
+            return len(self._triggers) + len(self._gone.keys() | self._vacated) + self._handing_over
 
     def quiet_s(self, name: str) -> float | None:
         """For how long nothing may be written to this drop before it is read; None when that is not waited for."""
@@ -149,14 +158,17 @@ class Settling:
 
     def _due(self) -> tuple[list[Settled], list[str]]:
         now = self._clock.monotonic()
-        gone = [name for name, deadline in self._gone.items() if deadline <= now]
-        for name in gone:
-            del self._gone[name]
-        return self._settler.due(now), gone
+        gone: dict[str, None] = {}
+        for running in (self._gone, self._vacated):
+            over = [name for name, deadline in running.items() if deadline <= now]
+            for name in over:
+                del running[name]
+                gone[name] = None
+        return self._settler.due(now), [*gone]
 
     def _until_next(self) -> float | None:
         """Seconds to the next deadline, negative when it has passed; None when nothing waits."""
-        deadlines = [*self._gone.values()]
+        deadlines = [*self._gone.values(), *self._vacated.values()]
         following = self._settler.next_deadline()
         if following is not None:
             deadlines.append(following)

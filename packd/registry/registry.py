@@ -153,6 +153,10 @@ class Writer:
                 self.move(unfinished, Trigger.SUPERSEDED)
         return pack
 
+    def release(self, ref: str) -> None:
+        """It is left behind: no drop owns it, and it stays in use until that is settled."""
+        self._change_pack(ref, {"drop_name": None})
+
     def unregister(self, ref: str) -> None:
         """The pack is gone; its revisions and reports stay."""
         gone = {"unregistered_at": self.now, "registered_at": None, "drop_name": None}

@@ -383,6 +383,31 @@ def logged(daemon: Daemon) -> set[str]:
     return {line["event"] for line in daemon.logged()}
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_packs_go_along_when_drops_swap_their_names_or_move_up(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path, is_restarted: bool
+) -> None:
+    """None of them is refused, unregistered or tested again, whether that is seen as it happens or found later."""
+    daemon.start()
+    refs = {"a": "alpha", "b": "beta", "x": "refx", "y": "refy"}
+    for name, ref in refs.items():
+        write_pack(tmp_path / name, ref).rename(daemon.packs / name)
+    for ref in refs.values():
+        receiver.wait_for("pack.registered", ref)
+    if is_restarted:
+        daemon.stop()
+    for before, after in (("a", ".t"), ("b", "a"), (".t", "b"), ("y", "z"), ("x", "y")):
+        (daemon.packs / before).rename(daemon.packs / after)
+    if is_restarted:
+        daemon.start()
+    places = {"alpha": "b", "beta": "a", "refx": "y", "refy": "z"}
+    daemon.wait_until(lambda: {ref: daemon.show(ref)["drop"] for ref in places} == places, "the packs to be found")
+    daemon.wait_until(lambda: not any(status(daemon)["queue"].values()), "all times of grace to be over")
+    for ref, place in places.items():
+        assert receiver.types(ref) == ["pack.discovered", "pack.test_passed", "pack.registered"]
+        assert daemon.show(ref)["drop"] == place
+
+
 def test_a_pack_renamed_onto_the_place_of_another_takes_it(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """What lay there before is unregistered, what was renamed stays the same revision."""
     daemon.start()

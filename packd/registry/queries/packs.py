@@ -171,6 +171,14 @@ def packs_left_behind(connection: Connection, ref: str, path: str) -> list[Pack]
     return many(connection, Pack, _PACKS_LEFT_BEHIND, ref=ref, path=path)
 
 
+def all_left_behind(connection: Connection) -> list[Pack]:
+    """Every pack that has no drop any more, and was not unregistered for that yet."""
+    left = select(packs).where(
+        packs.c.drop_name.is_(None), packs.c.origin == "dropped", packs.c.unregistered_at.is_(None)
+    )
+    return many(connection, Pack, left.order_by(packs.c.ref))
+
+
 def active_revisions(connection: Connection) -> list[Revision]:
     return many(connection, Revision, select(revisions).where(text(IS_ACTIVE)))
 
