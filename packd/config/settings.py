@@ -82,7 +82,7 @@ class Watch(Section):
         default=300, description="The whole packs directory is compared this often."
     )
     remove_grace_s: Duration = Field(
-        default=5, description="A pack is unregistered when its drop has been gone for so long."
+        default=5, description="A pack is unregistered when its drop has been gone, or another pack, for so long."
     )
     ignore: tuple[IgnoredName, ...] = Field(
         default=(), description="More names or patterns (`*.bak`) that are no part of any pack."
