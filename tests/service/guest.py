@@ -10,6 +10,7 @@ from typing import Any
 from machine import INSTALL, TOOL, places
 
 BOOTER = TOOL.with_name("boot-systemd-uml.sh")
+_OWN = "/tmp"  # of which the guest has one of its own
 _NEVER_RAN = 125  # its exit status when the guest did not get as far as the program
 
 _BOOT = """
@@ -38,7 +39,9 @@ def run(program: str, folder: Path, *, timeout_s: int) -> Any:
     mounts = "\n".join(f"mkdir -p {place}; mount --bind {source} {place}" for source, place in binds.items())
     (folder / "install.sh").write_text(INSTALL)
     (folder / "boot.sh").write_text(_BOOT.format(mounts=mounts, python=python, program=program))
-    command = [str(BOOTER), "--bind", str(folder), "--timeout", str(timeout_s), "--", "bash", "boot.sh"]
+    shared = [folder, *(source for source in binds if source.is_relative_to(_OWN))]
+    options = [part for place in shared for part in ("--bind", str(place))]
+    command = [str(BOOTER), *options, "--timeout", str(timeout_s), "--", "bash", "boot.sh"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode == _NEVER_RAN:
         raise CanNotBoot(_why(done.stderr))

@@ -438,9 +438,10 @@ def test_run_takes_its_flags(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> N
     """Flags reach the settings, from before the command's name as well; the daemon's answer is the exit status."""
     seen: list[Any] = []
 
-    def run(settings: Any, *, once: bool, source: Any, scout: Any) -> int:
+    def run(settings: Any, *, once: bool, source: Any, scout: Any, lock: Any) -> int:
         assert source.file is None
         assert scout is None
+        assert lock is not None
         seen.append((settings, once))
         return 1
 

@@ -26,7 +26,8 @@ def test_what_is_in_force_is_told_and_not_what_the_file_says(tmp_path: Path) -> 
         configuration=configuration,
         clock=Clock(),
         markers=SimpleNamespace(follow=lambda _: None),
-        reconciler=SimpleNamespace(request=lambda: None),
+        lanes=SimpleNamespace(submit=lambda *_: True),
+        projections=SimpleNamespace(put_markers_right=None),
     )
     reloader = Reloader(parts, source)
 
