@@ -81,7 +81,7 @@ def tampered(body: bytes, headers: Headers) -> dict[str, tuple[bytes, Headers]]:
 
     def forged(said: str) -> str:
         parts = [one.partition(",") for one in said.split()]
-        return " ".join(f"{version},{value[1:5][::-1]}{value[4:]}" for version, _, value in parts)
+        return " ".join(f"{version},{'B' if value[0] == 'A' else 'A'}{value[1:]}" for version, _, value in parts)
 
     return {
         "body": (body.replace(b'"type":"', b'"type":"x', 1), headers),
