@@ -17,6 +17,7 @@ from packd.registry import queries
 from packd.snapshot.store import Unsettled
 from packd.watch.settle import Settled
 from tests.unit.flow_ground import looked_at, made_parts, told, written
+from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,10 +139,7 @@ def moved(folder: Path, move: Move) -> Iterator[Parts]:
 def come_to_rest(parts: Parts) -> None:
     """All that was put off is looked at, and all times of grace are over."""
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
-    until = time.monotonic() + 20
-    while parts.settling.waiting() or parts.lanes.depth():
-        assert time.monotonic() < until, "it never comes to rest"
-        time.sleep(0.005)
+    wait_until(lambda: not (parts.settling.waiting() or parts.lanes.depth()))
     parts.settling.stop()
 
 
@@ -356,9 +354,8 @@ def test_what_is_on_its_way_while_drops_are_swapped_comes_into_use(parts: Parts,
     dropped(parts, "b", "beta")
     written(parts, "a", manifest("alpha"), test="sleep 0.5")
     parts.intake.take_soon("a", Occasion(first_change_at_s=time.time()))
-    until = time.monotonic() + 20
-    while "pack.test_started" not in said_of(parts, "alpha") and time.monotonic() < until:
-        time.sleep(0.005)
+    begun = ("pack.test_started", "packs/alpha")
+    wait_until(lambda: begun in [(one.type, one.subject) for one in told(parts)])
     swap(parts.settings.packs_dir)
     for name in order:
         parts.intake.take_soon(name, Occasion(first_change_at_s=time.time()))

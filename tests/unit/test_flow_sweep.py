@@ -12,6 +12,7 @@ from packd.flow import sweep
 from packd.flow.occasion import Occasion
 from packd.registry import queries
 from tests.unit.flow_ground import MANIFEST, core, latest, made_parts, written
+from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,10 +77,7 @@ def test_what_is_on_its_way_again_stays(parts: Parts, go: Path, monkeypatch: pyt
         go.unlink()
         written(parts, "core", MANIFEST.format(version="1.0.0", needs=""), test=waiting(go))
         parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
-        give_up_at = time.monotonic() + 30
-        while latest(parts).number != 4:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.01)
+        wait_until(lambda: latest(parts).number == 4)
 
     behind_the_plan(parts, monkeypatch, drop_again)
     swept = parts.sweeper.run()
