@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from packd.snapshot.own_ignore import TooSlowError, read_own_ignore
-from packd.snapshot.tree import open_folder
+from packd.snapshot.tree import opened_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from packd.domain.ignore import Ignore
@@ -24,7 +24,7 @@ def carry_over(before: Path, after: Path, ignore: Ignore) -> None:
     One rename each; what has no folder to go to, or a name that is taken, stays. No link is followed in either. Raises
     OSError when one of the two is no folder.
     """
-    with _opened(before) as source, _opened(after) as target, suppress(TooSlowError):
+    with opened_folder(before) as source, opened_folder(after) as target, suppress(TooSlowError):
         _carry(source, target, _rule(source, ignore), "")
 
 
@@ -45,7 +45,7 @@ def _carry(source: int, target: int, is_no_part: IsNoPart, within: str) -> None:
         if is_no_part(name, inside, is_folder):
             _move(name, source, target)
         elif is_folder:
-            with suppress(OSError), _opened(name, source) as below, _opened(name, target) as place:
+            with suppress(OSError), opened_folder(name, source) as below, opened_folder(name, target) as place:
                 _carry(below, place, is_no_part, f"{inside}/")
 
 
@@ -55,12 +55,3 @@ def _move(name: str, source: int, target: int) -> None:
     except FileNotFoundError:
         with suppress(OSError):
             os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
-
-
-@contextmanager
-def _opened(path: str | Path, within: int | None = None) -> Iterator[int]:
-    folder = open_folder(path, within)
-    try:
-        yield folder
-    finally:
-        os.close(folder)

@@ -40,7 +40,7 @@ from packd.snapshot.durable import Unflushed, flush_folder, flush_tree
 from packd.snapshot.limits import MOST_DEPTH, Limits
 from packd.snapshot.space import StoreFull, StoreUnwritable, naming_trouble
 from packd.snapshot.taken import Refused, Snapshot, Taken, Unsettled
-from packd.snapshot.tree import look, open_folder, trouble, walk
+from packd.snapshot.tree import look, open_folder, opened_folder, trouble, walk
 from packd.snapshot.waiting import look_when_quiet
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Store:
         """Is it stored, and still what its digest says? Reads all of it. Raises ValueError when it is not a digest."""
         path = self.path(digest)
         try:
-            with _opened(path) as folder:
+            with opened_folder(path) as folder:
                 tree = walk(folder, None, _NO_LIMITS)
                 if tree.refused or tree.unsettled:
                     return False
@@ -196,7 +196,11 @@ class Store:
         with naming_trouble(destination.parent):
             destination.mkdir()
         try:
-            with naming_trouble(destination.parent), _opened(path) as source, _opened(destination) as folder:
+            with (
+                naming_trouble(destination.parent),
+                opened_folder(path) as source,
+                opened_folder(destination) as folder,
+            ):
                 files = clone_tree(source, folder, writable=writable)
                 if not writable:
                     os.fchmod(folder, READ_ONLY_EXECUTABLE)
@@ -284,15 +288,6 @@ def _reading(path: Path, tree: Tree) -> Iterator[int]:
         yield opened
     finally:
         os.close(opened)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    folder = open_folder(path)
-    try:
-        yield folder
-    finally:
-        os.close(folder)
 
 
 def _asked_for_again(path: Path) -> bool:

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from packd.domain.ignore import PACKDIGNORE
@@ -25,7 +26,7 @@ from packd.snapshot.links import link_problems
 from packd.snapshot.own_ignore import OwnIgnore, TooSlowError, read_own_ignore, too_slow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from packd.domain.ignore import Ignore
@@ -89,6 +90,16 @@ def _walked(walker: _Walker, folder: int) -> Tree:
 def open_folder(path: str | Path, within: int | None = None) -> int:
     """A file descriptor of a folder; a link in its place is not followed. Raises OSError."""
     return os.open(path, _FOLDER_FLAGS, dir_fd=within)
+
+
+@contextmanager
+def opened_folder(path: str | Path, within: int | None = None) -> Iterator[int]:
+    """The same for a block."""
+    folder = open_folder(path, within)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def trouble(path: str, failure: OSError) -> Problem:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from packd.testrun.gate import GatedCell
-from packd.testrun.sandbox import NOBODY_NAMED, Unchanged, tool, tried
+from packd.testrun.sandbox import NOBODY_NAMED, Unchanged, needed, tried
 from packd.testrun.seccomp import seccomp_program
 from packd.testrun.shell_gate import ShellGate, Tools
 from packd.testrun.system_files import Someone, prepare_system_files
@@ -37,18 +37,6 @@ _BECOMING: Final = ("CAP_SETUID", "CAP_SETGID")
 _OF_WARDEN: Final = (*_BECOMING, "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETPCAP", "CAP_SETFCAP")
 
 
-class Unusable(Exception):
-    """A rung does not work here; the message says why."""
-
-
-def tools_for_gate(*, setpriv: bool) -> Tools:
-    """Raises Unusable when one is missing."""
-    try:
-        return Tools.found(setpriv=setpriv)
-    except LookupError as missing:
-        raise Unusable(str(missing)) from None
-
-
 class BwrapSandbox:
     """Programs run by bubblewrap."""
 
@@ -59,12 +47,9 @@ class BwrapSandbox:
     ) -> None:
         """`folder` is for what is prepared once; programs become `someone` where packd is root; `hidden` they never
         see. Raises Unusable when bubblewrap is missing, OSError when the folder can't be written."""
-        program = tool("bwrap")
-        if program is None:
-            raise Unusable("bubblewrap is not installed (`apt-get install bubblewrap`)")
-        self._program = program
+        self._program = needed("bwrap", "bubblewrap", known_as="bubblewrap")
         self._is_root = os.geteuid() == 0
-        self._tools = tools_for_gate(setpriv=self._is_root)
+        self._tools = Tools.found(becoming=self._is_root)
         self._someone = someone if self._is_root else None
         self._hidden = tuple(hidden)
         self._cgroups = cgroups

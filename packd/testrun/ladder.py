@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from packd.testrun.basic import BasicSandbox
-from packd.testrun.bwrap import BwrapSandbox, Unusable
+from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.cancel import CancelToken
 from packd.testrun.cgroup import Delegated, NoCgroup
 from packd.testrun.harness import HARNESS
@@ -25,7 +25,7 @@ from packd.testrun.landlock import LandlockSandbox
 from packd.testrun.leftovers import end_probes
 from packd.testrun.limits import Limits
 from packd.testrun.mark import WORK_VARIABLE, Mark
-from packd.testrun.sandbox import SYSTEM_PATH, Order
+from packd.testrun.sandbox import SYSTEM_PATH, Order, Unusable
 from packd.testrun.supervisor import Supervisor
 from packd.testrun.system_files import Someone
 from packd.testrun.workspace import remove_folder

@@ -12,12 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from packd.testrun.bwrap import Unusable, tools_for_gate
 from packd.testrun.gate import GatedCell
 from packd.testrun.launcher import kernel
-from packd.testrun.sandbox import NOBODY_NAMED, Unchanged
+from packd.testrun.sandbox import NOBODY_NAMED, Unchanged, Unusable
 from packd.testrun.seccomp import seccomp_program
-from packd.testrun.shell_gate import ShellGate
+from packd.testrun.shell_gate import ShellGate, Tools
 from packd.testrun.system_files import Someone, prepare_system_files
 from packd.testrun.view import view
 
@@ -43,7 +42,7 @@ class LandlockSandbox:
         """As BwrapSandbox. Raises Unusable when the kernel has no Landlock."""
         if kernel.landlock_version() == 0:
             raise Unusable("this kernel has no Landlock")
-        self._tools = tools_for_gate(setpriv=False)
+        self._tools = Tools.found(becoming=False)
         self._is_root = os.geteuid() == 0
         self._someone = someone if self._is_root else None
         self._hidden = tuple(hidden)

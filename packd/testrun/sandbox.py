@@ -67,6 +67,10 @@ class Spent:
     left: int = 0  # processes that it left running, and the rung killed
 
 
+class Unusable(Exception):
+    """A rung does not work here; the message says why."""
+
+
 class SandboxFailed(OSError):
     """The rung itself could not be entered: nothing of the program was run. The message says why."""
 
@@ -311,6 +315,14 @@ def in_its_environment(order: Order, env: str, **more: str) -> list[str]:
 def tool(name: str) -> str | None:
     """Where a program of the system is; None when it is missing."""
     return shutil.which(name, path=SYSTEM_PATH)
+
+
+def needed(name: str, package: str, *, known_as: str | None = None) -> str:
+    """The same of one that a rung can't do without. Raises Unusable, with the package of Debian's that has it."""
+    path = tool(name)
+    if path is None:
+        raise Unusable(f"{known_as or name} is not installed (`apt-get install {package}`)")
+    return path
 
 
 def tried(command: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from packd.testrun.gate import Inside
 from packd.testrun.processes import children
-from packd.testrun.sandbox import SandboxFailed, in_its_environment, own_environment, spawn, tool
+from packd.testrun.sandbox import SandboxFailed, in_its_environment, needed, own_environment, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,15 +54,10 @@ class Tools:
     setpriv: str | None
 
     @classmethod
-    def found(cls, *, setpriv: bool) -> Tools:
-        """`setpriv`: it is needed. Raises LookupError when one is missing, with the way out."""
-        setsid, env, become = tool("setsid"), tool("env"), tool("setpriv")
-        for name, package, path in (("setsid", "util-linux", setsid), ("env", "coreutils", env)):
-            if path is None:
-                raise LookupError(f"{name} is not installed (`apt-get install {package}`)")
-        if setpriv and become is None:
-            raise LookupError("setpriv is not installed (`apt-get install util-linux`)")
-        return cls(setsid=str(setsid), env=str(env), setpriv=become if setpriv else None)
+    def found(cls, *, becoming: bool) -> Tools:
+        """`becoming`: the program may become somebody else. Raises Unusable when one is missing."""
+        setpriv = needed("setpriv", "util-linux") if becoming else None
+        return cls(setsid=needed("setsid", "util-linux"), env=needed("env", "coreutils"), setpriv=setpriv)
 
 
 def _no_command(_: Order) -> Sequence[str]:

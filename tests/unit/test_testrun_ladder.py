@@ -21,6 +21,7 @@ from packd.testrun import ladder
 from packd.testrun.bwrap import BwrapSandbox
 from packd.testrun.executor import CancelToken, Limits, LocalExecutor
 from packd.testrun.ladder import Footing, NoRung, choose, rungs, suite_user
+from packd.testrun.sandbox import tool
 from tests.attacks.rungs import states
 from tests.unit.testrun_ground import Ground, copy_tree, is_alive, made_ground, shell, wait_until
 
@@ -310,7 +311,7 @@ def test_all_of_them_can_be_listed(footing: Footing) -> None:
 
 def test_without_bubblewrap_the_next_one_is_taken(footing: Footing, monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` goes down the ladder, `bwrap` refuses with the reason and the way out."""
-    monkeypatch.setattr("packd.testrun.bwrap.tool", lambda name: None)
+    monkeypatch.setattr("packd.testrun.sandbox.tool", lambda name: None if name == "bwrap" else tool(name))
     sandbox, missed = choose("auto", footing)
     assert not sandbox.isolation.startswith("bwrap")
     assert "bubblewrap is not installed (`apt-get install bubblewrap`)" in [rung.why_not for rung in missed]
@@ -325,7 +326,7 @@ def test_a_rung_that_is_there_and_does_not_work_is_not_taken(
     fake = tmp_path / "bwrap"
     fake.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2\nexit 1\n")
     fake.chmod(0o755)
-    monkeypatch.setattr("packd.testrun.bwrap.tool", lambda name: str(fake))
+    monkeypatch.setattr("packd.testrun.sandbox.tool", lambda name: str(fake) if name == "bwrap" else tool(name))
     why = {rung.name: rung.why_not for rung in choose("auto", footing)[1]}
     assert "No permissions to create new namespace" in (why["bwrap"] or "")
 
