@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from packd.api.porch import Porch
-from packd.flow.links import Links
 from packd.flow.scouting import Surveyor
+from packd.flow.targets import Targets
 from packd.forked import stand_alone
 from packd.orders import LONGEST_ORDERS, MOST_HANDED_ON, RELIEVED, SURVEYED, WAITING
 from packd.registry.glimpse import glimpse
@@ -63,7 +63,7 @@ def _is_at_rest(survey: Survey, orders: Orders) -> bool:
     if shutil.disk_usage(orders.state_dir).free < orders.floor_bytes:
         return False
     store = orders.state_dir / "store"
-    return Links(orders.state_dir / "active").are_right(
+    return Targets(orders.state_dir / "active").are_right(
         {ref: store / hex_of(digest) for ref, digest in before.digests.items()}
     )
 

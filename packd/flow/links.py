@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
 import threading
-from functools import cache
 from typing import TYPE_CHECKING
 
 import structlog
+
+from packd.flow.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Links:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._way_to = cache(lambda store: os.path.relpath(store, folder))  # all trees lie in one
+        self._targets = Targets(folder)
         self._numbers = itertools.count(1)
         self._pointed: dict[str, int] = {}  # ref → the number of who pointed it last
         self._one_at_a_time = threading.Lock()  # for a few system calls, which wait for each other in one folder anyway
@@ -56,24 +56,18 @@ class Links:
         try:
             if tree is None:
                 self._take_away(ref)
-            elif self._target(ref) != self._relative(tree):
-                self._make(ref, self._relative(tree))
+            elif not self._targets.leads_to(ref, tree):
+                self._make(ref, self._targets.of(tree))
         except OSError as failure:
             log.error("link.not_made", pack=ref, folder=str(self._folder), error=str(failure))
 
     def rebuild(self, trees: Mapping[str, Path], *, number: int | None = None) -> int:
         """Make the folder say exactly this; returns how many links were wrong. `number`: see `point`."""
         number = number or self.number()
-        others = self._names() - trees.keys()
-        wrong = [ref for ref, tree in trees.items() if self._target(ref) != self._relative(tree)]
+        others = self._targets.names() - trees.keys()
+        wrong = [ref for ref, tree in trees.items() if not self._targets.leads_to(ref, tree)]
         # Among the others may be one that is just being made; it has its name by the time that it is its turn.
         return sum(self.point(name, trees.get(name), number=number) for name in (*others, *wrong))
-
-    def are_right(self, trees: Mapping[str, Path]) -> bool:
-        """Does the folder say exactly this?"""
-        return trees.keys() == self._names() and all(
-            self._target(ref) == self._relative(tree) for ref, tree in trees.items()
-        )
 
     def _make(self, ref: str, target: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -95,19 +89,3 @@ class Links:
             aside.parent.mkdir(exist_ok=True)
             path.rename(aside)
             log.warning("link.misplaced", found=str(path), moved_to=str(aside))
-
-    def _names(self) -> set[str]:
-        try:
-            return set(os.listdir(self._folder))
-        except FileNotFoundError:
-            return set()
-
-    def _relative(self, tree: Path) -> str:
-        """So that the state directory can be moved as a whole."""
-        return f"{self._way_to(tree.parent)}/{tree.name}"
-
-    def _target(self, ref: str) -> str | None:
-        try:
-            return os.readlink(f"{self._folder}/{ref}")
-        except OSError:
-            return None

@@ -55,6 +55,15 @@ def test_a_daemon_is_ready_before_it_loads_what_it_needs_later(tmp_path: Path) -
     assert set(done.stdout.split()) & _LATER == set()
 
 
+def test_the_scout_looks_before_the_daemon_could_have_loaded() -> None:
+    """It loads nothing of what the daemon takes its time for: what a log, a registry, settings and a server are made of."""
+    script = "import sys, packd.ahead; from packd.extent import Extent; Extent(None).folder(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stdout.split())
+    assert "packd.flow.scouting" in loaded
+    assert loaded & {*_LATER, "asyncio", "pydantic", "sqlalchemy", "structlog", "watchdog", "yaml"} == set()
+
+
 @pytest.mark.parametrize(("as_root", "level"), [(None, "info"), ("setpriv is missing", "warning")])
 def test_suites_that_run_as_root_are_a_warning(as_root: str | None, level: str) -> None:
     """A log that is filtered by level does not hide it."""

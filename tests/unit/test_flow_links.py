@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from packd.flow.links import Links
+from packd.flow.targets import Targets
 from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
 
 
@@ -55,14 +56,14 @@ def test_a_folder_that_is_no_packs_keeps_nothing_from_being_repaired(state: Path
     (state / "active" / "aaa").mkdir()
     assert links.rebuild(trees(state)) == 3
     assert said(state) == RIGHT
-    assert links.are_right(trees(state))
+    assert Targets(state / "active").are_right(trees(state))
 
 
 def test_the_whole_folder_is_made_anew(state: Path, links: Links) -> None:
     """At the next look at everything, or as soon as something of it changes."""
     links.rebuild(trees(state))
     shutil.rmtree(state / "active")
-    assert not links.are_right(trees(state))
+    assert not Targets(state / "active").are_right(trees(state))
     assert links.rebuild(trees(state)) == 2
     shutil.rmtree(state / "active")
     links.point("core", trees(state)["core"])
@@ -109,8 +110,8 @@ def test_a_link_that_is_being_made_is_not_taken_away(
     def replaced(fresh: Path, target: Path) -> Path:
         monkeypatch.undo()
         listed = threading.Event()
-        names = links._names
-        monkeypatch.setattr(links, "_names", lambda: (names(), listed.set())[0])
+        names = links._targets.names
+        monkeypatch.setattr(links._targets, "names", lambda: (names(), listed.set())[0])
         rebuilding.start()
         assert listed.wait(10)
         rebuilding.join(0.2)  # it must wait, and has no need of the time
