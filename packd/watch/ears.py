@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from packd.watch.hints import Hint, Place, Sorter, hints_of, hints_of_move
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Ears:
@@ -57,6 +57,11 @@ class Ears:
         while self._renamed:
             names.add(self._renamed.popleft())
         return names
+
+    def misheard(self, folders: Iterable[str]) -> None:
+        """What changed in them until now was perhaps not told, or of another drop."""
+        for drop in {self._sorter.place(folder, plain=False).drop for folder in folders} - {None}:
+            self._hint(Hint(drop=drop, at=time.monotonic()))
 
     def _place(self, path: str, is_folder: bool) -> Place:
         place = self._sorter.place(path, plain=not is_folder)

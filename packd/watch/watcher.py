@@ -241,21 +241,25 @@ class Tree:
 
     def tend(self) -> None:
         if not os.access(self._root, os.R_OK | os.X_OK, effective_ids=True):  # a watch outlives the right to have it
-            self._group.verify(self._group.path)
+            self._verify([self._group.path])
         names = self._ears.take_renamed()
         if len(names) > MANY_RENAMED:
-            self._group.verify(self._group.path)
+            self._verify([self._group.path])
         else:
-            for name in names:
-                self._group.verify(self._group.path + b"/" + os.fsencode(name))
+            self._verify([self._group.path + b"/" + os.fsencode(name) for name in names])
 
     def recount(self) -> None:
         if self._ears.folders_changed or self._group.unwatched:
             self._ears.folders_changed = False
             self._ears.take_renamed()
-            self._group.verify(self._group.path)
+            self._verify([self._group.path])
         else:
             self.tend()
+
+    def _verify(self, tops: list[bytes]) -> None:
+        """Only when all are put right can it be said where to look: what one watch told may have been of another top."""
+        wrong = [folder for top in tops for folder in self._group.verify(top)]
+        self._ears.misheard(os.fsdecode(folder) for folder in wrong)
 
     def enter(self, inside: str) -> None:
         """Watch one folder, by its path within the root."""
@@ -442,15 +446,16 @@ class _Group(inotify.InotifyWatchGroup):
         self.overflowed = True
         self.on_overflow()
 
-    def verify(self, below: bytes) -> None:
-        """Make the watches on `below` and all under it agree with the folders that are there."""
+    def verify(self, below: bytes) -> list[bytes]:
+        """Make the watches on `below` and all under it agree with the folders that are there; returns those of which
+        changes may have gone unheard, or been told as if they were another's."""
         with self._lock:
-            before = [wd for wd, path in self._active_callbacks_by_watch.items() if _is_below(path, below)]
+            before = {wd: path for wd, path in self._active_callbacks_by_watch.items() if _is_below(path, below)}
         confirmed = self._add_tree(below, self._lock)
-        for wd in before:
-            if wd not in confirmed:
-                with self._lock:
-                    self._recheck(wd)
+        for wd in before.keys() - confirmed.keys():
+            with self._lock:
+                self._recheck(wd)
+        return [folder for wd, folder in confirmed.items() if before.get(wd) != folder]
 
     def retry(self) -> None:
         for path in sorted(self.unwatched_folders()):
@@ -477,16 +482,16 @@ class _Group(inotify.InotifyWatchGroup):
         """
         return []
 
-    def _add_tree(self, top: bytes, lock: AbstractContextManager[Any]) -> set[int]:
-        """Watch `top` and all under it, each folder before its content is listed; returns the watch descriptors."""
-        found: set[int] = set()
+    def _add_tree(self, top: bytes, lock: AbstractContextManager[Any]) -> dict[inotify_c.WatchDescriptor, bytes]:
+        """Watch `top` and all under it, each folder before its content is listed; returns watch descriptor → folder."""
+        found: dict[inotify_c.WatchDescriptor, bytes] = {}
         todo = [top] if self._matters(top) else []
         while todo:
             folder = todo.pop()
             with lock:
                 wd = self._watch(folder)
             if wd is not None:
-                found.add(wd)
+                found[wd] = folder
                 todo.extend(map(os.fsencode, self.sorter.subfolders(os.fsdecode(folder))))
         return found
 

@@ -230,17 +230,45 @@ def test_an_atomic_replacement_of_a_folder_names_it(live: Scene) -> None:
     make_pack(live.root / "p")
     (make_pack(live.root / "q") / "only-in-q").mkdir()
     live.after(lambda: None)
-    libc = ctypes.CDLL(None, use_errno=True)
-    exchange = 2  # RENAME_EXCHANGE, renameat2(2)
-    names = [os.fsencode(live.root / name) for name in "pq"]
-
-    def swap() -> None:
-        if libc.renameat2(-100, names[0], -100, names[1], exchange) != 0:
-            pytest.skip("the file system can't exchange two names")
-
-    assert {name for name, _ in live.after(swap)} == {"p", "q"}
+    assert {name for name, _ in live.after(lambda: exchange(live.root / "p", live.root / "q"))} == {"p", "q"}
     live.wait(lambda: {name for name, _ in live.after((live.root / "p/only-in-q/x").touch)} == {"p"})
     live.wait(lambda: {name for name, _ in live.after((live.root / "q/tests/x").touch)} == {"q"})
+
+
+@pytest.mark.parametrize("other", ["q", ".next"])
+def test_what_changes_right_after_an_exchange_is_told_of_its_own_drop(tmp_path: Path, other: str) -> None:
+    """It is heard under a name that is not its own, or under none; once the watches are right both are to be looked at."""
+    for name in ("p", other):
+        make_pack(tmp_path / name)
+    told: list[str | None] = []
+    heard = threading.Event()
+
+    def hint(hint: Hint) -> None:
+        told.append(hint.drop)
+        if hint.drop == "fence":
+            heard.set()
+
+    tree = Tree(tmp_path, ignore=Ignore(), hint=hint, wake=lambda: None)
+    try:
+        exchange(tmp_path / "p", tmp_path / other)
+        (tmp_path / "p/pack.yaml").write_text("changed")
+        (tmp_path / "fence").mkdir()
+        assert heard.wait(DEADLINE_S)
+        told.clear()
+        tree.tend()
+        assert "p" in told
+        told.clear()
+        tree.tend()
+        assert told == []
+    finally:
+        tree.close()
+
+
+def exchange(one: Path, other: Path) -> None:
+    """In one step; skips the test where that can't be done."""
+    flag = 2  # RENAME_EXCHANGE, renameat2(2)
+    if ctypes.CDLL(None).renameat2(-100, os.fsencode(one), -100, os.fsencode(other), flag) != 0:
+        pytest.skip("the file system can't exchange two names")
 
 
 def test_a_change_of_mode_is_a_change(live: Scene) -> None:
