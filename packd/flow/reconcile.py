@@ -122,6 +122,8 @@ class Reconciler:
                 return {}
             glance = survey.glance if survey is not None and scan.queued else self._folder.glance
             plan = self._plan(seen, scan, glance)
+        if scan.enter is None:
+            self._watcher.doubt(list(plan.changed))
         self._act(plan)
         self._intake.left_alone.look()
         if (was_lost or self._projections.owes_markers) and not self._has_lost_root():

@@ -55,6 +55,9 @@ class Observation(Protocol):
     def tend(self) -> None:
         """Put right what renames made wrong."""
 
+    def doubt(self, drops: list[str] | None) -> None:
+        """What is watched in these drops is to be compared when it is next tended; None: in all drops."""
+
     def recount(self) -> None:
         """Compare with the whole tree and put right what differs."""
 
@@ -120,6 +123,13 @@ class Supervisor:
         """Compare what is watched with the whole tree; done by the supervisor's own thread, at once."""
         self._recount_asked.set()
         self._wake.set()
+
+    def doubt(self, drops: list[str]) -> None:
+        """Compare what is watched in these drops; done as above."""
+        watching = self._watching
+        if watching is not None:
+            watching.doubt(drops)
+            self._wake.set()
 
     def state(self) -> WatchState:
         watching = self._watching

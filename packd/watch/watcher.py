@@ -149,6 +149,13 @@ class Watcher:
         """
         self._supervisor.recount()
 
+    def doubt(self, drops: list[str]) -> None:
+        """These changed and nothing was told of it: compare what is watched there, soon and in another thread.
+
+        A file system that is mounted on a folder, or taken away from it, is such a change.
+        """
+        self._supervisor.doubt(drops)
+
 
 class FirstScan:
     """Watches what a scan comes by: each folder before its content is listed, so that no change falls between."""

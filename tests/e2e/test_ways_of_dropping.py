@@ -379,6 +379,28 @@ def test_a_change_through_another_hard_link_is_found_by_the_scan(tmp_path: Path,
         daemon.kill()
 
 
+def test_what_is_mounted_on_a_drop_is_found_by_the_scan_and_watched_from_then_on(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """No event tells of a mount, and none of what changes below it while only the folder under it is watched."""
+    watch = {"quiet_ms": 100, "reconcile_every_s": 1}
+    daemon = Daemon(tmp_path, webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET}], watch=watch)
+    place = daemon.packs / "pack"
+    place.mkdir()
+    daemon.start()
+    mount = ["mount", "--bind", write_pack(tmp_path / "elsewhere", "pack"), place]
+    mounted = subprocess.run(mount, check=False, capture_output=True)
+    try:
+        if mounted.returncode:
+            pytest.skip(f"can't mount here: {mounted.stderr.decode().strip()}")
+        receiver.wait_for("pack.registered", "pack")
+        folders = [daemon.packs, place, place / "actions", place / "tests"]
+        daemon.wait_until(lambda: status(daemon)["watch"]["watches"] == len(folders), "all folders to be watched")
+    finally:
+        daemon.kill()
+        subprocess.run(["umount", "-l", place], check=False, capture_output=True)
+
+
 def logged(daemon: Daemon) -> set[str]:
     return {line["event"] for line in daemon.logged()}
 
