@@ -28,6 +28,7 @@ from packd.snapshot.limits import NAME_BYTES
 from packd.snapshot.store import Snapshot, StoreFull, StoreUnwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from packd.flow.packs_folder import PacksFolder
@@ -88,32 +89,50 @@ class Restorer:
 
     def restore_soon(self, ref: str | None) -> None:
         """Put the last good content back, in the lane of the drop, if what lies there then is what was refused."""
-        if not self._enabled or ref is None:
-            return
-        with self._registry.read() as connection:
-            pack = queries.pack(connection, ref)
-        if pack is not None and pack.drop_name is not None:
-            self._lanes.submit(lane(pack.drop_name), self._restore, ref)
+        if self._enabled and ref is not None:
+            self._in_lane(ref, self._restore)
 
     def resume(self) -> None:
-        """At a start: put back what a kill has kept from being put back."""
-        if not self._enabled:
+        """At a start: put back what a kill has kept from being put back, and finish what it has interrupted."""
+        if not self._enabled and not self._kept.path.is_dir():
             return
         with self._registry.read() as connection:
             refused = [one for phase in sorted(REFUSED) for one in queries.latest_revisions(connection, phase)]
         for revision in refused:
+            self._in_lane(revision.ref, self._finish)
             self.restore_soon(revision.ref)
 
     def sweep(self) -> None:
         """Remove kept content that is older than `retention.failed_hours`, and what a kill left half copied."""
         self._kept.sweep(self._kept_s)
 
-    def _restore(self, ref: str) -> None:
+    def _in_lane(self, ref: str, work: Callable[[str], None]) -> None:
+        with self._registry.read() as connection:
+            pack = queries.pack(connection, ref)
+        if pack is not None and pack.drop_name is not None:
+            self._lanes.submit(lane(pack.drop_name), work, ref)
+
+    def _known(self, ref: str) -> tuple[Drop | None, Revision | None, Revision | None]:
+        """The drop of a pack, what is in use, and its newest revision."""
         with self._registry.read() as connection:
             pack = queries.pack(connection, ref)
             drop = queries.drop(connection, pack.drop_name) if pack and pack.drop_name else None
-            active = queries.active_revision(connection, ref)
-            latest = queries.latest_revision(connection, ref)
+            return drop, queries.active_revision(connection, ref), queries.latest_revision(connection, ref)
+
+    def _finish(self, ref: str) -> None:
+        """A kill behind the exchange has left in what was taken out what is to stay in the folder."""
+        drop, active, latest = self._known(ref)
+        if drop is None or active is None or latest is None or drop.digest != active.digest:
+            return
+        with suppress(OSError), self._kept.in_use, self._kept.opened():
+            self._carry_over(drop, latest)
+
+    def _carry_over(self, drop: Drop, refused: Revision) -> None:
+        kept = self._folder.path / kept_name(drop.name, refused.number)
+        carry_over(kept, self._folder.path / drop.name, self._folder.ignore)
+
+    def _restore(self, ref: str) -> None:
+        drop, active, latest = self._known(ref)
         if drop is None or active is None or latest is None or drop.kind != "folder" or drop.digest == active.digest:
             return
         if drop.digest != latest.digest or latest.phase in UNFINISHED or self._settling.awaits(drop.name):
@@ -158,7 +177,7 @@ class Restorer:
                 raise
             if self._folder.look(kept).same_as(before):
                 with suppress(OSError):  # somebody took it away again
-                    carry_over(self._kept.path / name, place, self._folder.ignore)
+                    self._carry_over(drop, refused)
                 return True
             exchange(folder, name, place)  # somebody wrote to it in the last moment
             shutil.rmtree(name, dir_fd=folder, ignore_errors=True)

@@ -173,6 +173,23 @@ def test_what_was_refused_survives_a_kill(parts: Parts, monkeypatch: pytest.Monk
     assert version(kept(parts)) == 'version: "2.0.0"'
 
 
+def test_what_is_no_part_of_the_pack_is_back_in_the_folder_after_a_kill(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone's history is not swept with the refused content, whatever the policy is at the next start."""
+    place = parts.settings.packs_dir / "core"
+    (place / ".git").mkdir()
+    monkeypatch.setattr(restore, "exchange", ended(restore.exchange, behind=True))
+    core(parts, "2.0.0", test="exit 1")
+    monkeypatch.undo()
+    assert (kept(parts) / ".git").is_dir()
+    parts.restorer.follow(enabled=False, kept_hours=72)
+    parts.restorer.resume()
+    assert parts.lanes.wait_idle(30)
+    assert (place / ".git").is_dir()
+    assert version(place) == 'version: "1.0.0"'
+
+
 def test_what_was_not_put_back_is_put_back_at_the_next_start(parts: Parts) -> None:
     """A kill behind the verdict, or while the copy was made."""
     parts.restorer.follow(enabled=False, kept_hours=72)
