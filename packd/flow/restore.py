@@ -26,6 +26,7 @@ from packd.flow.kept import FRESH, KEPT_FOLDER, KeptFolder
 from packd.registry import queries
 from packd.snapshot.limits import NAME_BYTES
 from packd.snapshot.store import Snapshot, StoreFull, StoreUnwritable
+from packd.snapshot.tree import opened_folder, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from packd.registry.registry import Registry
     from packd.registry.rows import Drop, Revision, StoredEvent
     from packd.snapshot.store import Store
+    from packd.snapshot.tree import Tree
 
 log = structlog.get_logger(__name__)
 
@@ -167,6 +169,7 @@ class Restorer:
             self._make_room(folder, name, refused)
             # Under the name of what it is exchanged for, which so is kept by the same step that takes it out.
             os.rename(fresh, name, dst_dir_fd=folder)
+            ours = self._all_of(folder, name)
             # Written down before the exchange: content that packd itself put there is not a change.
             self._save(replace(drop, digest=active.digest, fingerprint=None, problems=()))
             try:
@@ -180,7 +183,13 @@ class Restorer:
                     self._carry_over(drop, refused)
                 return True
             exchange(folder, name, place)  # somebody wrote to it in the last moment
-            shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
+            if self._all_of(folder, name).same_as(ours):
+                shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
+            else:  # and to what lay there for that moment
+                aside = _put_aside(folder, name)
+                log.warning(
+                    "drop.written_meanwhile", drop=drop.name, pack=active.ref, kept=str(self._kept.path / aside)
+                )
             with suppress(OSError):
                 self._kept.path.rmdir()  # unless there is more in it
         self._save(replace(drop, fingerprint=None))
@@ -195,7 +204,12 @@ class Restorer:
         if self._holds(former, refused):
             shutil.rmtree(name, dir_fd=folder)
         else:
-            os.rename(name, f"{name}.{secrets.token_hex(4)}", src_dir_fd=folder, dst_dir_fd=folder)
+            _put_aside(folder, name)
+
+    def _all_of(self, folder: int, name: str) -> Tree:
+        """What the pack leaves aside as well: it would be somebody's."""
+        with opened_folder(name, folder) as inside:
+            return walk(inside, None, self._folder.limits)
 
     def _holds(self, place: Path, revision: Revision) -> bool:
         """Is this what lies there now? Read whole: young files can't be told by their timestamps."""
@@ -205,6 +219,13 @@ class Restorer:
     def _save(self, drop: Drop) -> None:
         with self._registry.write() as tx:
             tx.save_drop(drop)
+
+
+def _put_aside(folder: int, name: str) -> str:
+    """Give it another name in an open folder, where nobody else makes use of it; returns that."""
+    aside = f"{name}.{secrets.token_hex(4)}"
+    os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    return aside
 
 
 def exchange(folder: int, name: str, place: Path) -> None:

@@ -137,6 +137,26 @@ def test_what_was_written_in_the_last_moment_is_put_back(parts: Parts, monkeypat
     assert parts.settling.awaits("core"), "nobody would look at it"
 
 
+def test_what_was_written_to_what_lay_there_for_a_moment_is_kept(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who copies into the folder all the while loses nothing by two exchanges, and is told where it is."""
+    place, exchange = parts.settings.packs_dir / "core", restore.exchange
+    lines = iter(["the first", "the second"])
+
+    def late(folder: int, name: str, at: Path) -> None:
+        (place / "fix.txt").write_text(next(lines))
+        exchange(folder, name, at)
+        for line in lines:
+            (place / "more.txt").write_text(line)
+        monkeypatch.setattr(restore, "exchange", exchange)
+
+    monkeypatch.setattr(restore, "exchange", late)
+    with capture_logs() as logs:
+        core(parts, "2.0.0", test="exit 1")
+    assert (place / "fix.txt").read_text() == "the first"
+    assert [path.read_text() for path in kept(parts).parent.glob("core-2.*/more.txt")] == ["the second"]
+    assert [entry["event"] for entry in logs].count("drop.written_meanwhile") == 1
+
+
 def is_as_it_was(parts: Parts) -> None:
     packs_dir = parts.settings.packs_dir
     assert version(packs_dir / "core") == 'version: "2.0.0"'
