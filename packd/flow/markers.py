@@ -31,6 +31,7 @@ Mode = Literal["failed", "all", "none"]
 Found = Literal["nothing", "this", "another of ours", "somebody's"]
 
 _WRITING_TAKES_S: Final = 60.0  # at most
+_FOR_EVERYBODY: Final = 0o644  # who may look into the packs directory
 _UNNAMED: Final = ".packd-marker-"  # what the name of one begins with that is being written
 _SUFFIXES: Final[dict[Mode, tuple[str, ...]]] = {"failed": (".failed",), "all": MARKER_SUFFIXES, "none": ()}
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -137,8 +138,9 @@ class Markers:
                 return
             fresh = f"{_UNNAMED}{secrets.token_hex(8)}"
             try:
-                with os.fdopen(os.open(fresh, WRITE, 0o644, dir_fd=folder), "wb") as file:
+                with os.fdopen(os.open(fresh, WRITE, 0o600, dir_fd=folder), "wb") as file:
                     file.write(content)
+                    os.fchmod(file.fileno(), _FOR_EVERYBODY)  # whatever the umask: for whoever dropped the pack
                 os.replace(fresh, path.name, src_dir_fd=folder, dst_dir_fd=folder)
             except OSError:
                 with suppress(FileNotFoundError):

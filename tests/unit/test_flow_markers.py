@@ -53,6 +53,16 @@ def test_it_goes_with_its_drop(parts: Parts, manifest: str) -> None:
     assert markers(parts) == []
 
 
+def test_whoever_dropped_the_pack_may_read_it(parts: Parts) -> None:
+    """Also with the umask of the unit."""
+    usual = os.umask(0o077)
+    try:
+        dropped(parts, "core", BROKEN)
+    finally:
+        os.umask(usual)
+    assert (parts.settings.packs_dir / "core.failed").stat().st_mode & 0o777 == 0o644
+
+
 def test_it_goes_with_a_drop_that_was_in_use_before(parts: Parts) -> None:
     core(parts)
     folder = dropped(parts, "core", BROKEN)
