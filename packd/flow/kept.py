@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 KEPT_FOLDER: Final = ".packd-failed"  # in the packs directory, so that moving into it is one rename
 FRESH: Final = ".packd-restore-"  # what the name of a copy beside it begins with, until the copy is whole
+_READ_ONLY: Final = 0o555
 _COPYING_S: Final = 3600.0  # an older copy is not under way any more
 
 
@@ -48,6 +49,7 @@ class KeptFolder:
         if make:
             with suppress(FileExistsError):
                 self.path.mkdir()
+                self.path.chmod(_as_readable(self.path.parent))
         try:
             folder = open_folder(self.path)
         except OSError as failure:
@@ -92,3 +94,8 @@ class KeptFolder:
 
     def _not_ours(self, why: str) -> NotOurs:
         return NotOurs(f"{self.path} {why}: move it away, and packd makes a folder of its own there")
+
+
+def _as_readable(folder: Path) -> int:
+    """The mode with which whoever may read that folder may read one of ours: its owner wants back what was taken out."""
+    return stat.S_IMODE(folder.stat().st_mode) & _READ_ONLY | stat.S_IRWXU

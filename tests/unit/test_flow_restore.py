@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from packd.flow import restore
-from tests.unit.flow_ground import core, looked_at, made_parts
+from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
 from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
@@ -72,6 +72,56 @@ def test_what_is_no_part_of_the_pack_stays_in_the_folder(parts: Parts, tmp_path:
     assert (kept(parts) / "new" / ".git").is_dir()  # there is no such folder in what is in use
     assert (place / "logs").is_symlink()
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    """As the unit sets it."""
+    usual = os.umask(0o077)
+    yield
+    os.umask(usual)
+
+
+@pytest.mark.usefixtures("strict_umask")
+def test_whoever_could_change_the_folder_still_can(parts: Parts) -> None:
+    """Owner, group and permissions are as before, whoever packd runs as; what may be executed is part of the content."""
+    place = parts.settings.packs_dir / "core"
+    folder = written(parts, "core", MANIFEST.format(version="2.0.0", needs=""), test="exit 1")
+    modes = {"": 0o2775, "tests": 0o755, "pack.yaml": 0o664, "tests/run.sh": 0o640}
+    for path, mode in modes.items():
+        (folder / path).chmod(mode)
+        if os.geteuid() == 0:
+            os.chown(folder / path, 12345, 54321)
+            (folder / path).chmod(mode)
+    owner = place.stat()
+    looked_at(parts, "core")
+    assert version(place) == 'version: "1.0.0"'
+    found = {path: (place / path).stat() for path in modes}
+    assert {path: seen.st_mode & 0o7777 for path, seen in found.items()} == modes | {"tests/run.sh": 0o750}
+    assert {(seen.st_uid, seen.st_gid) for seen in found.values()} == {(owner.st_uid, owner.st_gid)}
+
+
+@pytest.mark.usefixtures("strict_umask")
+def test_whoever_may_read_the_packs_directory_gets_at_what_was_taken_out(parts: Parts) -> None:
+    parts.settings.packs_dir.chmod(0o2775)
+    core(parts, "2.0.0", test="exit 1")
+    assert kept(parts).parent.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.usefixtures("strict_umask")
+def test_what_comes_back_gets_the_permissions_of_its_folder(parts: Parts) -> None:
+    """A folder and what is in it, links too, of which the refused content had nothing."""
+    place = core(parts, "2.0.0")
+    (place / "docs").mkdir()
+    (place / "docs" / "a").write_text("a")
+    (place / "docs" / "b").symlink_to("a")
+    looked_at(parts, "core")
+    shutil.rmtree(place / "docs")
+    place.chmod(0o770)
+    core(parts, "4.0.0", test="exit 1")
+    assert (place / "docs" / "b").read_text() == "a"
+    assert (place / "docs").stat().st_mode & 0o777 == 0o770
+    assert (place / "docs" / "a").stat().st_mode & 0o777 == 0o660
 
 
 def test_the_marker_and_why_say_where_it_is(parts: Parts) -> None:
