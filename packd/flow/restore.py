@@ -23,6 +23,7 @@ from packd.domain.lifecycle import REFUSED, UNFINISHED
 from packd.flow.carry_over import carry_over
 from packd.flow.intake import lane
 from packd.flow.kept import FRESH, KEPT_FOLDER, KeptFolder
+from packd.flow.mounts import mounted_in
 from packd.flow.permissions import permit_alike
 from packd.registry import queries
 from packd.snapshot.limits import NAME_BYTES
@@ -148,6 +149,9 @@ class Restorer:
         try:
             if len(os.fsencode(kept.name)) > NAME_BYTES:
                 raise OSError(f"{kept} would be too long a name: give the drop a shorter one")
+            mounted = mounted_in(self._folder.path / drop.name)
+            if mounted is not None:
+                raise OSError(f"something is mounted at {mounted} and would move along: mount it outside of the pack")
             self._store.copy_out(active.digest, fresh, durable=True)
             permit_alike(self._folder.path / drop.name, fresh)
             if not self._exchanged(fresh, drop, active, refused):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -303,6 +304,26 @@ def test_what_can_not_be_exchanged_is_left_and_said(
     assert "give the drop a shorter one" in said[0] or "busy" in said[0]
     assert version(parts.settings.packs_dir / name) == 'version: "2.0.0"'
     assert "is kept in" not in why(parts)
+    assert not list(parts.settings.packs_dir.glob(".packd*/*"))
+
+
+def test_what_is_mounted_in_the_folder_is_left_there(tmp_path: Path, parts: Parts) -> None:
+    """It would move along, and be emptied with the refused content when that is swept."""
+    place, live = parts.settings.packs_dir / "core", tmp_path / "live"
+    live.mkdir()
+    (place / ".packdignore").write_text("my data\n")
+    (place / "my data").mkdir()
+    if subprocess.run(["mount", "--bind", live, place / "my data"], check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with capture_logs() as logs:
+            core(parts, "2.0.0", test="exit 1")
+    finally:
+        for wherever in parts.settings.packs_dir.rglob("my data"):
+            subprocess.run(["umount", wherever], check=False)
+    (said,) = [entry["error"] for entry in logs if entry["event"] == "drop.not_restored"]
+    assert f"something is mounted at {place / 'my data'}" in said
+    assert version(place) == 'version: "2.0.0"'
     assert not list(parts.settings.packs_dir.glob(".packd*/*"))
 
 
