@@ -32,7 +32,8 @@ FOLDERS: Final[dict[str, ComponentKind]] = {
 }
 
 _LONGEST_REF: Final = 255
-# `ref` is attune's way to name a component, `name` (with an optional `pack`) StackStorm's, which allows capitals.
+# `ref` is attune's way to name a component, `name` (with an optional `pack`) StackStorm's, which allows capitals; its
+# sensors go by their `class_name`.
 _REF_NAME: Final = re.compile(r"[a-z0-9_][a-z0-9_-]*(\.[a-z0-9_][a-z0-9_-]*)*")
 _ANY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
 
@@ -45,7 +46,7 @@ class Part:
     kind: ComponentKind
     path: str
     ref: str | None = None  # full; None when it can't be told, because the file or the pack's own ref is broken
-    names_itself: bool = True  # False: a workflow called after its file
+    named_by: str | None = None  # the key that says what it is called; None: a workflow called after its file
     workflow: str | None = None  # an action's workflow file, inside the pack
     refers_to: tuple[Reference, ...] = ()
     triggers: tuple[str, ...] = ()  # names of the triggers that a sensor defines itself
@@ -63,7 +64,8 @@ def read_part(metadata: Metadata, pack: str | None, files: Files, problems: list
         problems.append(document.problem("component.not_object", message, ()))
         return None
     section = Section(document, (), document.value, problems, "component.invalid_field")
-    named = _ref(section, metadata.kind, pack)
+    named_by = _naming_key(section, metadata.kind)
+    named = _ref(section, metadata.kind, pack, named_by)
     label, description = _descriptions(section, named)
     program = checked_program(section, metadata.kind, files)
     component = None
@@ -82,7 +84,7 @@ def read_part(metadata: Metadata, pack: str | None, files: Files, problems: list
         kind=metadata.kind,
         path=document.file,
         ref=None if component is None else component.ref,
-        names_itself="ref" in section or "name" in section,
+        named_by=named_by,
         workflow=program.entry_point if program.is_workflow else None,
         refers_to=tuple(references(section, metadata.kind)),
         triggers=tuple(defined_triggers(section)) if metadata.kind == "sensor" else (),
@@ -95,19 +97,34 @@ def _a(kind: ComponentKind) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind.replace('_', ' ')}"
 
 
-def _ref(section: Section, kind: ComponentKind, pack: str | None) -> str | None:
+def _naming_key(section: Section, kind: ComponentKind) -> str | None:
+    """The key that says what the component is called."""
+    keys = ("ref", "name", "class_name") if kind == "sensor" else ("ref", "name")
+    return next((key for key in keys if key in section), None)
+
+
+def _ref(section: Section, kind: ComponentKind, pack: str | None, named_by: str | None) -> str | None:
     """The component's name inside the pack."""
-    if "ref" in section:
-        return _from_ref(section, pack)
-    if "name" in section:
-        return _from_name(section, pack)
+    if named_by is not None:
+        return _from_ref(section, pack) if named_by == "ref" else _from_name(section, pack, named_by)
     stem = own_stem(section.document.file)
     if kind == "workflow" and section.document.file.startswith("actions/") and _ANY_NAME.fullmatch(stem):
         return stem  # the definition of an action, which is what carries the ref
-    example = f"{pack or '<pack>'}.{stem}"
-    message = f"There is no ref, so the {kind.replace('_', ' ')} has no name; add a line such as 'ref: {example}'"
-    section.missing("component.invalid_ref", message, "ref", f"ref: {example}")
+    example = _example(section, pack)
+    message = f"There is no ref, so the {kind.replace('_', ' ')} has no name; add a line such as '{example}'"
+    section.missing("component.invalid_ref", message, "ref", example)
     return None
+
+
+def _example(section: Section, pack: str | None) -> str:
+    """A line that gives the component a ref, after its file."""
+    return f"ref: {pack or '<pack>'}.{_folded(own_stem(section.document.file)) or 'name'}"
+
+
+def _folded(name: str) -> str | None:
+    """`name` with what a ref can't have replaced."""
+    folded = re.sub(r"[^a-z0-9_.-]+", "_", name.lower()).strip("._-")
+    return folded if _REF_NAME.fullmatch(folded) else None
 
 
 def own_stem(path: str) -> str:
@@ -121,10 +138,7 @@ def _from_ref(section: Section, pack: str | None) -> str | None:
         return None
     if not _REF_NAME.fullmatch(ref) or len(ref) > _LONGEST_REF:
         message = f"The ref {shown(ref)!r} is not '<pack>.<name>' in lower-case letters, digits, '_' and '-'"
-        meant = re.sub(r"[^a-z0-9_.-]+", "_", ref.lower()).strip("._-")
-        section.complain(
-            "component.invalid_ref", message, "ref", suggestion=meant if _REF_NAME.fullmatch(meant) else None
-        )
+        section.complain("component.invalid_ref", message, "ref", suggestion=_folded(ref))
         return None
     owner, dot, name = ref.partition(".")
     if not dot:
@@ -136,22 +150,22 @@ def _from_ref(section: Section, pack: str | None) -> str | None:
     return name
 
 
-def _from_name(section: Section, pack: str | None) -> str | None:
+def _from_name(section: Section, pack: str | None, key: str) -> str | None:
     owner = section.text("pack", "component.ref_pack_mismatch")
     if pack is not None and owner is not None and owner != pack:
         message = f"This belongs to the pack {shown(owner)!r}, and the pack here is {pack!r}"
         section.complain("component.ref_pack_mismatch", message, "pack", suggestion=pack)
         return None
-    name = section.text("name", "component.invalid_ref")
+    name = section.text(key, "component.invalid_ref")
     if name is None:
         return None
     if pack is not None:
         name = name.removeprefix(f"{pack}.")
     if _ANY_NAME.fullmatch(name) and len(name) <= _LONGEST_REF:
         return name
-    example = f"{pack or '<pack>'}.{own_stem(section.document.file)}"
-    message = f"There is no ref, and the name {shown(name)!r} can't be one; add a line such as 'ref: {example}'"
-    section.complain("component.invalid_ref", message, "name", suggestion=f"ref: {example}")
+    example = _example(section, pack)
+    message = f"There is no ref, and the {key} {shown(name)!r} can't be one; add a line such as '{example}'"
+    section.complain("component.invalid_ref", message, key, suggestion=example)
     return None
 
 

@@ -131,14 +131,15 @@ def _check_duplicates(parts: Iterable[Part]) -> None:
             if other is part or _one_thing(other, part):
                 continue
         message = f"The ref {part.ref!r} is taken by {other.path}; a ref is unique within the pack"
-        part.section.complain("component.duplicate_ref", message, "ref" if "ref" in part.section else "name")
+        at = () if part.named_by is None else (part.named_by,)
+        part.section.complain("component.duplicate_ref", message, *at)
 
 
 def _one_thing(one: Part, other: Part) -> bool:
     if {one.kind, other.kind} != {"action", "workflow"}:
         return False
     action, workflow = (one, other) if one.kind == "action" else (other, one)
-    return action.workflow == workflow.path or not workflow.names_itself
+    return action.workflow == workflow.path or workflow.named_by is None
 
 
 def _check_targets(parts: Sequence[Part], metadata: Iterable[Metadata], pack: str) -> None:

@@ -46,6 +46,8 @@ def test_an_empty_file_is_told_what_it_describes(tmp_path: Path, path: str, word
         ("triggers/a.yaml", "ref: [demo\n", ["metadata.invalid_yaml triggers/a.yaml:1:6"]),
         ("triggers/a.yaml", "ref: demo.a\nref: demo.b\n", ["metadata.duplicate_key triggers/a.yaml:2:1"]),
         ("triggers/a.yaml", "label: A\n", ["component.invalid_ref triggers/a.yaml:1:1 → ref: demo.a"]),
+        ("triggers/New One.yaml", "label: A\n", ["component.invalid_ref triggers/New One.yaml:1:1 → ref: demo.new_one"]),
+        ("triggers/é.yaml", "label: A\n", ["component.invalid_ref triggers/é.yaml:1:1 → ref: demo.name"]),
         ("triggers/a.yaml", "reff: demo.a\n", ["component.invalid_ref triggers/a.yaml:1:1 → ref"]),
         ("triggers/a.yaml", "ref: demo.New One\n", ["component.invalid_ref triggers/a.yaml:1:6 → demo.new_one"]),
         ("triggers/a.yaml", "ref: demo..x\n", ["component.invalid_ref triggers/a.yaml:1:6"]),
@@ -73,6 +75,8 @@ def test_an_empty_file_is_told_what_it_describes(tmp_path: Path, path: str, word
         ("sensors/a.yaml", "ref: demo.a\nrunner_type: python\nentry_point: no.py\n", ["sensor.entrypoint sensors/a.yaml:3:14"]),
         ("sensors/a.yaml", "ref: demo.a\n", ["sensor.entrypoint sensors/a.yaml:1:1", "sensor.runner_type sensors/a.yaml:1:1"]),
         ("sensors/a.yaml", "class_name: A\nname: a\nentry_point: ../actions/run.sh\n", []),
+        ("sensors/a.yaml", "class_name: A B\nentry_point: ../actions/run.sh\n", ["component.invalid_ref sensors/a.yaml:1:13 → ref: demo.a"]),
+        ("sensors/a.yaml", "entry_point: ../actions/run.sh\nclass_name: run\n", ["component.duplicate_ref sensors/a.yaml:2:13"]),
         ("rules/a.yaml", "ref: demo.a\n", ["rule.invalid_reference rules/a.yaml:1:1", "rule.invalid_reference rules/a.yaml:1:1"]),
         ("rules/a.yaml", "ref: a\ntrigger_ref: core.x\naction_reff: core.y\n", ["rule.invalid_reference rules/a.yaml:3:1 → action_ref"]),
         ("rules/a.yaml", "ref: a\ntrigger_ref: core..x\naction_ref: 'core.y z'\n", ["rule.invalid_reference rules/a.yaml:2:14", "rule.invalid_reference rules/a.yaml:3:13"]),
@@ -101,7 +105,7 @@ def test_one_mistake(tmp_path: Path, path: str, text: str, expected: list[str]) 
 
 
 def test_components_of_a_stackstorm_pack(tmp_path: Path) -> None:
-    """`name` and `pack`, workflows without a ref of their own, and triggers that a sensor defines are understood."""
+    """`name` and `pack`, sensors that go by their class, workflows without a ref of their own, and triggers that a sensor defines are understood."""
     findings = checked(
         tmp_path,
         {
@@ -109,7 +113,7 @@ def test_components_of_a_stackstorm_pack(tmp_path: Path) -> None:
             "actions/run.py": "",
             "actions/flow.yaml": "name: flow\nrunner_type: orquesta\nentry_point: workflows/flow.yaml\n",
             "actions/workflows/flow.yaml": "version: 1.0\ntasks:\n  one:\n    action: demo.kv.Run\n    next: []\n",
-            "sensors/s.yaml": "class_name: S\nentry_point: s.py\nname: s\ntrigger_types:\n  - name: event\n",
+            "sensors/s.yaml": "class_name: HostSensor\nentry_point: s.py\ntrigger_types:\n  - name: event\n",
             "sensors/s.py": "",
             "rules/r.yaml": "name: r\ntrigger: {type: demo.event}\naction: {ref: demo.flow}\n",
         },
@@ -121,7 +125,7 @@ def test_components_of_a_stackstorm_pack(tmp_path: Path) -> None:
         ("action", "demo.flow", "actions/workflows/flow.yaml"),
         ("action", "demo.kv.Run", "actions/run.py"),
         ("workflow", "demo.flow", None),
-        ("sensor", "demo.s", "sensors/s.py"),
+        ("sensor", "demo.HostSensor", "sensors/s.py"),
         ("rule", "demo.r", None),
     ]
     assert findings.manifest.component_counts() == {"actions": 2, "workflows": 1, "sensors": 1, "rules": 1}
