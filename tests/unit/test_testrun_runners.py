@@ -366,6 +366,23 @@ def test_what_a_pack_puts_into_modules_is_not_what_the_runner_uses(
     assert (suite.status, list(ended(suite).values())) == ("passed", ["passed", "passed"])
 
 
+STREAMS = """
+import sys, unittest
+class T(unittest.TestCase):
+    def test_asks(self): self.assertEqual((sys.stdout.name, sys.stdout.errors), ("<stdout>", sys.__stdout__.errors))
+    def test_changes(self): sys.stdout.reconfigure(line_buffering=True)
+    def test_closes(self): sys.stdout.close(); sys.stderr.close()
+    def test_prints_after_that(self): print("said")
+"""
+
+
+def test_a_unittest_test_may_do_with_its_output_what_it_may_without_packd(ground: Ground) -> None:
+    """Programs set the encoding of their output, ask for its name, and close it in the end."""
+    ground.write("test_a.py", STREAMS)
+    suite = one(ground, "unittest", "test_a.py")
+    assert (suite.status, suite.passed, suite.test_cases[-1].stdout) == ("passed", 4, "said\n"), suite.output_tail
+
+
 def test_the_test_that_was_running_at_the_deadline_is_named(ground: Ground) -> None:
     """What took too long is known, and what passed before is not lost."""
     ground.write(

@@ -30,15 +30,20 @@ else:
 
 
 class Tee(io.StringIO):
-    """Keeps what a test prints and lets it through."""
+    """Keeps what a test prints and lets it through: to the test it is the stream behind it, which stays open."""
 
     def __init__(self, through: Any) -> None:
         super().__init__()
         self._through = through
 
+    def said(self) -> str:
+        """What was printed; nothing where the test closed it."""
+        return "" if self.closed else self.getvalue()
+
     def write(self, text: str) -> int:
+        length = super().write(text)  # an error where it is closed
         self._through.write(text)
-        return super().write(text)
+        return length
 
     def flush(self) -> None:
         self._through.flush()
@@ -47,12 +52,16 @@ class Tee(io.StringIO):
         return int(self._through.fileno())
 
     @property
-    def buffer(self) -> Any:
-        return self._through.buffer
-
-    @property
     def encoding(self) -> Any:  # type: ignore[override]
         return self._through.encoding
+
+    @property
+    def errors(self) -> Any:  # type: ignore[override]
+        return self._through.errors
+
+    def __getattr__(self, name: str) -> Any:
+        """What streams of text in memory have not: `buffer`, `reconfigure`, `name`."""
+        return getattr(self._through, name)
 
 
 class Reporter(unittest.TestResult):
@@ -122,7 +131,7 @@ class Reporter(unittest.TestResult):
         self.cases += 1
         self.failed += status in ("failed", "error")
         now = perf_counter()
-        out, err = (each.getvalue() if isinstance(each, Tee) else "" for each in (sys.stdout, sys.stderr))
+        out, err = (each.said() if isinstance(each, Tee) else "" for each in (sys.stdout, sys.stderr))
         duration = round((now - self._began) * 1000, 3)
         self.stream.case(name, status, duration_ms=duration, error_message=message, stdout=out, stderr=err)
         sign = {"passed": "ok", "failed": "FAIL", "error": "ERROR", "skipped": "skipped"}[status]
