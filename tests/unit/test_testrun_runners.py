@@ -497,6 +497,14 @@ def test_nothing_above_the_pack_configures_pytest(ground: Ground) -> None:
     assert ended(one(ground, "pytest", "test_a.py::test_a")) == {"test_a.py::test_a": "passed"}
 
 
+def test_pytest_has_a_cache_that_the_pack_did_not_fill(ground: Ground) -> None:
+    """Tests and options may use it, and what failed somewhere else does not choose the tests."""
+    ground.write("pytest.ini", "[pytest]\naddopts = --last-failed\ncache_dir = seen\n")
+    ground.write("seen/v/cache/lastfailed", '{"test_a.py::test_a": true}')
+    ground.write("test_a.py", "def test_a(cache): cache.set('a', 1)\ndef test_b(): assert 0\n")
+    assert list(ended(one(ground, "pytest", "test_a.py")).values()) == ["passed", "failed"]
+
+
 def test_a_pytest_that_refuses_its_configuration_is_unavailable(ground: Ground) -> None:
     """An option of a plugin that is not there is no failing test."""
     ground.write("tests/pytest.ini", "[pytest]\naddopts = --no-such-option\n")
