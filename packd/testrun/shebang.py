@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -49,8 +50,7 @@ def _by_shebang(script: Path, first: bytes, *, search: str) -> tuple[str, ...] |
     line = first[2:].rstrip(b"\n").decode("utf-8", "surrogateescape")
     if line.endswith("\r"):
         return f"the first line of '{script.name}' ends in a carriage return; save the file with Unix line endings"
-    interpreter, _, argument = line.strip(" \t").partition(" ")
-    argument = argument.strip(" \t")
+    interpreter, argument = (*re.split(r"[ \t]+", line.strip(" \t"), maxsplit=1), "")[:2]
     if not interpreter or shutil.which(interpreter, path=search) is None:
         return f"'{script.name}' wants to be run by '{interpreter}', which is not on this machine"
     if interpreter.rpartition("/")[2] == "env" and argument:

@@ -72,6 +72,7 @@ def test_a_script_that_fails_says_how(ground: Ground) -> None:
         ("run", "#!/usr/bin/env python3\nimport sys; sys.exit(sys.version_info < (3, 8))\n", 0o755),
         ("run.py", "import sys; sys.exit(0)\n", 0o644),
         ("run.sh", "#!/bin/sh -eu\ntrue\n", 0o755),
+        ("run.sh", "#!\t/bin/sh\t-eu\ntrue\n", 0o755),
     ],
 )
 def test_a_script_is_started_by_what_it_says(ground: Ground, name: str, text: str, mode: int) -> None:
