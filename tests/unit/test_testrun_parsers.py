@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,10 @@ from packd.testrun.parsers.simple import parse_simple
 from packd.testrun.parsers.tally import CASE_LIMIT, DETAIL_LIMIT, Tally, tally_of
 from packd.testrun.parsers.tap import is_tap, parse_tap
 from packd.testrun.parsers.text import plain
+from packd.testrun.results import parse
+
+if TYPE_CHECKING:
+    from packd.domain.manifest import ResultFormat
 
 Counts = tuple[int, int, int, int]
 
@@ -659,6 +664,21 @@ def test_why_junit_can_not_be_read_is_said_without_names_of_python(text: str, sa
 def test_text_is_made_fit_to_be_stored_and_shown() -> None:
     """No terminal sequences, no control characters, no lone surrogates, Unix line ends."""
     assert plain("a\x1b[31mb\x1b]0;title\x07c\x00\x9b\ud800\r\nd\te") == "abc?\nd\te"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("json", '{"total": 1, "passed": 1, "failed": 0}'),
+        ("tap", "1..1\nok 1\n"),
+        ("junit-xml", '<testsuite tests="1"><testcase name="a"/></testsuite>'),
+        ("simple", "Total: 1\nPassed: 1\n"),
+    ],
+)
+def test_a_report_may_begin_with_the_mark_of_utf_8(kind: ResultFormat, text: str) -> None:
+    """As programs of .NET and PowerShell write it."""
+    tally = parse(text.encode("utf-8-sig"), kind)
+    assert (tally.passed, tally.trouble) == (1, None)
 
 
 def test_only_so_many_cases_are_kept_and_all_are_counted() -> None:

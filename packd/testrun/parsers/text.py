@@ -29,8 +29,8 @@ def plain(text: str) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Plain text of bytes that claim to be UTF-8."""
-    return plain(data.decode("utf-8", "replace"))
+    """Plain text of bytes that claim to be UTF-8, with or without its mark at the beginning."""
+    return plain(data.decode("utf-8-sig", "replace"))
 
 
 def beginning(text: str, limit: int) -> str:
