@@ -47,8 +47,8 @@ class Environment:
     packages: tuple[str, ...] = ()  # "name==version" of what was installed for the pack, by name
     node: str | None = None  # the version of Node.js, where npm packages were installed
     node_packages: tuple[str, ...] = ()  # "name@version", by name
-    # Why it could not be built: what the pack asks for can't be had; or it could not be reached, or the machine lacks
-    # something, which may pass without a change of the pack.
+    # Why nothing could be run in it: what the pack asks for can't be had; or it could not be reached, or the machine lacks
+    # something or ended the run, which may pass without a change of the pack.
     failed: Literal["pack", "network", "machine"] | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Packs whose environment could not be had are tried again by themselves: what was in the way may have passed.
+"""Packs whose tests could not be run are tried again by themselves: what was in the way may have passed.
 
 Only where the report says that the network or the machine was to blame. What the pack itself got wrong is not tried
 again until somebody changes it.
@@ -88,12 +88,12 @@ def pause_s(vain: int) -> float:
 
 
 def is_excusable(run: Run) -> bool:
-    """Did an environment fail for a cause that may pass, and nothing for one that won't?"""
+    """Could it not be carried out for a cause that may pass, and failed nothing for one that won't?"""
     report = run.report or {}
     told = [report.get("environment"), *(suite.get("environment") for suite in report.get("test_suites", ()))]
     causes = {about["failed"] for about in told if about and about.get("failed")}
     reasons = {suite.get("reason") for suite in report.get("test_suites", ())} - {None}
-    return bool(causes) and causes <= set(_MAY_PASS) and reasons == {"unavailable"}
+    return bool(causes) and causes <= set(_MAY_PASS) and reasons <= {"unavailable"}
 
 
 def _runs_of(revision: Revision, runs: Sequence[Run]) -> list[Run]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from packd.domain.reports import Environment
 from packd.testrun.environment import environment
 from packd.testrun.judge import Finding, judge, not_run, suite_report, whole_as_case
 from packd.testrun.mark import Mark
@@ -56,8 +57,11 @@ class Attempt:
         try:
             report = self._case_by_case(planned) if planned.reading == "cases" else self._by_report(planned)
             return replace(report, network=self._network, network_denied=self.suite.network and not self._network)
-        except (OSError, ValueError) as trouble:  # ValueError: a NUL in a command or in the environment
-            return not_run(self.suite, "unavailable", f"it could not be started: {trouble}")
+        except ValueError as trouble:  # a NUL in a command or in the environment; more was written than can be read
+            return not_run(self.suite, "unavailable", f"it could not be run: {trouble}")
+        except OSError as trouble:
+            report = not_run(self.suite, "unavailable", f"it could not be started: {trouble}")
+            return replace(report, environment=Environment(failed="machine"))
 
     # --- running -----------------------------------------------------------------------------------------------------
 

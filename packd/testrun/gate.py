@@ -220,7 +220,7 @@ class GatedCell:
                         carrier.carry(inside, target)
                         return
         except OSError as trouble:
-            raise SandboxFailed(f"what it wrote can't be read: {trouble}") from trouble
+            raise ValueError(f"what it wrote can't be read: {trouble}") from trouble
 
     def spent(self) -> Spent:
         """See Cell."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from packd.domain.reports import Report
+from packd.domain.reports import Environment, Report
 from packd.testrun.attempt import Attempt
 from packd.testrun.environments.equip import Unequipped
 from packd.testrun.judge import Finding, not_run, overall
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packd.domain.manifest import Suite
-    from packd.domain.reports import Case, Environment, SuiteReport
+    from packd.domain.reports import Case, SuiteReport
     from packd.testrun.cancel import CancelToken
     from packd.testrun.environments.equip import Equipment, Outfitter
     from packd.testrun.progress import OnSuite, Tell
@@ -66,8 +66,9 @@ class Run:
                 suites = self._together(equipped) if self._is_parallel else self._in_turn(equipped)
             except OSError as error:
                 trouble = f"the run's folder could not be made: {error}"
+                shared = replace(shared or Environment(), failed="machine")
         own = dict(_own(equipped, shared))
-        suites = [replace(suite, environment=own.get(suite.name)) for suite in suites]
+        suites = [replace(suite, environment=suite.environment or own.get(suite.name)) for suite in suites]
         duration_s = time.monotonic() - began
         made = report_of(self.request, suites, self.isolation, duration_s=duration_s, trouble=trouble)
         return replace(made, environment=shared, not_contained=self.not_contained)
@@ -204,7 +205,8 @@ def cancelled_report(request: RunRequest, isolation: str, why: str) -> Report:
 
 def lost_report(request: RunRequest, isolation: str, why: str) -> Report:
     """Of a run whose end nobody saw."""
-    return report_of(request, (), isolation, duration_s=0.0, trouble=why)
+    lost = report_of(request, (), isolation, duration_s=0.0, trouble=why)
+    return replace(lost, environment=Environment(failed="machine"))
 
 
 def _shared(equipped: Sequence[Equipped]) -> Environment | None:

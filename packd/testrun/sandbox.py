@@ -130,7 +130,7 @@ class Cell(Protocol):
     def clear(self) -> bool:
         """Kill what is left, wait until it is gone, and bring back what the order wants. Once the first one ended.
 
-        True: nothing can be left. Raises SandboxFailed when something can't be brought back.
+        True: nothing can be left. Raises ValueError when something can't be brought back.
         """
         ...
 

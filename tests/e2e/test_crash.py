@@ -122,7 +122,8 @@ def test_a_killed_daemon_leaves_no_suite_running(daemon: Daemon, receiver: Recei
 
 
 def test_a_suite_runs_outside_of_the_daemon(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
-    """The process that carries out its run may be killed: the daemon says so, and the next run finds another one."""
+    """The process that carries out its run may be killed: the daemon says so and tries again, and the next run finds
+    another one."""
     daemon.start()
     pack = write_pack(tmp_path / "slow", "slow", test="sleep 300.75")
     pack.rename(daemon.packs / "slow")
@@ -135,7 +136,9 @@ def test_a_suite_runs_outside_of_the_daemon(daemon: Daemon, receiver: Receiver, 
     failed = receiver.wait_for("pack.test_failed", "slow")
     assert failed.event["data"]["reason"] == "crash"
     daemon.wait_until(lambda: not begun & survivors(daemon), "the suite to be gone")
-    assert "ended from outside" in daemon.cli("why", "slow").stdout
+    told = daemon.cli("why", "slow").stdout
+    assert "ended from outside" in told
+    assert "tries again by itself" in told
     script(daemon.packs / "slow" / "tests" / "run_tests.sh", "exit 0")
     receiver.wait_for("pack.registered", "slow")
 

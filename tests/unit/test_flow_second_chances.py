@@ -1,4 +1,4 @@
-"""When a pack whose environment could not be had is tried again by itself."""
+"""When a pack whose tests could not be run is tried again by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ ENDED = "2024-05-01T10:00:00.000Z"
 ENDED_S = 1714557600.0
 
 
-def run(*, failed: str | None = "network", reason: str | None = "unavailable", own: str | None = None) -> Run:
+def run(
+    *, failed: str | None = "network", reason: str | None = "unavailable", own: str | None = None, suites: int = 1
+) -> Run:
     suite: dict[str, Any] = {"reason": reason, "environment": {"failed": own} if own else None}
     return Run(
         id="run_1",
@@ -27,21 +29,31 @@ def run(*, failed: str | None = "network", reason: str | None = "unavailable", o
         status="error",
         accepted=False,
         verdict="no",
-        report={"environment": {"failed": failed}, "test_suites": [suite]},
+        report={"environment": {"failed": failed}, "test_suites": [suite] * suites},
     )
-
-
-@pytest.mark.parametrize("cause", ["network", "machine"])
-def test_what_may_pass_is_tried_again(cause: str) -> None:
-    """After a pause; not before."""
-    assert is_due([run(failed=cause)], ENDED_S + pause_s(1))
-    assert not is_due([run(failed=cause)], ENDED_S + pause_s(1) - 1)
 
 
 @pytest.mark.parametrize(
     "ended",
-    [run(failed="pack"), run(failed=None), run(reason="failures"), run(own="pack")],
-    ids=["the pack's fault", "an environment that was built", "failing tests", "one of two is the pack's fault"],
+    [run(failed="network"), run(failed="machine"), run(failed="machine", suites=0), run(failed=None, own="machine")],
+    ids=["no network", "something is missing here", "the run was lost", "a suite had no sandbox"],
+)
+def test_what_may_pass_is_tried_again(ended: Run) -> None:
+    """After a pause; not before."""
+    assert is_due([ended], ENDED_S + pause_s(1))
+    assert not is_due([ended], ENDED_S + pause_s(1) - 1)
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [run(failed="pack"), run(failed=None), run(failed=None, suites=0), run(reason="failures"), run(own="pack")],
+    ids=[
+        "the pack's fault",
+        "an environment that was built",
+        "no suite",
+        "failing tests",
+        "one of two is the pack's fault",
+    ],
 )
 def test_what_will_not_pass_is_not(ended: Run) -> None:
     """Only a change of the pack helps there."""

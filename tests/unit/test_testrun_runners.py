@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -14,14 +15,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from packd.domain.manifest import Suite
+from packd.testrun.basic import BasicSandbox
 from packd.testrun.executor import CancelToken
 from packd.testrun.ladder import NAMES, working_rungs
+from packd.testrun.sandbox import SandboxFailed
 from tests.unit.testrun_ground import Ground, made_ground, shell, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from packd.domain.reports import SuiteReport
+    from packd.testrun.sandbox import OpenCell, Order
 
 
 @pytest.fixture
@@ -777,7 +781,27 @@ def test_a_copy_that_fails_is_in_the_report(ground: Ground) -> None:
     report = ground.run(shell("true"))
     assert (report.status, report.reason) == ("error", "unavailable")
     assert "No space left" in (report.detail or "")
+    assert report.environment is not None
+    assert report.environment.failed == "machine"
     wait_until(lambda: list(ground.work_dir.iterdir()) == [])
+
+
+class NoRoom(BasicSandbox):
+    """A rung on a machine that has no room for one more process."""
+
+    @contextlib.contextmanager
+    def cell(self, order: Order) -> Iterator[OpenCell]:
+        raise SandboxFailed("the sandbox could not be made")
+        yield
+
+
+def test_a_sandbox_that_fails_is_the_machines_fault(ground: Ground) -> None:
+    """Said in the report of the suite, so that it may be tried again."""
+    ground.remake(sandbox=NoRoom())
+    suite = ground.shell("true")
+    assert (suite.status, suite.reason) == ("error", "unavailable")
+    assert suite.environment is not None
+    assert suite.environment.failed == "machine"
 
 
 def test_what_identifies_the_run_is_in_the_environment(ground: Ground) -> None:
