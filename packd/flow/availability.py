@@ -41,7 +41,7 @@ class TakenOut:
 
 
 class Availability:
-    """Each waits its turn in the lane of the pack, after a running test has been stopped."""
+    """Each waits its turn in the lane of the pack; what is on its way has been taken out of the pipeline by then."""
 
     def __init__(
         self,
@@ -94,6 +94,8 @@ class Availability:
 
     def _in_lane(self, ref: str, work: Callable[[], TakenOut]) -> TakenOut:
         self._known(ref)
+        with self._registry.write() as tx:
+            supersede_candidate(tx, ref)  # first, or what waits in the lane would test it once more
         self._runs.cancel(ref, why="the pack was taken out of use")
         taken_out = self._lanes.call(lane(ref), work)
         self._pipeline.release()

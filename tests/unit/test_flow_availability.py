@@ -9,7 +9,8 @@ import pytest
 
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.flow.occasion import Occasion
-from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
+from packd.flow.pipeline import lane
+from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, told, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +34,16 @@ def put_back(parts: Parts) -> Revision:
     return latest(parts)
 
 
-def test_what_was_being_tested_is_tested_again(parts: Parts) -> None:
-    core(parts)
-    written(parts, "core", MANIFEST.format(version="2.0.0", needs=""), test="sleep 2")  # long enough to be stopped in
+def being_tested(parts: Parts, *, for_s: int) -> None:
+    written(parts, "core", MANIFEST.format(version="2.0.0", needs=""), test=f"sleep {for_s}")
     parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
     while latest(parts).phase != Phase.VALIDATED or parts.runs.under_way() != ["core"]:
         assert latest(parts).phase not in REFUSED
+
+
+def test_what_was_being_tested_is_tested_again(parts: Parts) -> None:
+    core(parts)
+    being_tested(parts, for_s=2)  # long enough to be stopped in
     newest = put_back(parts)
     assert (newest.number, newest.version, newest.phase) == (3, "2.0.0", Phase.ACTIVE)
 
@@ -55,3 +60,18 @@ def test_what_was_in_use_is_no_new_revision(parts: Parts) -> None:
     core(parts)
     newest = put_back(parts)
     assert (newest.number, newest.phase) == (1, Phase.ACTIVE)
+
+
+@pytest.mark.parametrize("how", ["remove", "disable"])
+def test_what_is_being_tested_is_not_tested_once_more_before_it_is_taken_out(parts: Parts, how: str) -> None:
+    """Though a scan has asked to carry it meanwhile: it never comes into use, and nobody waits for its tests."""
+    core(parts)
+    being_tested(parts, for_s=60)
+    while parts.lanes.is_free(lane("core")):  # whoever takes up the run may not be there yet
+        assert parts.runs.under_way() == ["core"]
+    parts.pipeline.start("core")
+    began = time.monotonic()
+    getattr(parts.availability, how)("core", actor="test")
+    assert time.monotonic() - began < 30
+    assert latest(parts).phase == Phase.SUPERSEDED
+    assert [event.type for event in told(parts)].count("pack.test_started") == 2
