@@ -134,8 +134,10 @@ class Pipeline:
     def begin(self, tx: Writer, revision: Revision, running: Running) -> Begun:
         """Write down that what runs ahead has begun."""
         reason = "update" if tx.active(revision.ref) else "install"
-        run = self._runs.begin(tx, revision, running.plan, reason=reason, source=revision.source, actor=revision.actor)
-        return Begun(revision=revision, run=run, running=running)
+        run, started = self._runs.begin(
+            tx, revision, running.plan, reason=reason, source=revision.source, actor=revision.actor
+        )
+        return Begun(revision=tx.change(revision, causation_id=started), run=run, running=running)
 
     def say_carried(self, revision: Revision) -> None:
         """The one line that has everything about a revision that has come to its end, with the time of every stage."""

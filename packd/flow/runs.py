@@ -194,8 +194,13 @@ class Runs:
         run_id = self._clock.new_id("run")
         return Plan(run_id=run_id, started_at=tx.now, revision=revision, manifest=manifest, testing=testing)
 
-    def begin(self, tx: Writer, revision: Revision, plan: Plan, *, reason: str, source: str, actor: str) -> Run:
-        """Write down that a run starts, and tell. `revision`: what was planned for, as it is by now."""
+    def begin(
+        self, tx: Writer, revision: Revision, plan: Plan, *, reason: str, source: str, actor: str
+    ) -> tuple[Run, str]:
+        """Write down that a run starts, and tell; with the id of the event, which causes the one that tells how it ended.
+
+        `revision`: what was planned for, as it is by now.
+        """
         run = Run(
             id=plan.run_id,
             ref=revision.ref,
@@ -213,8 +218,7 @@ class Runs:
         tx.start_run(run)
         suites = tuple(suite.name for suite in plan.testing.suites)
         started = PackTestStarted(pack=outcomes.about(tx, revision), run_id=run.id, suites=suites)
-        tx.change(revision, causation_id=outcomes.emit(tx, revision, started))
-        return run
+        return run, outcomes.emit(tx, revision, started)
 
     def submit(self, plan: Plan, *, rebuild: bool = False, say: Say | None = None) -> Running:
         """Have it carried out: from now on it can be stopped and followed. To be waited for.
@@ -329,14 +333,15 @@ class Runs:
         manifest, testing = _chosen(revision, manifest, runner)
         with self._registry.write() as tx:
             plan = self.plan(tx, revision, manifest, testing)
-            run = self.begin(tx, revision, plan, reason=reason, source=source, actor=actor)
+            run, started = self.begin(tx, revision, plan, reason=reason, source=source, actor=actor)
         if say is not None:
             say("started", {"run_id": run.id})
         report = self.wait(self.submit(plan, rebuild=rebuild, say=say))
         with self._registry.write() as tx:
             self.finish(tx, run, report, testing)
             if report.reason != "cancelled":  # that says nothing about the pack
-                outcomes.emit(tx, revision, tell.run_ended(outcomes.about(tx, revision), run.id, report))
+                ended = tell.run_ended(outcomes.about(tx, revision), run.id, report)
+                outcomes.emit(tx, replace(revision, causation_id=started), ended)
             return queries.finished_run(tx.connection, run.id)
 
     def _request(self, plan: Plan, *, rebuild: bool) -> RunRequest:

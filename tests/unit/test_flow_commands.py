@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from packd.domain.failures import Failure
 from packd.domain.lifecycle import REFUSED, Phase
 from packd.flow.occasion import Occasion
 from packd.watch.settle import Settled
-from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
+from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, told, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,3 +155,21 @@ def test_what_was_refused_is_tried_again_by_the_ref_that_it_is_listed_under(part
     assert "slack.zip" in parts.commands.explain("slack").headline
     assert parts.commands.retry("slack", actor="test") is None
     assert parts.settling.waiting() == 1
+
+
+def test_what_a_run_that_was_asked_for_told_is_caused_by_its_own_beginning(parts: Parts) -> None:
+    """And is no cause of what the revision tells later."""
+    core(parts, needs="other")
+    parts.commands.run_tests("core", runner=None, actor="test", source="cli")
+    looked_at(parts, written(parts, "other", MANIFEST.replace("core", "other").format(version="1.0.0", needs="")).name)
+    of_core = [json.loads(event.body) for event in told(parts) if event.subject == "packs/core"]
+    types = {one["id"]: one["type"].removeprefix("pack.") for one in of_core}
+    assert [(types[one["id"]], types.get(one["causation_id"])) for one in of_core] == [
+        ("discovered", None),
+        ("waiting", "discovered"),
+        ("test_started", "waiting"),
+        ("test_passed", "test_started"),
+        ("test_started", "waiting"),
+        ("test_passed", "test_started"),
+        ("registered", "test_passed"),
+    ]
