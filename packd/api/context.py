@@ -16,7 +16,7 @@ from packd.api.remembered import Remembered
 from packd.api.tail import Tail
 from packd.domain.health import Ailment
 from packd.flow.audit_trail import AuditTrail
-from packd.flow.availability import TakenOut
+from packd.flow.availability import PutBack, TakenOut
 from packd.flow.explain import Explanation
 from packd.flow.install import Installed
 from packd.flow.jobs import Jobs, Progress
@@ -80,7 +80,7 @@ class Availing(Protocol):
 
     def disable(self, ref: str, *, actor: str) -> TakenOut: ...
 
-    def enable(self, ref: str, *, actor: str) -> Revision | None: ...
+    def enable(self, ref: str, *, actor: str) -> PutBack: ...
 
 
 class Installing(Protocol):

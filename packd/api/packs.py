@@ -28,7 +28,7 @@ from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.domain.numbers import MOST
 from packd.domain.statuses import PackStatus
-from packd.flow.availability import TakenOut
+from packd.flow.availability import PutBack, TakenOut
 from packd.registry import queries
 
 router = APIRouter(prefix="/packs", tags=["packs"])
@@ -141,10 +141,10 @@ async def disable(context: InContext, actor: Actor, ref: str) -> Answer:
 
 @router.post("/{ref}/enable")
 async def enable(context: InContext, actor: Actor, ref: str) -> Answer:
-    """Put back what was in use before; what was dropped for it meanwhile is tested now."""
-    active = await in_own_thread(lambda: context.availability.enable(ref, actor=actor))
-    said = f"{active.name} is in use" if active else "nothing of it was in use before"
-    return Answer({"data": revision_view(active) if active else None, "message": f"'{ref}' is enabled: {said}"})
+    """Put back what was in use before, if it has what it needs; what was dropped for it meanwhile is tested now."""
+    out = await in_own_thread(lambda: context.availability.enable(ref, actor=actor))
+    data = revision_view(out.active) if out.active else None
+    return Answer({"data": data, "message": f"'{ref}' is enabled: {_put_back(out)}"})
 
 
 @router.post("/{ref}/rollback")
@@ -180,6 +180,15 @@ def _of_drop(ref: str, out: TakenOut) -> str:
         f"; '{out.drop}' in the packs directory is left alone until its content changes, "
         f"or until `packd retry {ref}`: delete it if you don't need it"
     )
+
+
+def _put_back(out: PutBack) -> str:
+    if out.active is not None:
+        return f"{out.active.name} is in use"
+    if not out.lacking:
+        return "nothing of it was in use before"
+    follows = f"what lies in '{out.drop}' is looked at" if out.drop else "register it again when that has changed"
+    return f"nothing of it is in use, as {out.lacking}; {follows}"
 
 
 def _needed(out: TakenOut) -> str:

@@ -13,6 +13,7 @@ from packd.domain.moments import in_a_sentence
 from packd.flow import tell
 from packd.flow.outcomes import supersede_candidate, unregister
 from packd.flow.pipeline import lane
+from packd.flow.way_back import broken_by
 from packd.registry import queries
 from packd.registry.rows import Pack
 
@@ -38,6 +39,15 @@ class TakenOut:
     last: Revision | None  # what was in use
     drop: str | None  # what still lies in the packs directory, and is left alone
     needed_by: tuple[str, ...]  # packs in use that need it
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutBack:
+    """A pack that is not disabled any more."""
+
+    active: Revision | None = None  # what was in use before, and is again
+    lacking: str = ""  # in words: why it is not; empty: it is, or nothing was
+    drop: str | None = None  # what lies in the packs directory, and is looked at
 
 
 class Availability:
@@ -76,8 +86,8 @@ class Availability:
         """
         return self._in_lane(ref, lambda: self._disable(ref, actor))
 
-    def enable(self, ref: str, *, actor: str) -> Revision | None:
-        """Put back what was in use before `disable`, and look at its drop; None when nothing was.
+    def enable(self, ref: str, *, actor: str) -> PutBack:
+        """Put back what was in use before `disable`, if it has what it needs, and look at its drop.
 
         Raises Failure: NOT_FOUND, CONFLICT when it is not disabled.
         """
@@ -131,22 +141,30 @@ class Availability:
                 tx.emit(gone, correlation_id=self._new_change())
         return out
 
-    def _enable(self, ref: str, actor: str) -> Revision | None:
+    def _enable(self, ref: str, actor: str) -> PutBack:
         with self._registry.write() as tx:
             pack = self._present(tx, ref)
             if pack.disabled_at is None:
                 raise Failure(Code.CONFLICT, f"'{ref}' is not disabled")
             tx.enable(ref)
-            target = queries.rollback_target(tx.connection, ref)
-            active = None
-            if target is not None:
-                active = tx.activate(target, None, reason="registered", actor=actor)
-                tx.emit(_registered(tx, active, actor), correlation_id=self._new_change())
+            put_back = replace(self._put_back(tx, ref, actor), drop=pack.drop_name)
             drop = queries.drop(tx.connection, pack.drop_name) if pack.drop_name else None
         self._pipeline.release()
         if drop is not None:
             self.look_again(drop)
-        return active
+        return put_back
+
+    def _put_back(self, tx: Writer, ref: str, actor: str) -> PutBack:
+        """What it needs may have gone, or moved on, since it was disabled."""
+        target = queries.rollback_target(tx.connection, ref)
+        if target is None:
+            return PutBack()
+        lacking = broken_by(tx.connection, target)
+        if lacking:
+            return PutBack(lacking=lacking)
+        active = tx.activate(target, None, reason="registered", actor=actor)
+        tx.emit(_registered(tx, active, actor), correlation_id=self._new_change())
+        return PutBack(active=active)
 
     def _new_change(self) -> str:
         return self._clock.new_id("chg")

@@ -42,9 +42,14 @@ def way_back(connection: Connection, ref: str, *, to: int | None, force: bool, o
     return WayBack(
         active=active,
         target=target,
-        breaks="" if outlook.may_go else _broken(connection, target, outlook),
+        breaks=_broken(connection, target, outlook),
         forward=to is not None and target.number > active.number,
     )
+
+
+def broken_by(connection: Connection, target: Revision) -> str:
+    """In words, who would lack what if this one were in use again; empty: nobody."""
+    return _broken(connection, target, standing.if_put_back(connection, target))
 
 
 def in_use(connection: Connection, ref: str, only: int | None) -> Revision:

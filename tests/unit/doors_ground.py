@@ -31,7 +31,7 @@ from packd.domain.moments import rfc3339
 from packd.domain.problems import Problem
 from packd.domain.reports import Case, Report, SuiteReport
 from packd.flow.audit_trail import AuditTrail
-from packd.flow.availability import TakenOut
+from packd.flow.availability import PutBack, TakenOut
 from packd.flow.clock import Clock
 from packd.flow.clock_sync import ClockWatch
 from packd.flow.dispatch import Dispatcher
@@ -158,10 +158,10 @@ class Asked:
         self._note("disable", ref, actor=actor)
         return self._taken_out(ref)
 
-    def enable(self, ref: str, *, actor: str) -> Revision | None:
+    def enable(self, ref: str, *, actor: str) -> PutBack:
         self._note("enable", ref, actor=actor)
         with self.registry.read() as connection:
-            return queries.active_revision(connection, ref)
+            return PutBack(active=queries.active_revision(connection, ref))
 
     def _taken_out(self, ref: str) -> TakenOut:
         with self.registry.read() as connection:

@@ -56,6 +56,26 @@ def test_what_waited_for_another_pack_waits_again(parts: Parts) -> None:
     assert (newest.number, newest.phase) == (3, Phase.WAITING)
 
 
+def test_what_lacks_something_by_now_waits_for_it(parts: Parts) -> None:
+    """Though it was in use before: what it needs moved on while it was disabled."""
+    lib(parts, "1.0.0")
+    core(parts, needs='"lib@^1"')
+    parts.availability.disable("core", actor="test")
+    lib(parts, "2.0.0")
+    out = parts.availability.enable("core", actor="test")
+    assert (out.active, out.lacking) == (None, "core#1 needs lib ^1, but version 2.0.0 is in use")
+    looked_at(parts, "core")
+    assert (latest(parts).number, latest(parts).phase) == (2, Phase.WAITING)
+    parts.commands.rollback("lib", to=None, actor="test")
+    assert parts.lanes.wait_idle(30)
+    assert latest(parts).phase == Phase.ACTIVE
+
+
+def lib(parts: Parts, version: str) -> None:
+    written(parts, "lib", MANIFEST.replace("core", "lib").format(version=version, needs=""))
+    looked_at(parts, "lib")
+
+
 def test_what_was_in_use_is_no_new_revision(parts: Parts) -> None:
     core(parts)
     newest = put_back(parts)
