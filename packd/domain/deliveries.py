@@ -32,6 +32,7 @@ SCHEDULE: Final = (
 )
 JITTER: Final = 0.2  # the largest part of a wait that is added to it
 RETRY_AFTER_CAP_S: Final = 24 * _HOUR
+ONLY_LANE: Final = ""  # of an endpoint that wants everything in order
 FAILING_AFTER: Final = 4  # failures of one delivery that are worth an event
 
 DeliveryState = Literal["pending", "delivered", "exhausted", "aborted"]

@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.deliveries import ONLY_LANE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -29,7 +31,7 @@ class Gate:
     most: int = 0  # under way at once; 0: nothing may leave now
     is_calm: bool = False  # an arrival lets the next one of its lane leave before it is written down
     standing: list[Delivery] = field(default_factory=list)  # read and ready, in order
-    lanes: dict[str, int] = field(default_factory=dict)  # lane → its delivery that is under way, or held
+    away: dict[int, Delivery] = field(default_factory=dict)  # by id: those under way, or held
     held: int = 0  # came back, and must be written down before anything else leaves
     read_up_to: int = 0  # the place of the last one that was read
     has_more: bool = True  # there may be more behind that
@@ -50,11 +52,17 @@ class Gate:
 
     def next(self) -> Delivery | None:
         """The first one of which nothing of its lane is under way; it stands here no more."""
-        if len(self.lanes) < self.most:
+        if len(self.away) < self.most:
+            taken = {lane for one in self.away.values() for lane in _lanes_of(one)}
             for place, delivery in enumerate(self.standing):
-                if delivery.lane not in self.lanes:
+                if delivery.lane not in taken:
                     return self.standing.pop(place)
         return None
+
+
+def _lanes_of(delivery: Delivery) -> tuple[str, str, str]:
+    """In which it goes, whatever the ordering: that may have been changed since it left."""
+    return ONLY_LANE, delivery.subject, delivery.lane
 
 
 class Departures:
@@ -74,7 +82,7 @@ class Departures:
     def follow(self, endpoints: Sequence[Endpoint]) -> None:
         """These are there, as they are now; nothing that was read before holds any more."""
         there = {endpoint.name for endpoint in endpoints}
-        for name in [name for name, gate in self.gates.items() if name not in there and not gate.lanes]:
+        for name in [name for name, gate in self.gates.items() if name not in there and not gate.away]:
             self._close(self.gates.pop(name))
         for name, gate in self.gates.items():
             gate.most = 0
@@ -98,7 +106,7 @@ class Departures:
             gate.is_in_turns = False
             delivery = gate.next()
             if delivery is not None:
-                gate.lanes[delivery.lane] = delivery.id
+                gate.away[delivery.id] = delivery
                 self._unsettled.add(delivery.id)
                 self.under_way += 1
                 self._offer(gate)
@@ -107,10 +115,10 @@ class Departures:
     def came_back(self, delivery: Delivery, *, arrived: bool) -> bool:
         """Its lane goes on if it arrived and all is well; else False, and nothing leaves here until it is written down."""
         gate = self.gates.get(delivery.endpoint)
-        if gate is None or gate.lanes.get(delivery.lane) != delivery.id:  # it was given up, and comes back all the same
+        if gate is None or delivery.id not in gate.away:  # it was given up, and comes back all the same
             return False
         if arrived and gate.is_calm:
-            del gate.lanes[delivery.lane]
+            del gate.away[delivery.id]
             self.under_way -= 1
             self._offer(gate)
             return True
@@ -122,11 +130,9 @@ class Departures:
         """Or it could not be, and leaves again; True when it was held."""
         self._unsettled.discard(delivery.id)
         gate = self.gates.get(delivery.endpoint)
-        if (
-            gate is None or gate.lanes.get(delivery.lane) != delivery.id
-        ):  # its lane went on already, or is there no more
+        if gate is None or delivery.id not in gate.away:  # its lane went on already, or is there no more
             return False
-        del gate.lanes[delivery.lane]
+        del gate.away[delivery.id]
         gate.held -= 1
         self.under_way -= 1
         return True

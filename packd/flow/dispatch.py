@@ -323,7 +323,7 @@ class Dispatcher:
         if not most:
             return []
         if state(gate.endpoint.health, now) == "half_open":
-            if gate.lanes or gate.standing:
+            if gate.away or gate.standing:
                 return []
             gate.has_more = False
             return _most_tried(connection, gate.endpoint, now)

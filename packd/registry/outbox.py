@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 
 from packd.domain.clipping import sayable
+from packd.domain.deliveries import ONLY_LANE
 from packd.domain.events import envelope_json
 from packd.domain.subscriptions import subscribes
 from packd.registry import queries
@@ -142,7 +143,14 @@ def _last_seq(connection: Connection) -> int:
 
 def _lane(endpoint: Endpoint, event: StoredEvent) -> str:
     """What must stay in order: everything (`strict`), each pack on its own (`pack`), or nothing."""
-    return {"strict": "", "pack": event.subject}.get(endpoint.ordering, event.id)
+    return {"strict": ONLY_LANE, "pack": event.subject}.get(endpoint.ordering, event.id)
+
+
+# The same for a delivery that is there already, as its endpoint has it now.
+_ORDERING: Final = select(endpoints.c.ordering).where(endpoints.c.name == deliveries.c.endpoint).scalar_subquery()
+LANE: Final = case(
+    (_ORDERING == "strict", ONLY_LANE), (_ORDERING == "pack", deliveries.c.subject), else_=deliveries.c.event_id
+)
 
 
 def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
@@ -155,6 +163,9 @@ def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
     wanted = replace(endpoint, **kept)
     if wanted != known:
         connection.execute(update(endpoints).where(endpoints.c.name == wanted.name).values(asdict(wanted)))
+    if wanted.ordering != known.ordering:
+        waiting = (deliveries.c.endpoint == wanted.name, deliveries.c.state == "pending")
+        connection.execute(update(deliveries).where(*waiting).values(lane=LANE))
 
 
 # What happened to an endpoint; the first three belong to it whatever its address.

@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, or_, select, update
 
 from packd.domain.subscriptions import subscribes
 from packd.registry import queries
+from packd.registry.outbox import LANE
 from packd.registry.rows import Endpoint, StoredEvent
 from packd.registry.tables import deliveries, endpoints, events
 
@@ -73,6 +74,7 @@ def _requeue(connection: Connection, which: ColumnElement[bool]) -> int:
     waiting = connection.execute(update(deliveries).where(which, _IS_PENDING).values(next_attempt_at_s=None)).rowcount
     anew = {
         "state": "pending",
+        "lane": LANE,
         "earlier_attempts": deliveries.c.earlier_attempts + deliveries.c.attempts,
         "attempts": 0,
         "next_attempt_at_s": None,

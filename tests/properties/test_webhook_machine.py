@@ -114,6 +114,8 @@ class WebhookMachine(RuleBasedStateMachine):
         assert (delivery.next_attempt_at_s or 0.0) <= now, "too early"
         mine = [one for one, _ in self.postman.under_way if one.endpoint == endpoint.name]
         assert delivery.lane not in {one.lane for one in mine}, "two of one lane are on their way"
+        if current.ordering == "pack":
+            assert delivery.subject not in {one.subject for one in mine}, "two about one pack are on their way"
         if state(current.health, now) == "half_open":
             assert not mine, "one is enough to find out"
         first = self.bytes.setdefault((endpoint.name, delivery.event_id), delivery.body)
@@ -201,11 +203,15 @@ class WebhookMachine(RuleBasedStateMachine):
             assert refused.sentence
         self.dispatcher.turn()
 
-    @rule(listed=st.booleans(), url=st.sampled_from(("https://file.example/in", "https://new.example/in")))
-    def the_configuration_is_read_again(self, listed: bool, url: str) -> None:
+    @rule(
+        listed=st.booleans(),
+        url=st.sampled_from(("https://file.example/in", "https://new.example/in")),
+        ordering=st.sampled_from(("pack", "strict", "none")),
+    )
+    def the_configuration_is_read_again(self, listed: bool, url: str, ordering: str) -> None:
         if not listed:
             self.was_away.add("file")
-        wanted = [an_endpoint("file", types=("*",), headers=(), url=url)] if listed else []
+        wanted = [an_endpoint("file", types=("*",), headers=(), url=url, ordering=ordering)] if listed else []
         follow_configuration(self.ground.registry, wanted, now_s=self.ground.now_s)
         self.dispatcher.turn()
 

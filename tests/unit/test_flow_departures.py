@@ -101,7 +101,7 @@ def test_endpoints_leave_in_turns_and_share_the_room() -> None:
     leaving = list(made.leaving())
     assert [gate.endpoint.name for gate, _ in leaving[: len(names)]] == names
     assert len(leaving) == made.under_way == AT_ONCE
-    counts = [len(gate.lanes) for gate in made.gates.values()]
+    counts = [len(gate.away) for gate in made.gates.values()]
     assert max(counts) - min(counts) <= 1
     gate, delivery = leaving[0]
     assert made.came_back(delivery, arrived=True)

@@ -171,3 +171,50 @@ def counted(ground: Ground) -> dict[str, int]:
     with ground.registry.read() as connection:
         found = queries.delivery_counts(connection).values()
     return {state: sum(one.get(state, 0) for one in found) for one in found for state in one}
+
+
+class Waiting:
+    """Answers when it is told to; notes what left."""
+
+    def __init__(self) -> None:
+        self.left: list[int] = []
+        self.under_way: list[tuple[Delivery, Callable[[Delivery, Outcome], None]]] = []
+
+    def carry(self, endpoint: Endpoint, delivery: Delivery, done: Callable[[Delivery, Outcome], None]) -> None:
+        self.left.append(delivery.endpoint_seq)
+        self.under_way.append((delivery, done))
+
+    def answer(self, status: int) -> None:
+        under_way, self.under_way = self.under_way, []
+        for delivery, done in under_way:
+            done(delivery, Outcome(status=status))
+
+
+@pytest.mark.parametrize("before", ["pack", "strict", "none"])
+@pytest.mark.parametrize("after", ["pack", "strict"])
+def test_order_holds_when_another_one_is_asked_for(ground: Ground, before: str, after: str) -> None:
+    """What comes then leaves behind what failed under the former one, and behind what is just on its way."""
+    postman = Waiting()
+    clock: Any = Time(ground)
+    dispatcher = Dispatcher(registry=ground.registry, courier=postman, clock=clock, rules=Rules(jitter=0.0))
+
+    def say(ordering: str) -> None:
+        with ground.registry.write() as tx:
+            outbox.save_endpoint(tx.connection, an_endpoint(ordering=ordering))
+            tx.emit(discovered("a"), correlation_id="chg_1")
+        dispatcher.wake()
+        dispatcher.turn()
+
+    say(before)
+    say(after)
+    assert postman.left == [1]
+    postman.answer(500)
+    dispatcher.turn()
+    say(after)
+    assert postman.left == [1]
+    ground.now_s += 5.0
+    dispatcher.turn()
+    while postman.under_way:
+        postman.answer(204)
+        dispatcher.turn()
+    assert postman.left == [1, 1, 2, 3]

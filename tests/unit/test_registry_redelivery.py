@@ -93,6 +93,16 @@ def test_everything_is_told_again_also_from_before_it_was_there(ground: Ground) 
     assert [json.loads(one.body)["endpoint_seq"] for one in told(ground)] == [1, 2]
 
 
+def test_what_is_told_again_keeps_the_order_that_is_asked_for_now(ground: Ground) -> None:
+    """Not the one in which it was told first."""
+    say(ground, "a", "b")
+    end(ground, told(ground)[0], "delivered")
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint(ordering="strict"))
+        tx.tell_again("ops", since=LONG_AGO)
+    assert [one.lane for one in told(ground)] == ["", ""]
+
+
 def test_one_delivery_is_sent_again(ground: Ground) -> None:
     """By its number, with the same bytes; what is not there is none."""
     say(ground, "a")
