@@ -18,6 +18,7 @@ from packd.domain.failures import for_log
 from packd.domain.health import Pulse
 from packd.domain.subscriptions import subscribes
 from packd.flow.departures import AT_ONCE_EACH, Departures
+from packd.flow.endpoint_health import overlook_absence
 from packd.flow.ledger import Attempted, Ledger
 from packd.registry import housekeeping, queries
 
@@ -83,6 +84,7 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
     def start(self) -> None:
+        overlook_absence(self._registry, now=self._clock.now())
         self._thread.start()
 
     def follow(self, rules: Rules) -> None:
@@ -130,10 +132,11 @@ class Dispatcher:
     def clock_was_set(self, step_s: float) -> None:
         """Back: what was to wait for so-and-so-long waits for that long, and not until a moment that moved away.
 
-        Forwards: what is due by now leaves now.
+        Forwards: what is due by now leaves now. Either way no endpoint has failed for any longer, or shorter.
         """
-        if step_s < 0:
-            with self._registry.write() as tx:
+        with self._registry.write() as tx:
+            housekeeping.overlook(tx.connection, for_s=step_s, now=self._clock.now())
+            if step_s < 0:
                 housekeeping.bring_forward(tx.connection, by_s=-step_s)
         self.wake()
 

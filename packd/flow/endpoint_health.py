@@ -10,14 +10,15 @@ import structlog
 from packd.domain.breaker import after_attempt, hopeless
 from packd.domain.deliveries import failed, wait_text
 from packd.domain.health import Ailment
-from packd.registry import outbox, queries, redelivery
+from packd.domain.moments import unix_s
+from packd.registry import housekeeping, outbox, queries, redelivery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from packd.domain.breaker import Health
     from packd.domain.deliveries import Decision, Outcome
-    from packd.registry.registry import Writer
+    from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Endpoint
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,17 @@ def note(tx: Writer, name: str, outcome: Outcome, decision: Decision, now: float
         return Noted(endpoint=after)
     outbox.set_endpoint_state(tx.connection, [name], state="disabled", reason=reason)
     return Noted(endpoint=replace(endpoint, state="disabled", state_reason=reason), disabled=reason)
+
+
+def overlook_absence(registry: Registry, *, now: float) -> None:
+    """While no daemon ran nothing was tried: no endpoint has failed in that time. The newest event is what it said last."""
+    with registry.read() as connection:
+        last = queries.newest_event(connection)
+        failing = [one.name for one in queries.all_endpoints(connection) if one.failing_since_s is not None]
+    if last is None or not failing:
+        return
+    with registry.write() as tx:
+        housekeeping.overlook(tx.connection, for_s=max(0.0, now - unix_s(last.timestamp)), now=now)
 
 
 def disabled(endpoints: Iterable[Endpoint]) -> Iterator[Ailment]:

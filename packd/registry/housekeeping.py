@@ -34,6 +34,13 @@ def forget_audit(connection: Connection, *, before: str, most: int) -> int:
     return connection.execute(delete(audit).where(audit.c.id.in_(chosen))).rowcount
 
 
+def overlook(connection: Connection, *, for_s: float, now: float) -> None:
+    """In so much of the time until `now` nothing was tried, or none went by: it says nothing against an endpoint."""
+    since = endpoints.c.failing_since_s
+    later = case((since + for_s < now, since + for_s), else_=now)
+    connection.execute(update(endpoints).where(since.is_not(None)).values(failing_since_s=later))
+
+
 def bring_forward(connection: Connection, *, by_s: float) -> int:
     """The clock went back by so much: what waits for a moment waits no longer for that. Returns how many deliveries."""
     for column in (endpoints.c.paused_until_s, endpoints.c.resting_until_s):

@@ -280,6 +280,35 @@ def test_one_arrival_in_five_days_is_enough_to_stay(bench: Bench) -> None:
     assert bench.endpoint().state == "enabled"
 
 
+def test_time_that_the_clock_made_is_no_failure(bench: Bench) -> None:
+    """A clock that is set a year ahead, or a machine that slept, disables nobody; five days of failure still do."""
+    bench.save(an_endpoint())
+    bench.say("a")
+    bench.go(BAD)
+    bench.time.ahead_s = 365 * DAY_S
+    bench.dispatcher.clock_was_set(365 * DAY_S)
+    bench.go(BAD, turns=2, wait_s=2 * DAY_S)
+    assert bench.endpoint().state == "enabled"
+    bench.go(BAD, turns=3, wait_s=DAY_S)
+    assert bench.endpoint().state == "disabled"
+
+
+def test_time_without_a_daemon_is_no_failure(bench: Bench) -> None:
+    """It was stopped for a month with an endpoint that had failed once, and that is away once more when it starts."""
+    bench.save(an_endpoint())
+    bench.say("a")
+    bench.go(BAD)
+    bench.ground.now_s += 30 * DAY_S
+    bench.dispatcher.start()
+    bench.dispatcher.stop(5.0)
+    anew = Bench(bench.ground)
+    anew.go(BAD)
+    assert anew.endpoint().state == "enabled"
+    anew.say("b")
+    anew.go(BAD, turns=5, wait_s=DAY_S)
+    assert anew.endpoint().state == "disabled"
+
+
 # --- what endpoints ask for --------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,11 @@ def last_seq(connection: Connection) -> int:
     return connection.execute(select(func.max(events.c.seq))).scalar() or 0
 
 
+def newest_event(connection: Connection) -> StoredEvent | None:
+    """None before the first."""
+    return one(connection, StoredEvent, select(events).order_by(events.c.seq.desc()).limit(1))
+
+
 def all_endpoints(connection: Connection) -> list[Endpoint]:
     return many(connection, Endpoint, _ENDPOINTS)
 
