@@ -167,7 +167,7 @@ def _begin(parts: Parts) -> None:
     parts.store.clear_temporaries()
     _close_open_runs(parts)
     parts.jobs.close_open()
-    follow_configuration(parts.registry, configured_endpoints(parts.settings), now_s=parts.clock.now())
+    follow_configuration(parts.registry, configured_endpoints(parts.settings), clock=parts.clock)
     parts.courier.start()
     parts.dispatcher.start()  # what was not told before the last stop leaves now
     parts.installer.recover()

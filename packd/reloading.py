@@ -112,7 +112,7 @@ class Reloader:
 
 
 def _webhooks(parts: Parts, settings: Settings) -> None:
-    follow_configuration(parts.registry, configured_endpoints(settings))
+    follow_configuration(parts.registry, configured_endpoints(settings), clock=parts.clock)
     parts.dispatcher.wake()
 
 

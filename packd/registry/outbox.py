@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, case, insert, select, update
 
+from packd.domain.breaker import WELL
 from packd.domain.clipping import sayable
 from packd.domain.deliveries import ONLY_LANE
 from packd.domain.events import envelope_json
@@ -154,31 +155,28 @@ LANE: Final = case(
 
 
 def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
-    """Make or change an endpoint; its counter and its waiting deliveries stay, and so does what its address has earned."""
+    """Make or change an endpoint; its counter and its waiting deliveries stay, and so does what its address has earned.
+
+    For another address they wait no longer: it has not failed.
+    """
     known = queries.endpoint(connection, endpoint.name)
     if known is None:
         connection.execute(insert(endpoints).values(asdict(endpoint)))
         return
-    kept = {name: getattr(known, name) for name in (_HISTORY if known.url == endpoint.url else _HISTORY[:3])}
-    wanted = replace(endpoint, **kept)
+    earned = {name: getattr(known, name) for name in _EARNED} if known.url == endpoint.url else _EARNED
+    wanted = replace(endpoint, **{name: getattr(known, name) for name in _KEPT}, **earned)
     if wanted != known:
         connection.execute(update(endpoints).where(endpoints.c.name == wanted.name).values(asdict(wanted)))
+    waiting = update(deliveries).where(deliveries.c.endpoint == wanted.name, deliveries.c.state == "pending")
     if wanted.ordering != known.ordering:
-        waiting = (deliveries.c.endpoint == wanted.name, deliveries.c.state == "pending")
-        connection.execute(update(deliveries).where(*waiting).values(lane=LANE))
+        connection.execute(waiting.values(lane=LANE))
+    if wanted.url != known.url:
+        connection.execute(waiting.values(next_attempt_at_s=None))
 
 
-# What happened to an endpoint; the first three belong to it whatever its address.
-_HISTORY: Final = (
-    "last_endpoint_seq",
-    "previous_secret",
-    "previous_secret_until_s",
-    "paused_until_s",
-    "failures",
-    "failing_since_s",
-    "rest_s",
-    "resting_until_s",
-)
+# What happened to an endpoint: what belongs to it whatever its address, and what an address has that is new.
+_KEPT: Final = ("last_endpoint_seq", "previous_secret", "previous_secret_until_s")
+_EARNED: Final[dict[str, Any]] = {"paused_until_s": None, **asdict(WELL)}
 
 
 def record_arrivals(connection: Connection, arrived: Sequence[tuple[Delivery, Outcome, Decision]], *, at: str) -> None:

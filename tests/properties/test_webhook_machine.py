@@ -212,7 +212,7 @@ class WebhookMachine(RuleBasedStateMachine):
         if not listed:
             self.was_away.add("file")
         wanted = [an_endpoint("file", types=("*",), headers=(), url=url, ordering=ordering)] if listed else []
-        follow_configuration(self.ground.registry, wanted, now_s=self.ground.now_s)
+        follow_configuration(self.ground.registry, wanted, clock=self.time)  # type: ignore[arg-type]
         self.dispatcher.turn()
 
     @precondition(lambda self: self.deliveries())

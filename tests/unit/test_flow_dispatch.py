@@ -57,6 +57,11 @@ class Bench:
             for endpoint in endpoints:
                 outbox.save_endpoint(tx.connection, endpoint)
 
+    def configure(self, *endpoints: Endpoint) -> None:
+        clock: Any = self.time
+        follow_configuration(self.ground.registry, endpoints, clock=clock)
+        self.dispatcher.wake()
+
     def say(self, *refs: str) -> None:
         for ref in refs:
             with self.ground.registry.write() as tx:
@@ -360,11 +365,34 @@ def test_a_secret_that_is_replaced_in_the_file_signs_for_another_day(bench: Benc
     """As with `packd webhook rotate`; reading the same file again changes nothing."""
     old, new = an_endpoint(secret="whsec_" + "A" * 32), an_endpoint(secret="whsec_" + "B" * 32)
     for wanted in (old, new, new):
-        follow_configuration(bench.ground.registry, [wanted], now_s=bench.ground.now_s)
+        bench.configure(wanted)
         bench.ground.now_s += 60
     secrets = bench.endpoint().secrets
     assert secrets(bench.ground.now_s) == (new.secret, old.secret)
     assert secrets(bench.ground.now_s + ROTATION_S) == (new.secret,)
+
+
+def test_what_waits_leaves_at_once_for_another_address(bench: Bench) -> None:
+    """It was the former one that failed and asked to be left alone; by API as well."""
+    bench.configure(an_endpoint())
+    bench.save(an_endpoint("made", origin="api"))
+    bench.say("a")
+    bench.go(Outcome(status=503, retry_after_s=3600.0))
+    bench.configure(an_endpoint(url="https://mended.example/in"))
+    bench.webhooks.change("made", {"url": "https://mended.example/in"})
+    assert bench.go(GOOD) == 2
+
+
+def test_an_endpoint_that_comes_back_with_another_address_is_told_to_be_enabled(bench: Bench) -> None:
+    """Once, as when somebody enables it; the same address leaves it disabled."""
+    bench.configure(an_endpoint())
+    bench.say("a")
+    bench.go(Outcome(status=410))
+    for wanted in (an_endpoint(), *[an_endpoint(url="https://mended.example/in")] * 2):
+        bench.configure(wanted)
+    assert [one["type"] for one in bench.events()] == ["webhook.endpoint_disabled", "webhook.endpoint_enabled"]
+    assert bench.events()[-1]["data"]["actor"] == "config"
+    assert bench.go(GOOD) == 1
 
 
 def test_what_is_delivered_in_the_end_was_one_text_all_along(bench: Bench) -> None:
