@@ -15,13 +15,14 @@ import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from packd.domain.addresses import refusal
 from packd.domain.deliveries import Directive, Outcome, retry_after
+from packd.domain.masking import masked_url
 from packd.domain.targets import headers_fault, url_fault
 from packd.notify import answer, signature
 from packd.notify.attempt import Attempt
@@ -261,7 +262,7 @@ def _hidden_names(own: tuple[tuple[str, str], ...]) -> frozenset[str]:
 
 @lru_cache(maxsize=512)
 def _request_line(url: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(masked_url(url))
     return f"POST {parts._replace(scheme='', netloc='', fragment='').geturl() or '/'} to {parts.netloc}"
 
 
@@ -273,7 +274,16 @@ def _response_head(attempt: Attempt, received: _Answer) -> str:
 
 def _hidden(attempt: Attempt) -> tuple[str, ...]:
     """Whatever is to be hidden wherever it stands."""
-    return (*(_written(secret) for secret in attempt.secrets), *(value for _, value in attempt.headers))
+    secrets = (_written(secret) for secret in attempt.secrets)
+    return (*secrets, *(value for _, value in attempt.headers), *_in_query(attempt.url))
+
+
+@lru_cache(maxsize=512)
+def _in_query(url: str) -> tuple[str, ...]:
+    """All of it, and each value as it is written and as it is meant."""
+    query = urlsplit(url).query
+    written = (part.partition("=")[2] for part in query.split("&"))
+    return tuple(dict.fromkeys((query, *written, *(value for _, value in parse_qsl(query)))))
 
 
 @lru_cache(maxsize=256)

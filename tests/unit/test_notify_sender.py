@@ -673,6 +673,21 @@ def test_secrets_do_not_appear_in_what_is_kept_or_shown():
     assert repr(SECRET) not in repr(attempt("http://x/"))
 
 
+def test_the_query_of_a_url_is_sent_and_not_kept():
+    """It holds a token as often as not, and servers like to say what they can't find."""
+    echo = b"Cannot POST /hook?token=a%2Fs3cret&v=1: no 'a/s3cret' here"
+    answer = saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(echo) + echo)
+
+    async def run() -> tuple[Any, Server]:
+        async with serving(answer) as server, sender() as one:
+            return await one.send(attempt(f"{server.url}?token=a%2Fs3cret&v=1")), server
+
+    outcome, server = asyncio.run(run())
+    assert b"s3cret&v=1" in server.requests[0]
+    assert "Cannot POST" in outcome.response_head
+    assert "s3cret" not in outcome.request_head + outcome.response_head
+
+
 def test_a_sender_that_was_not_started_or_is_closed_says_so():
     """A mistake of the caller is no outcome."""
 
