@@ -29,6 +29,7 @@ from packd.api.audit import Audit
 from packd.api.context import Context
 from packd.api.documentation import page
 from packd.api.documentation.openapi import openapi
+from packd.api.file_names import FileNames
 from packd.api.guard import Guard
 from packd.api.methods import Heads
 from packd.api.repeats import Repeats
@@ -62,6 +63,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(Repeats, once=context.once)  # the last one added is asked first
     app.add_middleware(Guard, access=context.access)
     app.add_middleware(Audit, prefix=PREFIX, routes=[route for room in _ROOMS for route in room.router.routes])
+    app.add_middleware(FileNames)
     versioned = APIRouter(prefix=PREFIX)
     for room in _ROOMS:
         versioned.include_router(room.router)

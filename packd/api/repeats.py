@@ -134,5 +134,7 @@ def _fingerprint(scope: Scope, body: bytes) -> str:
         said = json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
     except ValueError:
         said = body
-    head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode()
+    head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode(
+        "utf-8", "surrogateescape"
+    )
     return hashlib.sha256(head + said).hexdigest()

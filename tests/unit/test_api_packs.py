@@ -261,6 +261,16 @@ def test_names_with_anything_in_them(ground: Ground) -> None:
         assert ground.client.get(f"/packs/{part(name)}/why")["data"]["refused"]
 
 
+def test_names_that_are_not_utf8(ground: Ground) -> None:
+    """A drop is asked for by the bytes of its name, whatever they are, and a name that nobody has is not found."""
+    ground.refuse_drop("caf\udce9")
+    assert ground.client.get("/packs/caf%E9")["data"]["drop"] == "caf\udce9"
+    assert ground.client.get("/packs/caf%E9/why")["data"]["refused"] is True
+    with pytest.raises(Failure, match="is called") as refusal:
+        ground.client.get("/packs/caf%FF%FF%FF/why")
+    assert refusal.value.code == Code.NOT_FOUND
+
+
 def test_readiness(ground: Ground) -> None:
     """Alive as soon as it answers, ready when the folder was compared; each says why it is not as it should be."""
     import http.client

@@ -96,6 +96,13 @@ def test_packd_s_own_trouble_is_not_kept(ground: Ground) -> None:
     assert post(ground, "/packs/core/retry")[0] == 200
 
 
+def test_a_name_may_have_any_bytes(ground: Ground) -> None:
+    """Also in a request that is carried out once."""
+    first, again = post(ground, "/packs/caf%E9/retry"), post(ground, "/packs/caf%E9/retry")
+    assert (first[0], first[2]) == (again[0], again[2])
+    assert again[1]["idempotency-replayed"] == "true"
+
+
 def test_a_key_that_is_none_is_refused(ground: Ground) -> None:
     """Up to 255 printable characters."""
     assert post(ground, "/packs/core/retry", key="k" * 256)[0] == 400
