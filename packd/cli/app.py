@@ -158,7 +158,8 @@ def _give_up_stdout() -> None:
 
 def _complain(sentence: str) -> None:
     from packd.cli.screen import terminal_columns
-    from packd.cli.text import clean, folded, told_here
+    from packd.cli.text import folded, told_here
+    from packd.domain.printing import clean
 
     prefix = "packd: "
     for line in folded(

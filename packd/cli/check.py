@@ -11,7 +11,8 @@ import click
 from packd.cli.options import A_PATH
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import cell, flow, note, paragraph, say_json, word
-from packd.cli.text import clean, counted, plural
+from packd.cli.text import counted, plural
+from packd.domain.printing import clean
 from packd.domain.refs import archive_suffix
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import click
 from packd.cli.completing import complete_revisions
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import Cell, cell, flow, heading, note, say_json, word
-from packd.cli.text import ago, clean, duration, one_line, plural
+from packd.cli.text import ago, duration, one_line, plural
 from packd.client import part
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

@@ -13,8 +13,9 @@ from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for, s
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import Cell, cell, flow, note, paragraph, say, say_json, table, terminal_columns
 from packd.cli.status import of_configuration
-from packd.cli.text import clean, plural
+from packd.cli.text import plural
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

@@ -14,8 +14,9 @@ from packd.cli.live import progress
 from packd.cli.options import A_PATH, said_before
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import cell, note, say, say_json, word
-from packd.cli.text import clean, plural
+from packd.cli.text import plural
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

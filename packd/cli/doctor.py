@@ -11,8 +11,9 @@ import click
 from packd.cli.options import A_PATH, said_before
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import cell, say, say_json, terminal_columns
-from packd.cli.text import ago, clean, folded, plural, width
+from packd.cli.text import ago, folded, plural, width
 from packd.domain.failures import Failure
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

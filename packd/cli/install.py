@@ -13,7 +13,7 @@ from packd.cli.plan_tree import tree
 from packd.cli.refusals import as_answers
 from packd.cli.registering import carry_out, followed
 from packd.cli.screen import note, say_json
-from packd.cli.text import clean
+from packd.domain.printing import clean
 from packd.domain.sources import NamedSource, PathSource, public_url, read_source
 
 if TYPE_CHECKING:

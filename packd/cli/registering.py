@@ -11,9 +11,9 @@ from packd.cli.plan_tree import tree
 from packd.cli.refusals import in_options
 from packd.cli.report import print_case, print_report
 from packd.cli.screen import note, paragraph, say_json
-from packd.cli.text import clean
 from packd.client import part
 from packd.domain.failures import Failure
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

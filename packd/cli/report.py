@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.screen import Cell, cell, flow, paragraph, terminal_columns, word
-from packd.cli.text import clean, duration, one_line, plural, width
+from packd.cli.text import duration, one_line, plural, width
+from packd.domain.printing import clean
 from packd.domain.reports import reservations
 
 if TYPE_CHECKING:

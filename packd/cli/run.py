@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.options import A_PATH, said_before
-from packd.cli.text import clean
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import clean
 from packd.extent import extent_of, usual_extent
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import click
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.refusals import as_answers
 from packd.cli.screen import Cell, cell, note, say_json, table
-from packd.cli.text import clean
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

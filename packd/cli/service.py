@@ -12,8 +12,8 @@ import click
 
 from packd.cli.options import A_PATH
 from packd.cli.screen import note, say
-from packd.cli.text import clean
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.service.plan import Placed

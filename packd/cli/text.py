@@ -7,18 +7,12 @@ import time
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from packd.domain.clipping import sayable
 from packd.domain.moments import unix_s
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Control characters move the cursor, change colours or rename the window; the bidirectional ones reorder what is read.
-_UNSAFE: Final = {
-    code: "�"
-    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
-    if code not in (0x09, 0x0A)
-}
 _NAMED_UTC: Final = re.compile(r"\b(\d{4}-\d\d-\d\d) ([0-2]\d:[0-5]\d:[0-5]\d) UTC\b")
 _LEAST_ROOM: Final = 20  # for words beside an indent
 _MINUTE_S: Final = 60
@@ -26,13 +20,8 @@ _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
 
 
-def clean(text: str) -> str:
-    """Several lines that a terminal can be given."""
-    return sayable(text).replace("\r\n", "\n").translate(_UNSAFE)
-
-
 def one_line(text: str) -> str:
-    """The same on one line, white space folded."""
+    """One line that a terminal can be given, white space folded."""
     return " ".join(clean(text).split())
 
 

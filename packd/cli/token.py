@@ -8,8 +8,9 @@ import click
 
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.screen import Cell, cell, note, paragraph, say_json, table, word
-from packd.cli.text import ago, clean, day_and_time
+from packd.cli.text import ago, day_and_time
 from packd.client import part
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

@@ -12,7 +12,7 @@ from packd.cli.plan_tree import tree
 from packd.cli.refusals import as_answers
 from packd.cli.registering import followed
 from packd.cli.screen import note, paragraph, say_json
-from packd.cli.text import clean
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

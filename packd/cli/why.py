@@ -8,8 +8,9 @@ import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import paragraph, say_json
-from packd.cli.text import clean, told_here
+from packd.cli.text import told_here
 from packd.client import part
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

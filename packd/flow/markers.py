@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
+from packd.domain.printing import clean
 from packd.flow.packs_folder import identity_in_words
 from packd.snapshot.copying import READ, WRITE
 from packd.watch.scan import MARKER_SUFFIXES, opened
@@ -190,4 +191,5 @@ def _is_unsigned(begin: bytes, end: bytes, drop: str) -> bool:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", errors="replace")
+    """People `cat` it: what a pack, or a name of one of its files, says to a terminal is not passed on."""
+    return clean(text).encode()

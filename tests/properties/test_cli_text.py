@@ -7,7 +7,8 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packd.cli.text import clean, fit, one_line, width
+from packd.cli.text import fit, one_line, width
+from packd.domain.printing import clean
 
 
 @given(st.text())

@@ -12,7 +12,6 @@ from packd.cli.screen import cell, table
 from packd.cli.text import (
     ago,
     chopped,
-    clean,
     clock,
     counted,
     duration,
@@ -26,6 +25,7 @@ from packd.cli.text import (
 )
 from packd.cli.where import socket_path
 from packd.domain.moments import rfc3339
+from packd.domain.printing import clean
 
 
 @pytest.fixture

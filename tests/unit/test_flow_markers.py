@@ -84,6 +84,23 @@ def test_it_follows_a_drop_to_its_new_name(parts: Parts) -> None:
     assert markers(parts) == ["other.failed"]
 
 
+def test_it_says_nothing_to_the_terminal_that_shows_it(parts: Parts) -> None:
+    """What the names of a drop and of its files would do to a terminal is not in it, and it goes with its reason."""
+    name = "odd\x1b]0;mine\x07"
+    folder = written(parts, name, MANIFEST.format(version="1.0.0", needs=""))
+    (folder / "actions").mkdir(exist_ok=True)
+    (folder / "actions/a\x1b[2J.yaml").write_text("ref: nowhere.a\n")
+    looked_at(parts, name)
+    marker = folder.with_name(f"{name}.failed")
+    assert "a�[2J.yaml" in marker.read_text(encoding="utf-8")
+    assert all(character.isprintable() or character == "\n" for character in marker.read_text(encoding="utf-8"))
+    shutil.rmtree(folder)
+    looked_at(parts, name)
+    parts.intake.remove_soon(name)
+    assert parts.lanes.wait_idle(30)
+    assert markers(parts) == []
+
+
 def test_it_goes_when_what_was_in_use_is_put_back(parts: Parts) -> None:
     """By hand: nothing new is registered, and so nothing is told."""
     core(parts)

@@ -11,9 +11,9 @@ import click
 from packd.cli.options import A_PATH, as_json, asks_daemon
 from packd.cli.refusals import in_words_of_options
 from packd.cli.screen import note, paragraph, say, say_json
-from packd.cli.text import clean
 from packd.cli.webhook.endpoints import ENDPOINTS, path_of
 from packd.cli.webhook.secret import read_text, show_secret
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

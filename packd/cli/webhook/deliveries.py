@@ -10,10 +10,11 @@ import click
 from packd.cli.moments import moment
 from packd.cli.options import as_json, asks_daemon
 from packd.cli.screen import Cell, cell, facts, heading, note, paragraph, say, say_json, table
-from packd.cli.text import ago, clean, clock, duration
+from packd.cli.text import ago, clock, duration
 from packd.cli.webhook.endpoints import path_of
 from packd.domain.failures import Code, Failure
 from packd.domain.numbers import MOST
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

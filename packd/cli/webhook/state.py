@@ -9,9 +9,9 @@ import click
 
 from packd.cli.options import A_PATH, as_json, asks_daemon
 from packd.cli.screen import paragraph, say_json
-from packd.cli.text import clean
 from packd.cli.webhook.endpoints import path_of
 from packd.cli.webhook.secret import read_text, show_secret
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client

@@ -1,0 +1,19 @@
+"""Text that a terminal can be given, whatever a pack wrote into it and whatever its files are called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from packd.domain.clipping import sayable
+
+# Control characters move the cursor, change colours or rename the window; the bidirectional ones reorder what is read.
+_UNSAFE: Final = {
+    code: "�"
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
+    if code not in (0x09, 0x0A)
+}
+
+
+def clean(text: str) -> str:
+    """Several lines that a terminal can be given."""
+    return sayable(text).replace("\r\n", "\n").translate(_UNSAFE)
