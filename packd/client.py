@@ -211,7 +211,7 @@ class Client:
         try:
             connection.connect()
         except OSError as failure:
-            raise Failure(Code.UNREACHABLE, _unreachable(self._path, failure)) from failure
+            raise _unreachable(self._path, failure) from failure
         connection.request(method, target, json.dumps(body) if body is not None else None, headers)
         return connection.getresponse()
 
@@ -278,7 +278,14 @@ def _named_messages(response: http.client.HTTPResponse) -> Iterator[tuple[str, d
 
 
 def _broken_off(path: Path, failure: Exception | None) -> Failure:
+    if isinstance(failure, TimeoutError):
+        return _silent(path)
     said = f"the daemon at {path} broke off its answer: is it stopping? {failure or ''}".rstrip()
+    return Failure(Code.UNREACHABLE, said)
+
+
+def _silent(path: Path) -> Failure:
+    said = f"the daemon at {path} is there and does not answer: it hangs, or has too much to do; see its log, and start it again if that goes on"
     return Failure(Code.UNREACHABLE, said)
 
 
@@ -311,12 +318,18 @@ def _parsed(content: bytes) -> dict[str, Any]:
     return answer
 
 
-def _unreachable(path: Path, failure: OSError) -> str:
+def _unreachable(path: Path, failure: OSError) -> Failure:
+    """`absent` among its members: nobody is there at all."""
     if isinstance(failure, PermissionError):
-        return f"you may not talk to the daemon at {path}: become its user, or join the group of its socket"
+        said = f"you may not talk to the daemon at {path}: become its user, or join the group of its socket"
+        return Failure(Code.UNREACHABLE, said)
+    if isinstance(failure, (TimeoutError, BlockingIOError)):  # as many as may are waiting to be taken in
+        return _silent(path)
     if len(os.fsencode(path)) > 107 or "too long" in str(failure):
-        return f"the socket's path is too long for a Unix socket: {path}; give a shorter one with --socket"
-    return (
+        said = f"the socket's path is too long for a Unix socket: {path}; give a shorter one with --socket"
+        return Failure(Code.UNREACHABLE, said)
+    said = (
         f"no packd daemon answers at {path}: start one with `packd run`, "
         "or say where it is with --socket or --state-dir"
     )
+    return Failure(Code.UNREACHABLE, said, members={"absent": True})

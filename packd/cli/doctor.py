@@ -27,6 +27,7 @@ _MARKS: Final = {
     "wrong": ("✗", "red"),
     "skipped": ("-", None),
 }
+_PATIENCE_S: Final = 10.0  # a daemon that does not answer by then is what is wrong
 _MARGIN: Final = 19
 _WIDE: Final = 60  # columns of a terminal with room for a margin
 
@@ -236,7 +237,7 @@ def _told(socket: Path, path: str) -> Any:
     from packd.client import Client
 
     try:
-        return Client(socket).get(path)["data"]
+        return Client(socket, patience_s=_PATIENCE_S).get(path)["data"]
     except Failure:
         return None
 

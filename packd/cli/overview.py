@@ -32,8 +32,10 @@ def print_overview(socket: Path | None, state_dir: Path | None) -> None:
         status = client.get("/status")["data"]
         packs = _worth_a_look(client, status)
     except Failure as failure:
-        flow(cell(f"packd {__version__}", bold=True), f" · {one_line(failure.sentence.partition(':')[0])}")
-        _hints(_BEGIN)
+        absent = bool(failure.members.get("absent"))  # whose way out is the first of the hints
+        said = failure.sentence.partition(":")[0] if absent else failure.sentence
+        flow(cell(f"packd {__version__}", bold=True), f" · {one_line(said)}")
+        _hints(_BEGIN if absent else _LOOK)
         return
     up = f"pid {status['pid']}, up {since(status['started_at'])}"
     flow(cell(f"packd {status['version']}", bold=True), f" · the daemon runs ({up})")
@@ -70,6 +72,10 @@ _BEGIN: Final[tuple[Hint, ...]] = (
     ("packd run packs", "watch the folder ./packs, test and activate what is dropped there"),
     ("packd new hello --dir packs", "a first pack"),
     ("packd doctor", "is this machine fit for it?"),
+    ("packd --help", "every command"),
+)
+_LOOK: Final[tuple[Hint, ...]] = (
+    ("packd doctor", "what commonly goes wrong, each with its fix"),
     ("packd --help", "every command"),
 )
 _DROP_ONE: Final[tuple[Hint, ...]] = (

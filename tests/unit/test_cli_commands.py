@@ -8,6 +8,7 @@ import pty
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -131,6 +132,18 @@ def test_packd_alone_without_a_daemon(tmp_path: Path) -> None:
     assert "no packd daemon answers at" in result.stdout
     assert "packd run packs" in result.stdout
     assert not result.stderr
+
+
+def test_packd_alone_with_a_daemon_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not said that another one should be started, but where to look."""
+    monkeypatch.setattr("packd.cli.overview._PATIENCE_S", 0.1)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        result = alone(tmp_path / "s")
+    assert "does not answer" in result.stdout
+    assert "packd doctor" in result.stdout
+    assert "packd run" not in result.stdout
 
 
 # --- completion ------------------------------------------------------------------------------------------------------

@@ -174,6 +174,17 @@ def test_a_daemon_that_answers_elsewhere(folder: Path) -> None:
     assert "--socket" in found["fix"]
 
 
+def test_a_daemon_that_hangs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody listens at the socket and says nothing: it is not looked for elsewhere."""
+    monkeypatch.setattr("packd.cli.doctor._PATIENCE_S", 0.1)
+    with exclusively(folder / "state"), socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(folder / "state/packd.sock"))
+        silent.listen()
+        (found,) = checks(doctor(folder, "--json"))["socket"]
+    assert "does not answer at" in found["said"]
+    assert "--socket" not in found["fix"]
+
+
 def test_endpoints(folder: Path, listening: int) -> None:
     """A port that takes connections is fine; a closed one, an unknown name, an address that is not allowed are wrong."""
     assert checks(doctor(folder, "--json", webhooks=[hook(f"http://127.0.0.1:{listening}/")]))["webhook ci"][0][

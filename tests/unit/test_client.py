@@ -69,6 +69,18 @@ def test_odd_answers_are_failures(answering: Answering, answer: bytes, code: Cod
     assert caught.value.sentence
 
 
+def test_a_daemon_that_is_silent_is_not_taken_for_one_that_is_away(tmp_path: Path) -> None:
+    """It says that it is there and hangs, however many wait at its door; nobody is told to start another."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen(0)
+        for _ in range(2):  # the first waits to be taken in, and there is no room for the second
+            with pytest.raises(Failure, match="is there and does not answer") as caught:
+                Client(tmp_path / "s", patience_s=0.1).get("/status")
+            assert caught.value.code == Code.UNREACHABLE
+            assert "packd run" not in caught.value.sentence
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "/"])
 def test_what_is_no_single_step_is_never_asked_for(name: str) -> None:
     """A server would take it for another path; nothing is called so."""

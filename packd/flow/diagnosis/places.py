@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket as sockets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -153,11 +154,7 @@ def socket(path: Path, *, answers: bool, pid: int | None) -> Answer:
         group = path.stat().st_gid
         return wrong(about, f"{_me()} may not talk to {path}", f"join its group ({group}), or ask as the daemon's user")
     if pid is not None:
-        return wrong(
-            about,
-            f"a daemon runs (pid {pid}), and nobody answers at {path}",
-            "say where its socket is with --socket or $PACKD_SOCKET; `packd config show` says what the file says",
-        )
+        return wrong(about, *_unheard(path, pid))
     if os.path.lexists(path) and not path.is_socket():
         return wrong(
             about, f"{path} is there and is no socket", f"remove it, or choose another with api.socket: {path}"
@@ -165,6 +162,31 @@ def socket(path: Path, *, answers: bool, pid: int | None) -> Answer:
     if not os.access(_nearest(path.parent), os.W_OK):
         return wrong(about, f"{_me()} can't make a socket at {path}", "choose another place with --socket")
     return Answer(about=about, outcome="ok", said=f"nobody answers at {path}: no daemon runs here", fix="packd run")
+
+
+def _unheard(path: Path, pid: int) -> tuple[str, str]:
+    """What is said of a daemon that does not answer there, and the way out."""
+    if _is_listened_at(path):
+        return (
+            f"a daemon runs (pid {pid}), and does not answer at {path}",
+            "see its log, and start it again if that goes on",
+        )
+    return (
+        f"a daemon runs (pid {pid}), and nobody answers at {path}",
+        "say where its socket is with --socket or $PACKD_SOCKET; `packd config show` says what the file says",
+    )
+
+
+def _is_listened_at(path: Path) -> bool:
+    with sockets.socket(sockets.AF_UNIX) as calling:
+        calling.setblocking(False)
+        try:
+            calling.connect(os.fspath(path))
+        except BlockingIOError:  # as many as may are waiting to be taken in
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def is_folder(path: Path) -> bool:
