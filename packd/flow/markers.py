@@ -60,7 +60,7 @@ class Markers:
         self._packs_dir = packs_dir
         self._mode = mode
         self._known_as = known_as
-        self.owed = False  # one was not written because the packs directory was away
+        self.owed = False  # one was not written, or taken away, as the packs directory was away or read-only
         self._said: dict[Path, Hashable] = {}  # marker → what the log said of it last, so that it is said once
 
     def follow(self, mode: Mode) -> None:
@@ -76,6 +76,11 @@ class Markers:
     def tells_of_active(self) -> bool:
         """Is there a marker for packs that are in use, too?"""
         return self._mode == "all"
+
+    @property
+    def may_be_written(self) -> bool:
+        """Is the packs directory there, and not read-only?"""
+        return os.access(self._packs_dir, os.W_OK | os.X_OK, effective_ids=True)
 
     def beside(self) -> set[str]:
         """The names of drops beside which something lies that may be a marker."""
@@ -118,7 +123,9 @@ class Markers:
                 self._write(path, content)
             self._said.pop(path, None)
         except OSError as failure:
-            if failure.errno not in _READ_ONLY and self._is_news(path, ("not written", content)):
+            if failure.errno in _READ_ONLY:
+                self.owed = True
+            elif self._is_news(path, ("not written", content)):
                 fix = _SHORTER if failure.errno == errno.ENAMETOOLONG else _INSTEAD
                 log.warning("marker.not_written", path=str(path), error=str(failure), fix=fix)
 

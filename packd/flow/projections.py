@@ -60,8 +60,8 @@ class Projections:
 
     @property
     def owes_markers(self) -> bool:
-        """Was one not written because the packs directory was away?"""
-        return self._markers.owed
+        """Was one not put right because the packs directory was away or read-only, and may be by now?"""
+        return self._markers.owed and self._markers.may_be_written
 
     def put_markers_right(self) -> None:
         """Those that are there, which another mode or a crash may have left, and those that refused drops lack."""

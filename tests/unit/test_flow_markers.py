@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -285,5 +287,36 @@ def test_one_that_became_untrue_while_the_packs_directory_was_away_goes(parts: P
     parts.reconciler.run()
     parts.projections.show("core")
     back(packs)
+    parts.reconciler.run()
+    assert markers(parts) == two_refused
+
+
+@contextmanager
+def read_only(packs: Path) -> Iterator[None]:
+    """For whoever the tests run as."""
+    if os.geteuid() != 0:
+        packs.chmod(0o555)
+        yield
+        packs.chmod(0o755)
+        return
+    if subprocess.run(["mount", "--bind", packs, packs], check=False, capture_output=True).returncode:
+        pytest.skip("NOT TESTED: nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", packs], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", packs], check=True)
+
+
+def test_they_wait_for_the_packs_directory_while_it_is_read_only(parts: Parts, two_refused: list[str]) -> None:
+    """Those that are missing and those that are not true any more; the next look at everything puts them right."""
+    packs = parts.settings.packs_dir
+    (packs / "core.failed").write_text((packs / "failing.failed").read_text().replace("failing", "core"))
+    (packs / "failing.failed").unlink()
+    with read_only(packs):
+        for ref in ("core", "failing"):
+            parts.projections.show(ref)
+        parts.reconciler.run()
+        assert markers(parts) == ["broken.failed", "core.failed"]
     parts.reconciler.run()
     assert markers(parts) == two_refused
