@@ -64,12 +64,14 @@ class Projections:
         return self._markers.owed and self._markers.may_be_written
 
     def put_markers_right(self) -> None:
-        """Those that are there, which another mode or a crash may have left, and those that refused drops lack."""
+        """Those that are there, which another mode or a crash may have left, and those that are missing."""
         self._markers.owed = False
         names = self._markers.beside()
-        if self._markers.tells_of_failed:
-            with self._registry.read() as connection:
+        with self._registry.read() as connection:
+            if self._markers.tells_of_failed:
                 names |= queries.names_of_refused(connection)
+            if self._markers.tells_of_active:
+                names |= {pack.drop_name for pack in queries.present_packs(connection) if pack.drop_name is not None}
         for name in sorted(names):
             self._put_right(name)
 

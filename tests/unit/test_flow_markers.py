@@ -220,6 +220,13 @@ def test_a_start_shows_those_again_that_are_missing(parts: Parts, two_refused: l
     assert markers(parts) == two_refused
 
 
+def test_packs_in_use_get_theirs_when_all_are_asked_for(parts: Parts, two_refused: list[str]) -> None:
+    """By a new configuration as by a start: nothing else happens to a pack that stays as it is."""
+    parts.markers.follow("all")
+    parts.projections.put_markers_right()
+    assert markers(parts) == ["broken.failed", "core.active", "failing.failed"]
+
+
 def test_without_markers_none_is_shown_again(parts: Parts, two_refused: list[str]) -> None:
     without_markers(parts)
     parts.markers.follow("none")
