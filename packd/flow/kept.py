@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from packd.snapshot.tree import open_folder
+from packd.flow.carry_over import left_in
+from packd.snapshot.own_ignore import TooSlowError
+from packd.snapshot.tree import open_folder, opened_folder
 from packd.watch.scan import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from packd.domain.ignore import Ignore
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +43,9 @@ class NotOurs(OSError):
 class KeptFolder:
     """Opens it, and removes what is too old."""
 
-    def __init__(self, packs_dir: Path) -> None:
+    def __init__(self, packs_dir: Path, ignore: Ignore) -> None:
         self.path = packs_dir / KEPT_FOLDER
+        self._ignore = ignore
         self.in_use = threading.Lock()  # held while something is on its way in, or is removed
 
     @contextmanager
@@ -63,6 +68,11 @@ class KeptFolder:
             yield folder
         finally:
             os.close(folder)
+
+    def left(self, folder: int, name: str) -> str | None:
+        """What in one of those in the open folder is in no snapshot, and would be lost with it. Raises OSError, TooSlowError."""
+        with opened_folder(name, folder) as inside:
+            return left_in(inside, self._ignore)
 
     def sweep(self, most_s: float) -> None:
         """Remove the folders in it that came more than `most_s` seconds ago, and copies beside it that never became whole.
@@ -88,8 +98,12 @@ class KeptFolder:
             with self.in_use:
                 found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode) and time.time() - found.st_ctime > most_s:
+                    if (left := self.left(folder, path.name)) is not None:
+                        raise OSError(
+                            f"{left!r} in it is no part of the pack, and in no snapshot: move it where it belongs"
+                        )
                     shutil.rmtree(path.name, dir_fd=folder)
-        except (OSError, RecursionError) as failure:
+        except (OSError, RecursionError, TooSlowError) as failure:
             log.warning("kept.not_removed", path=str(path), why=str(failure))
 
     def _not_ours(self, why: str) -> NotOurs:

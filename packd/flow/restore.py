@@ -72,7 +72,7 @@ class Restorer:
     ) -> None:
         self._enabled = enabled
         self._folder = folder
-        self._kept = KeptFolder(folder.path)
+        self._kept = KeptFolder(folder.path, folder.ignore)
         self._kept_s = kept_hours * 3600
         self._registry = registry
         self._store = store
@@ -207,7 +207,7 @@ class Restorer:
         former = self._kept.path / name
         if not os.path.lexists(former):
             return
-        if self._holds(former, refused):
+        if self._holds(former, refused) and self._kept.left(folder, name) is None:
             shutil.rmtree(name, dir_fd=folder)
         else:
             _put_aside(folder, name)

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from packd.flow import restore
-from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
+from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
 from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
@@ -59,20 +59,33 @@ def test_what_is_no_part_of_the_pack_stays_in_the_folder(parts: Parts, tmp_path:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (place / ".packdignore").write_text("my.local\nlogs\n")
+    core(parts)
     (place / "tests" / "__pycache__").mkdir()
     (place / "new" / ".git").mkdir(parents=True)
     (place / "logs").symlink_to(elsewhere)
     for path in (".git/HEAD", "my.local", "tests/__pycache__/a.pyc"):
         (place / path).parent.mkdir(exist_ok=True)
         (place / path).write_text(path)
-    core(parts, "2.0.0", test="exit 1")
+    core(parts, "3.0.0", test="exit 1")
     assert version(place) == 'version: "1.0.0"'
+    kept = parts.settings.packs_dir / ".packd-failed" / "core-3"
     for path in (".git/HEAD", "my.local", "tests/__pycache__/a.pyc"):
         assert (place / path).read_text() == path
-        assert not (kept(parts) / path).exists()
-    assert (kept(parts) / "new" / ".git").is_dir()  # there is no such folder in what is in use
+        assert not (kept / path).exists()
+    assert (kept / "new" / ".git").is_dir()  # there is no such folder in what is in use
     assert (place / "logs").is_symlink()
     assert list(elsewhere.iterdir()) == []
+
+
+def test_what_only_the_refused_content_leaves_aside_is_kept_with_it(parts: Parts) -> None:
+    """In the folder it would be part of the pack: content that nobody has dropped."""
+    place = parts.settings.packs_dir / "core"
+    (place / ".packdignore").write_text("my.local\n")
+    (place / "my.local").write_text("mine")
+    core(parts, "2.0.0", test="exit 1")
+    assert (kept(parts) / "my.local").read_text() == "mine"
+    looked_at(parts, "core")
+    assert latest(parts).number == 2
 
 
 @pytest.fixture
@@ -334,6 +347,15 @@ def test_the_same_content_is_kept_once(parts: Parts) -> None:
     assert os.listdir(kept(parts).parent) == ["core-2"]
 
 
+def test_what_is_in_no_snapshot_stays_when_the_same_content_is_kept_again(parts: Parts) -> None:
+    place = parts.settings.packs_dir / "core"
+    for text in ("first", "second"):
+        (place / ".packdignore").write_text("my.local\n")
+        (place / "my.local").write_text(text)
+        core(parts, "2.0.0", test="exit 1")
+    assert sorted(path.read_text() for path in kept(parts).parent.glob("core-2*/my.local")) == ["first", "second"]
+
+
 def test_what_is_kept_is_not_overwritten_with_other_content(parts: Parts) -> None:
     core(parts, "2.0.0", test="exit 1")
     (kept(parts) / "fix.txt").write_text("the fix")
@@ -365,6 +387,27 @@ def test_what_was_kept_long_enough_is_removed(parts: Parts, monkeypatch: pytest.
     later(monkeypatch, 71)
     parts.restorer.sweep()
     assert kept(parts).exists()
+    later(monkeypatch, 73)
+    parts.restorer.sweep()
+    assert not kept(parts).exists()
+
+
+@pytest.mark.parametrize("theirs", ["new/.git/HEAD", "my.local"])
+def test_what_is_in_no_snapshot_is_not_swept(parts: Parts, monkeypatch: pytest.MonkeyPatch, theirs: str) -> None:
+    """A clone's history, or what the pack itself leaves aside, where it could not stay in the folder; caches are."""
+    place = parts.settings.packs_dir / "core"
+    (place / ".packdignore").write_text("my.local\n")
+    for path in (theirs, "new/__pycache__/a.pyc"):
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_text("mine")
+    core(parts, "2.0.0", test="exit 1")
+    later(monkeypatch, 73)
+    with capture_logs() as logs:
+        parts.restorer.sweep()
+    assert (kept(parts) / theirs).read_text() == "mine"
+    assert "is no part of the pack, and in no snapshot: move it" in logs[0]["why"]
+    (kept(parts) / theirs).unlink()
+    shutil.rmtree(kept(parts) / "new" / ".git", ignore_errors=True)
     later(monkeypatch, 73)
     parts.restorer.sweep()
     assert not kept(parts).exists()
