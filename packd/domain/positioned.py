@@ -23,7 +23,11 @@ MAX_VALUES: Final = 100_000  # scalars and containers, aliases expanded
 # What YAML 1.1 (5.1) leaves out of its character set, and a byte order mark that is not at the beginning.
 _FOREIGN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _MOST_FOREIGN: Final = 10  # of the same kind of problem, one screen is enough
-_UTF16_32: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+# A byte order mark, or the zeros around a first character of ASCII (YAML 1.2, 5.2).
+_UTF16_32: Final = re.compile(rb"\xff\xfe|\xfe\xff|\0\0\xfe\xff|\0{1,3}[^\0]|[^\0]\0")
+# The parser compares each of these lines with all that came before it, and nothing else runs meanwhile.
+_TAG_LINE: Final = re.compile(r"(?:^|(?<=[\r\n]))%(?=TAG)")
+_MOST_TAG_LINES: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,25 +112,32 @@ def _child(node: Node | None, step: str | int) -> tuple[int, int, Node] | None:
 
 
 def _decoded(text: bytes, file: str) -> tuple[str, list[Problem]]:
-    try:
-        return _cleaned(text.decode("utf-8"), file)
-    except UnicodeDecodeError as error:
-        found = "UTF-16 or UTF-32" if text.startswith(_UTF16_32) else "not UTF-8"
-        before = text[: error.start].decode("utf-8")
+    found, before = "UTF-16 or UTF-32", ""
+    if not _UTF16_32.match(text):
+        try:
+            return _cleaned(text.decode("utf-8"), file)
+        except UnicodeDecodeError as error:
+            found, before = "not UTF-8", text[: error.start].decode("utf-8")
     problem = _unreadable(f"This text is {found}; save the file as UTF-8", before, file)
     return _cleaned(text.decode("utf-8", "replace"), file)[0], [problem]
 
 
 def _cleaned(text: str, file: str) -> tuple[str, list[Problem]]:
-    """The text with every character that YAML does not know made harmless, and a problem for the first of them."""
+    """The text with what YAML does not know, and what it is slow at, made harmless; and a problem for the first of it."""
     text = text.removeprefix("\ufeff")
     problems = [
         _unreadable(f"The character U+{ord(match[0]):04X} is not allowed here; remove it", text[: match.start()], file)
         for match in islice(_FOREIGN.finditer(text), _MOST_FOREIGN)
     ]
-    return (_FOREIGN.sub("\ufffd", text) if problems else text), problems
+    text = _FOREIGN.sub("\ufffd", text) if problems else text
+    too_many = next(islice(_TAG_LINE.finditer(text), _MOST_TAG_LINES, None), None)
+    if too_many is not None:
+        message = f"There are more than {_MOST_TAG_LINES} %TAG lines; remove them, tags are not supported"
+        problems.append(_unreadable(message, text[: too_many.start()], file, "metadata.unsupported_tag"))
+        text = _TAG_LINE.sub("#", text)
+    return text, problems
 
 
-def _unreadable(message: str, before: str, file: str) -> Problem:
+def _unreadable(message: str, before: str, file: str, code: str = "metadata.unreadable") -> Problem:
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return Problem(code="metadata.unreadable", message=message, file=file, line=line, column=column)
+    return Problem(code=code, message=message, file=file, line=line, column=column)

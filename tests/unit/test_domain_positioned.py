@@ -109,6 +109,8 @@ def test_the_written_text_is_kept() -> None:
         ("a: 1\n---\nb: 2\n", [("metadata.several_documents", 2, 1)]),
         (b"a: 1\nb: \xff\n", [("metadata.unreadable", 2, 4)]),
         (b"\xff\xfea\x00:\x00", [("metadata.unreadable", 1, 1)]),
+        ("a: 1\n".encode("utf-16-le"), [("metadata.unreadable", 1, 1)]),
+        ("a: 1\n".encode("utf-32-be"), [("metadata.unreadable", 1, 1)]),
         ("a: 1\nb: x\x00y\x1b\n", [("metadata.unreadable", 2, 5), ("metadata.unreadable", 2, 7)]),
         ("a: 1\n\ufeffb: 2\n", [("metadata.unreadable", 2, 1)]),
         ("a: \ud800\n", [("metadata.unreadable", 1, 4)]),
@@ -129,6 +131,8 @@ def test_mistakes_have_a_code_and_a_place(text: bytes | str, found: list[tuple[s
         ("a: {{ x }}\n", "{{"),
         ("a: 1\n b: 2\n", "indentation"),
         (b"\xff\xfea\x00", "UTF-8"),
+        ("a: 1\n".encode("utf-16-le"), "UTF-8"),
+        (b"\0\0\0\0a: 1\n", "U+0000"),
         ("a: 1\na: 2\n", "line 1"),
     ],
 )
@@ -155,8 +159,9 @@ def test_what_came_before_a_mistake_is_kept() -> None:
         ("a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)), "limits.metadata_values_exceeded"),
         ("a: &a {" + ",".join(f"k{i}: 1" for i in range(1000)) + "}\n" + "".join(f"b{i}: {{<<: *a}}\n" for i in range(500)), "limits.metadata_values_exceeded"),
         ("[" + "a," * 300_000 + "]", "limits.metadata_values_exceeded"),
+        ("".join(f"%TAG !{i:x}! x\n" for i in range(62_000)) + "---\na: 1\n", "metadata.unsupported_tag"),
     ],
-    ids=["brackets", "braces", "dashes", "alias chain", "alias bomb", "merge bomb", "many values"],
+    ids=["brackets", "braces", "dashes", "alias chain", "alias bomb", "merge bomb", "many values", "tag lines"],
 )  # fmt: skip
 def test_bombs_are_refused_quickly(text: str, code: str) -> None:
     """Depth and values are capped with aliases and merges expanded, and reading stops at the cap."""
