@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from packd.domain.clipping import clip
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from packd.domain.problems import Problem, Severity
 
 _NOT_IN_PATH = re.compile("[\x00-\x1f\x7f]")
+# Guessing what was meant takes up to 0.2 s: in a file of nothing but mistakes nobody waits for the thousandth guess.
+_GUESSED_AT = 50  # problems of a pack
+_KEYS_LOOKED_AT = 1000  # of one mapping
+_MOST_KNOWN = 2000  # words that one is compared with
 _LONGEST_SUGGESTION = 200  # characters; what is longer was no slip of the pen
 
 
@@ -26,7 +31,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     folded = _folded(word)
     if folded in plain:
         return plain[folded]
-    close = get_close_matches(folded, plain, n=1, cutoff=0.75) if len(folded) < 64 else []  # `tpye` is 0.75 of `type`
+    few = len(folded) < 64 and len(plain) <= _MOST_KNOWN
+    close = get_close_matches(folded, plain, n=1, cutoff=0.75) if few else []  # `tpye` is 0.75 of `type`
     if not close and len(folded) >= 4:
         longer = [each for each in plain if each.startswith(folded)]
         close = longer if len(longer) == 1 else []
@@ -95,6 +101,10 @@ class Section:
         """A scalar as its author wrote it."""
         return self.document.text((*self.path, *keys)) or ""
 
+    def nearest(self, word: str, known: Iterable[str]) -> str | None:
+        """The known word that was probably meant; None where so much is wrong that nobody looks for it."""
+        return nearest(word, known) if len(self.problems) < _GUESSED_AT else None
+
     def text(self, key: str, code: str | None = None) -> str | None:
         """`code` is that of the problem when it isn't text."""
         value = self.value.get(key)
@@ -136,7 +146,9 @@ class Section:
         if value is None or value in choices:
             return value
         message = f"{key} {shown(value)!r} is not known; use one of: {', '.join(choices)}"
-        self.complain(code, message, key, suggestion=nearest(str(value), choices) if isinstance(value, str) else None)
+        self.complain(
+            code, message, key, suggestion=self.nearest(str(value), choices) if isinstance(value, str) else None
+        )
         return None
 
     def section(self, key: str, code: str | None = None) -> Section | None:
@@ -169,10 +181,8 @@ class Section:
     def unknown(self, known: Iterable[str], code: str, where: str, *, only_near: bool = False) -> None:
         """Warn of keys that will have no effect; with `only_near`, of those only that look like a known one."""
         known = frozenset(known)
-        for key in self.value:
-            if key in known:
-                continue
-            suggestion = nearest(key, known)
+        for key in islice((key for key in self.value if key not in known), _KEYS_LOOKED_AT):
+            suggestion = self.nearest(key, known)
             if suggestion is not None or not only_near:
                 message = f"{shown(key)!r} is not a key of {where}, so it has no effect"
                 self.warn(code, message, key, key=True, suggestion=suggestion)
@@ -182,7 +192,8 @@ class Section:
         if wanted in self.value:
             self.complain(code, message, wanted, key=True, suggestion=example)
             return
-        meant = next((key for key in self.value if nearest(key, (wanted,))), None)
+        keys = islice(self.value, _KEYS_LOOKED_AT)
+        meant = next((key for key in keys if self.nearest(key, (wanted,))), None)
         if meant is None:
             self.complain(code, message, suggestion=example)
         else:

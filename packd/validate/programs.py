@@ -85,14 +85,14 @@ def _file(section: Section, folder: str, key: str, code: str, files: Files) -> s
         return path
     why = {"folder": "is a folder", "outside": "is a link that leads out of the pack"}.get(str(kind), "does not exist")
     message = f"The {key} {shown(written)!r} {why}; it is looked for at {shown(path)!r}"
-    meant = _meant(written, folder, path, files) if kind is None else None
+    meant = _meant(section, written, folder, path, files) if kind is None else None
     section.complain(code, message, key, suggestion=meant)
     return None
 
 
-def _meant(written: str, folder: str, path: str, files: Files) -> str | None:
+def _meant(section: Section, written: str, folder: str, path: str, files: Files) -> str | None:
     from_top = inside(written)
     if from_top is not None and from_top.startswith(f"{folder}/") and files.kind(from_top) == "file":
         return from_top.removeprefix(f"{folder}/")
-    near = near_path(files, path)
+    near = near_path(section, files, path)
     return None if near is None else posixpath.relpath(near, folder)

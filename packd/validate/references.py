@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from packd.validate.fields import nearest, shown
+from packd.validate.fields import shown
 
 if TYPE_CHECKING:
     from packd.domain.manifest import ComponentKind
@@ -128,7 +128,9 @@ def check_target(
     name = full.removeprefix(f"{pack}.")
     if name == full or name in unread or known.get(full, set()) & {*TARGETS[reference.to]}:
         return
-    same_kind = [ref for ref, kinds in known.items() if kinds & {*TARGETS[reference.to]}]
+    same_kind = (ref for ref, kinds in known.items() if kinds & {*TARGETS[reference.to]})
     other = " or ".join(sorted(known.get(full, ())))
     message = f"This pack has no {reference.to} {shown(full)!r}" + (f", only {_a(other)} of that name" if other else "")
-    section.complain("reference.missing_local_target", message, *reference.path, suggestion=nearest(full, same_kind))
+    section.complain(
+        "reference.missing_local_target", message, *reference.path, suggestion=section.nearest(full, same_kind)
+    )

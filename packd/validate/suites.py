@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from packd.domain.manifest import ResultFormat, RunnerType, Suite
-from packd.validate.fields import inside, nearest, shown
+from packd.validate.fields import inside, shown
 
 if TYPE_CHECKING:
     from packd.validate.fields import Section
@@ -60,21 +60,20 @@ def _runner_type(section: Section, name: str) -> RunnerType | None:
         return cast("RunnerType", value)
     code, known = "testing.unknown_runner", ", ".join(RUNNER_TYPES)
     if value is None:
-        meant = nearest(name, RUNNER_TYPES) or _OTHER_NAMES.get(name.casefold())
+        meant = section.nearest(name, RUNNER_TYPES) or _OTHER_NAMES.get(name.casefold())
         message = f"The runner {shown(name)!r} has no type; it is one of: {known}"
         section.missing(code, message, "type", f"type: {meant}" if meant else None)
     else:
-        section.complain(
-            code, f"The runner type {shown(value)!r} is not one of: {known}", "type", suggestion=meant_runner(value)
-        )
+        message = f"The runner type {shown(value)!r} is not one of: {known}"
+        section.complain(code, message, "type", suggestion=meant_runner(section, value))
     return None
 
 
-def meant_runner(value: Any) -> str | None:
+def meant_runner(section: Section, value: Any) -> str | None:
     """The runner type that was probably meant."""
     if not isinstance(value, str):
         return None
-    return _OTHER_NAMES.get(value.casefold()) or nearest(value, RUNNER_TYPES)
+    return _OTHER_NAMES.get(value.casefold()) or section.nearest(value, RUNNER_TYPES)
 
 
 def _what_runs(section: Section, name: str, runner_type: str | None, around: Surroundings) -> dict[str, Any] | None:
@@ -137,7 +136,7 @@ def _entry_point(section: Section, runner_type: str | None, around: Surroundings
         return written
     why = {"folder": "is a folder, and a script is a file", "outside": "is a link that leads out of the pack"}
     message = f"The entry_point {shown(written)!r} {why.get(str(kind), 'does not exist in the pack')}"
-    meant = near_path(around.files, path) if kind is None else None
+    meant = near_path(section, around.files, path) if kind is None else None
     section.complain("testing.entry_point", message, "entry_point", suggestion=meant)
     return None
 
@@ -151,10 +150,10 @@ def _is_module(name: str, files: Files) -> bool:
     return files.kind(stems[-1]) == "folder" or any(files.kind(f"{stem}.py") == "file" for stem in stems)
 
 
-def near_path(files: Files, path: str) -> str | None:
+def near_path(section: Section, files: Files, path: str) -> str | None:
     """The path that was probably meant: a name in the same folder, or the same name in a folder named alike."""
     folder, name = posixpath.split(path)
-    near = nearest(name, files.names(folder))
+    near = section.nearest(name, files.names(folder))
     return None if near is None else posixpath.join(folder, near)
 
 
@@ -197,7 +196,7 @@ def _existing(section: Section, key: str, around: Surroundings) -> str | None:
     if path is None or not around.enabled or around.files.kind(path) == "file":
         return path
     message = f"The {key} file {shown(path)!r} does not exist in the pack"
-    section.complain("testing.missing_file", message, key, suggestion=near_path(around.files, path))
+    section.complain("testing.missing_file", message, key, suggestion=near_path(section, around.files, path))
     return None
 
 

@@ -212,7 +212,7 @@ def _entry_suite(
         entry.missing("testing.missing_command", message, "command")
     elif runner is not None and runner not in runners:  # what is wrong with a declared runner was said there
         message = f"{shown(runner)!r} is neither a runner type ({', '.join(RUNNER_TYPES)}) nor one of runners"
-        entry.complain("testing.unknown_runner", message, "runner", suggestion=meant_runner(runner))
+        entry.complain("testing.unknown_runner", message, "runner", suggestion=meant_runner(entry, runner))
     return None
 
 

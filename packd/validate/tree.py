@@ -38,7 +38,7 @@ class PackFiles:
         return self._kinds[path]
 
     def names(self, folder: str) -> tuple[str, ...]:
-        return tuple(sorted(name for name, _ in self._entries(folder)))
+        return tuple([name for name, _ in self._entries(folder)])
 
     def under(self, folder: str) -> tuple[str, ...]:
         found: list[str] = []
@@ -120,9 +120,9 @@ class PackFiles:
         return "file" if S_ISREG(mode) else None
 
     def _entries(self, folder: str) -> list[tuple[str, bool]]:
-        """(name, is it a real folder) of what is in a folder, hidden names left out."""
+        """(name, is it a real folder) of what is in a folder, sorted, hidden names left out."""
         if folder not in self._listings:
-            self._listings[folder] = self._listed(folder) if self.kind(folder) == "folder" else []
+            self._listings[folder] = sorted(self._listed(folder)) if self.kind(folder) == "folder" else []
         return self._listings[folder]
 
     def _listed(self, folder: str) -> list[tuple[str, bool]]:

@@ -313,6 +313,16 @@ def test_looking_for_what_was_meant_counts_once(tmp_path: Path) -> None:
     assert len(findings.problems) == 20
 
 
+def test_what_was_meant_is_guessed_only_while_somebody_looks_for_it(tmp_path: Path) -> None:
+    """Comparing thousands of mistakes with thousands of names would take minutes: the first fifty problems get a guess."""
+    tasks = "".join(f"  t{index}: {{action: demo.gret{index}}}\n" for index in range(80))
+    files = {"workflows/w.yaml": "ref: w\ntasks:\n" + tasks, "actions/great.yaml": "ref: demo.great\n"}
+    problems = checked(tmp_path, {"pack.yaml": HEAD, **files}).problems
+    missing = [problem for problem in problems if problem.code == "reference.missing_local_target"]
+    assert len(missing) == 80
+    assert 45 <= sum(problem.suggestion is not None for problem in missing) <= 50
+
+
 def test_too_many_problems_are_cut_short(tmp_path: Path) -> None:
     """The first ones are shown and the number of all is said, and the pack stays refused."""
     text = HEAD + "".join(f"tags{index}: 1\n" for index in range(3)) + "tags: [" + "1, " * 30 + "]\n"
