@@ -62,14 +62,18 @@ def judge(
 
 
 def in_order(problems: Iterable[Problem], most: int) -> tuple[Problem, ...]:
-    """About the pack first, then pack.yaml, then by file and place; what is over the limit becomes one problem."""
+    """About the pack first, then pack.yaml, then by file and place; what is over the limit becomes one problem.
+
+    Those that reject are kept before any warning.
+    """
     ordered = sorted(dict.fromkeys(problems), key=_place)
     if len(ordered) <= most:
         return tuple(ordered)
     message = f"There are {len(ordered)} problems; the first {most} are shown"
     severity: Severity = "error" if errors(tuple(ordered)) else "warning"
     exceeded = Problem(code="limits.problems_exceeded", message=message, severity=severity)
-    return (*ordered[:most], exceeded)
+    kept = sorted(ordered, key=lambda problem: problem.severity != "error")[:most]
+    return (*sorted(kept, key=_place), exceeded)
 
 
 def _place(problem: Problem) -> tuple[bool, bool, str, int, int, str, str]:

@@ -332,6 +332,17 @@ def test_too_many_problems_are_cut_short(tmp_path: Path) -> None:
     assert findings.manifest is None
 
 
+def test_warnings_take_no_room_from_what_rejects(tmp_path: Path) -> None:
+    """However many warnings come first, the problem for which the pack is refused is among those shown."""
+    text = HEAD + "testing:\n" + "".join(f"  tag{index}: 1\n" for index in range(20))
+    files = {"triggers/a.yaml": "label: A\n"}
+    findings = checked(tmp_path, {"pack.yaml": text, **files}, limits=ValidationLimits(problems=10))
+    assert places(findings)[-2:] == [
+        "component.invalid_ref triggers/a.yaml:1:1 → ref: demo.a",
+        "limits.problems_exceeded",
+    ]
+
+
 def test_other_interpreters_count(tmp_path: Path) -> None:
     """A pack may ask for any Python that is there; the others are asked for only when the usual one won't do."""
     asked = []
