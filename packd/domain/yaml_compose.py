@@ -40,11 +40,13 @@ _PARSERS_OWN_CAP: Final = "maximum nesting depth"  # libyaml looks ahead, and gi
 
 _MAP_TAGS: Final = frozenset({None, "!", "tag:yaml.org,2002:map"})
 _SEQ_TAGS: Final = frozenset({None, "!", "tag:yaml.org,2002:seq"})
+_BACKSLASH: Final = "in double quotes a backslash is written twice; or put the text in single quotes"
 # The parser's words → what to do about it.
 _ADVICE: Final = (
     (
         "mapping values are not allowed",
-        "a ':' is out of place; check the indentation, or quote text that contains ': '",
+        "a ':' is out of place; check the indentation, and that a ': ' is behind the key above, or quote text that "
+        "contains ': '",
     ),
     ("expected <block end>", "the indentation does not match the lines above"),
     ("expected '-' indicator", "the indentation does not match the list items above"),
@@ -52,11 +54,29 @@ _ADVICE: Final = (
         "did not find expected key",
         "the indentation does not match the keys above, or a quote or bracket is out of place",
     ),
-    ("could not find expected ':'", "a key has no ':' after it, or a quoted text or bracket above is not closed"),
+    (
+        "could not find expected ':'",
+        "a key has no ':' after it, an item no space after its '-', or a quoted text or bracket above is not closed",
+    ),
     ("tab character", "a tab stands where spaces are needed; indent with spaces"),
     ("unexpected end of stream", "a quoted text is not closed"),
     ("expected ',' or", "a bracket is not closed, or a ',' is missing"),
+    ("unexpected document", "a quoted text is not closed"),
+    ("<document start>", "what stands above is complete by itself; begin all keys of the top in the same column"),
+    ("alphabetic or numeric", "a text that begins with '*' or '&' must be in quotes"),
+    ("line break", "'|' and '>' announce a text in the lines below; put a text that begins with them in quotes"),
+    ("unknown escape", _BACKSLASH),
+    ("escape code", _BACKSLASH),
+    ("hexdecimal", _BACKSLASH),
+    ("node content", "a value is missing here, or a ',' or a bracket is out of place"),
+    ("sequence entries are not allowed", "a list begins in the line below its key; or put the text in quotes"),
+    ("mapping keys are not allowed", "a text that begins with '? ' must be in quotes"),
+    ("directive name", "a line that begins with '%' is no content; put the text in quotes, or remove it"),
+    ("tag ", "a text that begins with '!' must be in quotes"),
 )
+# The parser gives up far below these, or behind them; what is to be changed is where they begin.
+_FROM_THE_BEGINNING: Final = ("quoted scalar", "flow ", "simple key", "alias", "anchor", "block scalar", "directive")
+_RIGHT_THERE: Final = ("escape", "hexdecimal", "tab character")  # although inside one of these
 
 
 class _StopError(Exception):
@@ -256,9 +276,11 @@ class Composer:
 
 
 def _place(error: yaml.YAMLError) -> tuple[int, int]:
-    """Where the mistake is: for something left open its beginning, which may be far above where the parser gave up."""
+    """Where the mistake is."""
     mark, context = getattr(error, "problem_mark", None), getattr(error, "context", None) or ""
-    if mark is None or "quoted scalar" in context or "flow " in context:
+    said = str(getattr(error, "problem", None))
+    from_beginning = any(word in context for word in _FROM_THE_BEGINNING)
+    if mark is None or (from_beginning and not any(word in said for word in _RIGHT_THERE)):
         mark = getattr(error, "context_mark", None) or mark
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
