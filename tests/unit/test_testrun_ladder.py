@@ -57,6 +57,14 @@ def test_a_suite_runs_and_its_report_says_where(ground: Ground) -> None:
     wait_until(lambda: list(ground.work_dir.iterdir()) == [])
 
 
+def test_a_suite_begins_as_any_program_does(ground: Ground) -> None:
+    """The mode of new files, and signals, are what they are without packd's own programs on the way."""
+    suite = ground.shell("touch new; stat -c %a new; (yes; echo $? > ended) | head -n 1; cat ended")
+    plain = subprocess.run(["/bin/sh", "-c", "umask"], capture_output=True, text=True, check=True).stdout
+    mode = 0o666 & ~int(plain, 8)
+    assert suite.output_tail.split() == [f"{mode:o}", "y", "141"], suite
+
+
 def test_suites_in_turn_share_a_copy(ground: Ground) -> None:
     """What the first wrote, changed, removed and linked the second finds so."""
     ground.write("data", "old")
@@ -173,6 +181,7 @@ def test_a_suite_has_no_rights(apart: Ground) -> None:
     suite = apart.shell("""
         test "$(id -u)" != 0 || echo root
         grep -E '^Cap(Eff|Prm|Inh|Amb)' /proc/self/status | grep -v 0000000000000000
+        grep CapBnd /proc/self/status | grep -i 1ffffffffff
         grep NoNewPrivs /proc/self/status | grep -v 1
         unshare -U true 2>/dev/null && echo user namespace
         unshare -Ur mount -t tmpfs none /tmp 2>/dev/null && echo mount

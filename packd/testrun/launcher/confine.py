@@ -31,6 +31,7 @@ _APART = (
 _BASE = "/tmp"  # noqa: S108
 _OLD, _NEW = "/old", "/new"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_TAKEN_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # which it ignores; a program has them as usual
 _LINKS = {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
 
@@ -66,16 +67,18 @@ def _first(wanted: dict[str, Any]) -> NoReturn:
 
 def _become(wanted: dict[str, Any]) -> NoReturn:
     """Give everything up, then be the program."""
+    kernel.drop_bounding_set()  # which takes a right that a change of the user gives up
     if wanted["user"] is not None:
         os.setgroups([])
         os.setgid(wanted["group"])
         os.setuid(wanted["user"])
     kernel.die_with_parent(signal.SIGKILL)  # which a change of the user would undo
-    kernel.drop_bounding_set()
     kernel.no_more_rights()
     kernel.landlock(wanted["readable"], wanted["writable"])
     if wanted["filter"]:
         kernel.filter_calls(bytes.fromhex(wanted["filter"]))
+    for number in _TAKEN_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
     os.execv(wanted["argv"][0], wanted["argv"])  # noqa: S606
 
 
@@ -84,7 +87,7 @@ def _become(wanted: dict[str, Any]) -> NoReturn:
 
 def _make_view(mounts: list[dict[str, Any]]) -> None:
     """Everything is made below a new root, from the old one, which is let go of in the end."""
-    os.umask(0)
+    usual = os.umask(0)
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
     kernel.mount("tmpfs", _BASE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755,size=1m")
     for name in (_OLD, _NEW):
@@ -103,6 +106,7 @@ def _make_view(mounts: list[dict[str, Any]]) -> None:
     kernel.pivot_root(".", ".")
     kernel.detach(".")
     os.chdir("/")
+    os.umask(usual)
 
 
 def _make_proc_and_dev() -> None:
