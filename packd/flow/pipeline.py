@@ -175,6 +175,10 @@ class Pipeline:
         """Look again at everything that was refused in favour of others, at whatever time."""
         self._start_all(self._forbidden.recalled())
 
+    def close_lost_runs(self) -> None:
+        """Those that are over, and whose end the database could not take."""
+        self._runs.close_lost()
+
     def _start_next(self) -> None:
         """Of those that wait to be tested, if there is a place by now."""
         with self._lock:
@@ -311,9 +315,10 @@ class Pipeline:
 
     def _wait_for(self, begun: Begun) -> bool:
         revision, running = begun.revision, begun.running
-        report = self._runs.wait(running)
-        self._stopwatch.add(revision.ref, revision.number, "test", running.took_ms)
-        return self._finish_run(revision, begun.run, report, running.plan.testing)
+        with self._runs.ending(begun.run):
+            report = self._runs.wait(running)
+            self._stopwatch.add(revision.ref, revision.number, "test", running.took_ms)
+            return self._finish_run(revision, begun.run, report, running.plan.testing)
 
     def _finish_run(self, revision: Revision, run: Run, report: Report, testing: Testing) -> bool:
         """A run that was stopped says nothing about the revision: it is tested again, or has been superseded."""

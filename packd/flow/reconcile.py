@@ -220,3 +220,4 @@ class Reconciler:
             self._pipeline.start(ref)
         self._pipeline.recall()
         self._removal.resume()
+        self._pipeline.close_lost_runs()

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from packd.testrun.executor import Executor
 
 
+_LOST: Final = "what came of the tests could not be written down"
+
 WAITING_RUNS: Final = 8  # that are begun before there is a place for them, so that no place stays empty for a moment
 
 
@@ -101,6 +103,7 @@ class Runs:
         self._lock = threading.Lock()
         self._under_way: dict[str, _UnderWay] = {}
         self._followers: dict[tuple[str, int], list[Say]] = {}  # by ref and number of the revision
+        self._lost: set[str] = set()  # runs that are over, and may have been written down as begun only
         self._kept: set[str] = set()  # packs with a place for a run that is about to be submitted
         self._on_over: Callable[[], None] = _nobody
 
@@ -261,9 +264,38 @@ class Runs:
             yield ahead
         except BaseException:
             if ahead.running is not None:
+                self._lose(ahead.running.plan.run_id)
                 ahead.running.under_way.token.cancel("it was not written down")
                 self._is_over(ahead.running.plan.revision.ref, ahead.running.under_way)
             raise
+
+    @contextmanager
+    def ending(self, run: Run) -> Iterator[None]:
+        """Around all that comes behind its beginning, to the transaction that writes down how it ended. What that did
+        not take is made up for by `close_lost`."""
+        try:
+            yield
+        except BaseException:
+            self._lose(run.id)
+            raise
+
+    def _lose(self, run_id: str) -> None:
+        with self._lock:
+            self._lost.add(run_id)
+
+    def close_lost(self) -> None:
+        """Of what was lost since the last time it is said that it came to nothing."""
+        with self._lock:
+            lost = sorted(self._lost)
+        if not lost:
+            return
+        with self._registry.write() as tx:
+            for run_id in lost:
+                run = queries.run(tx.connection, run_id)
+                if run is not None and run.finished_at is None:
+                    tx.finish_run(run_id, status="error", accepted=False, verdict=_LOST, report=None)
+        with self._lock:
+            self._lost.difference_update(lost)
 
     def _is_over(self, ref: str, under_way: _UnderWay) -> None:
         with self._lock:
@@ -336,7 +368,11 @@ class Runs:
             run, started = self.begin(tx, revision, plan, reason=reason, source=source, actor=actor)
         if say is not None:
             say("started", {"run_id": run.id})
-        report = self.wait(self.submit(plan, rebuild=rebuild, say=say))
+        with self.ending(run):
+            return self._carried_out(revision, run, started, self.submit(plan, rebuild=rebuild, say=say))
+
+    def _carried_out(self, revision: Revision, run: Run, started: str, running: Running) -> Run:
+        report, testing = self.wait(running), running.plan.testing
         with self._registry.write() as tx:
             self.finish(tx, run, report, testing)
             if report.reason != "cancelled":  # that says nothing about the pack

@@ -14,6 +14,7 @@ from packd.flow.occasion import Occasion
 from packd.flow.runs import WAITING_RUNS
 from packd.flow.settling import Settling
 from packd.registry import queries
+from packd.registry.full_disk import DiskFull
 from packd.watch.settle import Settler
 from tests.unit.flow_ground import MANIFEST, core, latest, made_parts, told, written
 from tests.unit.testrun_ground import wait_until
@@ -87,6 +88,30 @@ def test_what_is_being_tested_is_not_tested_once_more(
     assert parts.lanes.wait_idle(30)
     assert latest(parts, "one").phase == Phase.ACTIVE
     assert [event.type for event in told(parts)].count("pack.test_started") == 1
+
+
+def test_a_run_whose_end_could_not_be_written_down_does_not_stay_under_way(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The revision is tested again, and of the lost run it is said what became of it."""
+
+    def full(*_: object) -> None:
+        monkeypatch.undo()
+        raise DiskFull("packd.db")
+
+    monkeypatch.setattr(parts.runs, "finish", full)
+    core(parts)
+    assert latest(parts).phase == Phase.VALIDATED
+    parts.reconciler.request()
+    assert parts.lanes.wait_idle(30)
+    assert latest(parts).phase == Phase.ACTIVE
+    with parts.registry.read() as connection:
+        again, lost = queries.run_history(connection, "core")
+    assert (again.status, lost.status, lost.verdict) == (
+        "passed",
+        "error",
+        "what came of the tests could not be written down",
+    )
 
 
 def test_what_is_told_of_a_drop_that_is_gone_goes_on_to_count() -> None:
