@@ -1,4 +1,4 @@
-"""A database that can't be read or written any more, told apart from all else that SQLite complains of."""
+"""A database that can't be read or written, told apart from all else that its driver complains of."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ _LOOK: Final = "see what the log of the system says of its disk, and what `packd
 _ALLOW: Final = (
     "let packd's user write it and the folder it is in (on a disk that is not mounted read-only), and restart packd"
 )
+_LET_GO: Final = "see which one has it open (`fuser` on that file says), and end that: packd goes on by itself"
+_REACH: Final = "see that its server runs and can be reached from here: packd goes on by itself"
+_AWAY: Final = ("does not answer", _REACH)
 _WAYS: Final = {  # primary result code (sqlite.org/rescode.html) → what it means for the database, and the way out
     sqlite3.SQLITE_CORRUPT: ("is damaged", _RESTORE),
     sqlite3.SQLITE_NOTADB: ("is damaged", _RESTORE),
     sqlite3.SQLITE_IOERR: ("can't be read or written", _LOOK),
     sqlite3.SQLITE_CANTOPEN: ("can't be opened", _LOOK),
     sqlite3.SQLITE_READONLY: ("can't be written", _ALLOW),
+    sqlite3.SQLITE_BUSY: ("is kept locked by another program", _LET_GO),
 }
 _PRIMARY: Final = 0xFF
 
@@ -26,9 +30,10 @@ class DatabaseBroken(Failure):
     """What was asked of it was not done; the sentence says what is wrong and the way out, without any SQL."""
 
     def __init__(self, database: str, said: object) -> None:
-        """`database` is its file, `said` what the driver raised."""
-        what, way_out = _WAYS[_code(said)]
-        super().__init__(Code.UNAVAILABLE, f"the database {database} {what} ({said}); {way_out}")
+        """`database` is its file, or its address without the password; `said` is what the driver raised."""
+        what, way_out = _WAYS.get(_code(said), _AWAY)
+        reason = str(said).partition("\n")[0]
+        super().__init__(Code.UNAVAILABLE, f"the database {database} {what} ({reason}); {way_out}")
         self.said = said
 
 

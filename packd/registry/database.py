@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
     from sqlalchemy.engine import ExceptionContext
 
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
@@ -219,10 +219,7 @@ class Database:
     @property
     def shown(self) -> str:
         """Where it is, without what may be secret in its URL."""
-        url = self._engine.url
-        if url.drivername.startswith("sqlite"):
-            return str(url.database)
-        return masked_url(url.render_as_string(hide_password=False))  # SQLAlchemy would hide it in one place of two
+        return _shown(self._engine.url)
 
     def _bring_up_to_date(self) -> None:
         """Looks once more under the lock: another packd may have done it in the meantime."""
@@ -253,6 +250,12 @@ class Database:
                     _check_foreign_keys(connection)
             finally:
                 switch.execute("PRAGMA foreign_keys=ON")
+
+
+def _shown(url: URL) -> str:
+    if url.drivername.startswith("sqlite"):
+        return str(url.database)
+    return masked_url(url.render_as_string(hide_password=False))  # SQLAlchemy would hide it in one place of two
 
 
 def _size(file: Path) -> int:
@@ -322,6 +325,7 @@ def _engine(url: str) -> Engine:
         raise DatabaseUnusable(f"database_url can't be used (its port is no number): {_HOW_TO_NAME_ONE}") from None
     use_on_postgresql()
     event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "handle_error", _say_that_it_is_away)
     return engine
 
 
@@ -351,6 +355,15 @@ def _say_what_broke(context: ExceptionContext) -> DatabaseBroken | None:
     said = context.original_exception
     engine = context.engine
     return DatabaseBroken(str(engine.url.database), said) if engine is not None and is_broken(said) else None
+
+
+def _say_that_it_is_away(context: ExceptionContext) -> DatabaseBroken | None:
+    """A server that can't be reached, or went away in the middle."""
+    failed_to_connect = context.connection is None and isinstance(context.sqlalchemy_exception, OperationalError)
+    is_away = context.is_disconnect or failed_to_connect
+    if not is_away or context.is_pre_ping or context.engine is None:
+        return None
+    return DatabaseBroken(_shown(context.engine.url), context.original_exception)
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -1,4 +1,4 @@
-"""An embedded database that can't be read any more, and one that was never used: each is called what it is."""
+"""A database that can't be used now, or never again, and one that was never used: each is called what it is."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from packd.domain.failures import Failure
 from packd.domain.health import is_ready
 from packd.flow.clock_sync import ClockWatch
 from packd.flow.health import Health
+from packd.registry import database as database_module
 from packd.registry import queries
 from packd.registry.backup import NotPackds, Unused, schema_of
 from packd.registry.broken import DatabaseBroken
 from packd.registry.database import Database, DatabaseUnusable
 from packd.registry.rows import Drop
-from tests.unit.registry_ground import made_ground
+from tests.unit.registry_ground import Ground, made_ground
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,46 @@ def damaged(file: Path) -> None:
     with file.open("r+b") as written:
         written.seek(PAGE)
         written.write(os.urandom(file.stat().st_size - PAGE))
+
+
+def test_another_program_that_keeps_it_locked_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the way out, and it is used again when that has ended."""
+    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_S", 0.05)
+    with made_ground("sqlite", tmp_path) as ground:
+        with closing(sqlite3.connect(tmp_path / "packd.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(DatabaseBroken, match=r"packd\.db is kept locked by another program \(") as locked:
+                save(ground)
+            assert "SQL" not in locked.value.sentence
+        save(ground)
+
+
+def save(ground: Ground) -> None:
+    with ground.registry.write() as tx:
+        tx.set_fact("name", "value")
+
+
+def test_a_server_that_goes_away_is_a_sentence(tmp_path: Path) -> None:
+    """Whoever was in the middle of something hears it, and the next one is served when it is back."""
+    with made_ground("postgresql", tmp_path) as ground:
+        with pytest.raises(DatabaseBroken, match=r"does not answer \(.*\); see that its server runs") as away:
+            interrupted(ground)
+        assert "SELECT" not in away.value.sentence
+        save(ground)
+
+
+def interrupted(ground: Ground) -> None:
+    with ground.registry.read() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def test_a_server_that_was_never_there_is_a_sentence(tmp_path: Path) -> None:
+    """Without the password."""
+    database = Database(f"postgresql+psycopg://ada:hunter2@/packd?host={tmp_path}")
+    with pytest.raises(DatabaseBroken, match="does not answer") as away, database.read():
+        pass
+    assert "hunter2" not in away.value.sentence
+    database.close()
 
 
 def test_a_failure_that_names_no_kind_of_damage_is_left_as_it_is(tmp_path: Path) -> None:
