@@ -148,8 +148,8 @@ class Client:
             try:
                 for seq, event in self._stream(after, types, packs):
                     connected, attempts = True, 0
+                    after = seq
                     if event is not None:
-                        after = seq
                         yield event
             except (Failure, OSError, http.client.HTTPException) as failure:
                 lost = not isinstance(failure, Failure) or failure.code in (Code.UNREACHABLE, Code.UNAVAILABLE)
@@ -160,10 +160,8 @@ class Client:
             time.sleep(_PAUSES_S[min(attempts, len(_PAUSES_S) - 1)])
             attempts += 1
 
-    def _stream(
-        self, after: int | None, types: list[str], packs: list[str]
-    ) -> Iterator[tuple[int | None, dict[str, Any] | None]]:
-        """One connection's events; (None, None) once when it stands."""
+    def _stream(self, after: int, types: list[str], packs: list[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """One connection's cursors and events; without an event when it stands, and where none is wanted."""
         connection = _Connection(self._path, timeout=_SILENCE_S)
         try:
             response = self._send(
@@ -171,7 +169,7 @@ class Client:
             )
             if response.status != 200:
                 raise _failure(response.status, response.read())
-            yield None, None
+            yield after, None
             with response:
                 yield from _messages(response)
         finally:
@@ -247,8 +245,8 @@ def part(name: str) -> str:
     return quote(name, safe="", errors="surrogateescape")
 
 
-def _messages(response: http.client.HTTPResponse) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    """(id, data) of every event on the stream (WHATWG HTML, section 9.2); what has no id is not an event of packd."""
+def _messages(response: http.client.HTTPResponse) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """(id, data) of everything on the stream (WHATWG HTML, section 9.2) that has an id, as all events of packd have."""
     seq, data = None, ""
     for raw in response:
         line = raw.decode("utf-8").rstrip("\r\n")
@@ -258,8 +256,8 @@ def _messages(response: http.client.HTTPResponse) -> Iterator[tuple[int | None, 
         elif field == "data":
             data += value.removeprefix(" ")
         elif not line:
-            if seq is not None and data:
-                yield seq, json.loads(data)
+            if seq is not None:
+                yield seq, json.loads(data) if data else None
             seq, data = None, ""
 
 

@@ -74,21 +74,30 @@ def _seq(last_event_id: str | None) -> int | None:
 async def _stream(context: Context, cursor: int, wanted: Choice) -> AsyncIterator[str]:
     """What is there, then what comes. A slow reader holds up nobody: it is only asked for more when it has taken all."""
     yield ": packd\n\n"  # the reader knows now that it is connected
+    said_at = time.monotonic()
     while not context.tail.closing:
         batch = await _read(context, cursor, wanted, _STREAM_BATCH)
         if batch.oldest is not None and batch.oldest > cursor + 1:
             yield _farewell("expired")
             return
-        for event in batch.events:
-            yield _message(event)
-        cursor = batch.next
-        if not batch.has_more and not await context.tail.wait(cursor, HEARTBEAT_S):
-            yield ": still here\n\n"
+        messages = _messages(batch, silent_s=time.monotonic() - said_at)
+        for message in messages:
+            yield message
+        cursor, said_at = batch.next, time.monotonic() if messages else said_at
+        if not batch.has_more:
+            await context.tail.wait(cursor, max(0.0, said_at + HEARTBEAT_S - time.monotonic()))
     yield _farewell("stopping")
 
 
 async def _read(context: Context, cursor: int, wanted: Choice, limit: int) -> Batch:
     return await run_sync(lambda: behind(context.registry, cursor, wanted, limit=limit))
+
+
+def _messages(batch: Batch, *, silent_s: float) -> list[str]:
+    """Every event, or after long silence that we are still here: with an id, so that nobody resumes far behind."""
+    if not batch.events and silent_s >= HEARTBEAT_S:
+        return [f"id: {batch.next}\n: still here\n\n"]
+    return [_message(event) for event in batch.events]
 
 
 def _message(event: StoredEvent) -> str:

@@ -206,9 +206,32 @@ def test_an_id_that_is_none_of_ours_is_passed_over(ground: Ground) -> None:
 
 
 def test_silence_is_told(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing happens a comment says that the stream is alive."""
+    """While nothing happens a comment says that the stream is alive, with the number behind which a reader resumes."""
     monkeypatch.setattr(events_module, "HEARTBEAT_S", 0.05)
-    assert raw_stream(ground, 5) == [": packd", "", ": still here", "", ": still here"]
+    ground.say(times=2)
+    silence = ["id: 2", ": still here", ""]
+    assert raw_stream(ground, 8) == [": packd", "", *silence, *silence]
+
+
+def test_silence_is_told_while_only_others_are_told_something(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that wants none of it would take the daemon for dead."""
+    monkeypatch.setattr(events_module, "HEARTBEAT_S", 0.2)
+    over = threading.Event()
+
+    def talking() -> None:
+        while not over.wait(0.02):
+            ground.say()
+
+    speaker = threading.Thread(target=talking)
+    speaker.start()
+    client = Client(ground.socket)
+    stream = client._stream(0, [], ["nobody"])
+    try:
+        assert [event for _, event in islice(stream, 3)] == [None, None, None]
+    finally:
+        over.set()
+        speaker.join()
+        stream.close()
 
 
 def test_a_hundred_streams_do_not_delay_stopping(ground: Ground) -> None:
@@ -320,6 +343,15 @@ def test_following_survives_a_restart(ground: Ground) -> None:
     next_server.stop()
     assert found == [1, 2, 3, 4]
     assert len(told) == 1
+
+
+def test_following_passes_over_what_nobody_wanted(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It resumes behind that, and is not refused because it is not kept any more."""
+    monkeypatch.setattr(events_module, "HEARTBEAT_S", 0.05)
+    ground.say(times=3)
+    client = Client(ground.socket)
+    cursors = (seq for seq, _ in client._stream(0, [], ["nobody"]))
+    assert list(islice(cursors, 2)) == [0, 3]
 
 
 def test_following_starts_only_with_a_daemon(tmp_path: Any) -> None:
