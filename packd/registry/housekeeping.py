@@ -23,8 +23,11 @@ def forget_events(connection: Connection, *, before: str, most: int) -> int:
 
 
 def forget_deliveries(connection: Connection, *, before: str, most: int) -> int:
-    """Deliveries that came to an end before that, with their attempts; at most `most`. Returns how many went."""
-    chosen = select(deliveries.c.id).where(deliveries.c.state != "pending", deliveries.c.finished_at < before)
+    """Deliveries that came to an end before that, or will never, with their attempts; at most `most`. Returns how many went."""
+    removed = select(endpoints.c.name).where(endpoints.c.state == "removed")
+    ended = (deliveries.c.state != "pending") & (deliveries.c.finished_at < before)
+    never = (deliveries.c.state == "pending") & deliveries.c.endpoint.in_(removed) & (deliveries.c.created_at < before)
+    chosen = select(deliveries.c.id).where(ended | never)
     return connection.execute(delete(deliveries).where(deliveries.c.id.in_(chosen.limit(most)))).rowcount
 
 

@@ -55,6 +55,20 @@ def test_what_is_still_to_be_told_is_never_forgotten(ground: Ground) -> None:
     assert left.body
 
 
+def test_what_an_endpoint_that_was_removed_was_not_told_goes_with_the_events(ground: Ground) -> None:
+    """It may come back, and goes on where it stopped, until then."""
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint())
+        outbox.save_endpoint(tx.connection, an_endpoint("silenced", state="disabled"))
+    said(ground, "waits")
+    with ground.registry.write() as tx:
+        outbox.set_endpoint_state(tx.connection, ["ops"], state="removed", reason=None)
+        assert housekeeping.forget_deliveries(tx.connection, before=EARLY, most=100) == 0
+        assert housekeeping.forget_deliveries(tx.connection, before=LATE, most=100) == 1
+        assert queries.deliveries_to(tx.connection, "ops", limit=10) == []
+        assert len(queries.deliveries_to(tx.connection, "silenced", limit=10)) == 1
+
+
 def test_reports_go_by_age_and_each_packs_last_stays(ground: Ground) -> None:
     """That a run was, and how it ended, stays as well."""
     ground.add(a_revision("core"))
