@@ -128,7 +128,7 @@ class Webhooks:
             if known.state == "disabled":
                 outbox.set_endpoint_state(tx.connection, [name], state="enabled", reason=None)
                 redelivery.set_health(tx.connection, name, WELL)
-                outbox.pause_endpoint(tx.connection, name, until_s=None)
+                outbox.end_pause(tx.connection, name)
                 redelivery.release(tx.connection, name)
                 self._say(tx, WebhookEndpointEnabled(endpoint=name, actor=actor))
             endpoint = _there(tx.connection, name)

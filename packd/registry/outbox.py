@@ -223,9 +223,14 @@ def set_endpoint_state(connection: Connection, names: Sequence[str], *, state: s
     connection.execute(update(endpoints).where(endpoints.c.name.in_(names)).values(state=state, state_reason=reason))
 
 
-def pause_endpoint(connection: Connection, name: str, *, until_s: float | None) -> None:
-    """It asked to be left alone until then (Unix seconds)."""
-    connection.execute(update(endpoints).where(endpoints.c.name == name).values(paused_until_s=until_s))
+def pause_endpoint(connection: Connection, name: str, *, until_s: float) -> None:
+    """It asked to be left alone until then (Unix seconds); the latest moment that it asked for counts."""
+    earlier = endpoints.c.paused_until_s.is_(None) | (endpoints.c.paused_until_s < until_s)
+    connection.execute(update(endpoints).where(endpoints.c.name == name, earlier).values(paused_until_s=until_s))
+
+
+def end_pause(connection: Connection, name: str) -> None:
+    connection.execute(update(endpoints).where(endpoints.c.name == name).values(paused_until_s=None))
 
 
 def parse(event: StoredEvent) -> dict[str, Any]:

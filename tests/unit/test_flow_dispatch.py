@@ -348,6 +348,20 @@ def test_retry_after_pauses_the_whole_endpoint(bench: Bench, asked_s: float, wai
     assert bench.go(wait_s=1) == 2
 
 
+def test_the_longest_pause_that_was_asked_for_counts(bench: Bench) -> None:
+    """What was on its way beside it and is answered with a shorter one does not end it; a person does."""
+    bench.save(an_endpoint(ordering="none"))
+    bench.say("a", "b")
+    bench.dispatcher.turn()
+    for (delivery, done), asked_s in zip(bench.postman.carried, (3600.0, 1.0), strict=True):
+        done(delivery, Outcome(status=429, retry_after_s=asked_s))
+    bench.postman.carried = []
+    assert bench.go(wait_s=3599.0) == 0
+    bench.webhooks.disable("ops", actor="a test")
+    bench.webhooks.enable("ops", actor="a test")
+    assert bench.go() == 2
+
+
 def test_a_rate_is_kept(bench: Bench) -> None:
     """Two a second, one after the other; an endpoint without one gets what it takes."""
     bench.save(an_endpoint("slow", rate=2.0), an_endpoint("fast"))
