@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
 Entry = dict[str, Any]
@@ -34,6 +36,9 @@ class Stream:
             with self._lock:
                 self._stream.write(f"{text}\n")
                 self._stream.flush()
+        except BrokenPipeError:  # nobody reads it any more; what is left in the buffer would be refused again at exit
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
         except (OSError, ValueError):  # the terminal has gone, the disk is full, somebody closed it
             return
 

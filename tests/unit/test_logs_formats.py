@@ -251,7 +251,7 @@ def test_lines_of_many_threads_stay_whole() -> None:
 
 
 def test_a_log_that_is_gone_stops_nobody() -> None:
-    """A closed stream, a pipe without a reader: the line is lost and nothing is raised."""
+    """A closed stream, a pipe without a reader: the line is lost and nothing is raised, nor when Python exits."""
     closed = io.StringIO()
     closed.close()
     configure("json", "info", closed, environ={})
@@ -261,8 +261,7 @@ def test_a_log_that_is_gone_stops_nobody() -> None:
     stream = os.fdopen(write, "w")
     configure("json", "info", stream, environ={})
     structlog.get_logger().info("x")
-    with pytest.raises(BrokenPipeError):
-        stream.close()
+    stream.close()
 
 
 def test_libraries_are_heard_from_warning_on() -> None:
