@@ -269,6 +269,12 @@ def test_watches_are_counted_against_the_tree(folder: Path, monkeypatch: pytest.
     assert "max_user_instances" in (list(machine.watches(folder / "packs", Ignore(())))[-1].fix or "")
 
 
+def test_one_watch_is_counted_as_one(tmp_path: Path) -> None:
+    """A packs directory that is not there yet needs its own and no other."""
+    (found,) = machine.watches(tmp_path / "packs", Ignore(()))
+    assert found.said.startswith("1 watch is needed for")
+
+
 def test_our_own_watches_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What this user's processes have in use is what /proc shows; one can be left out."""
     import ctypes

@@ -62,7 +62,8 @@ def watches_of_daemon(watch: Mapping[str, Any]) -> Iterator[Answer]:
 
 
 def _enough(about: str, *, needed: int, free: int, limit: int) -> Answer:
-    said = f"{needed} watches are needed for the packs directory, {max(free, 0)} of {limit} are free"
+    wanted = "1 watch is" if needed == 1 else f"{needed} watches are"
+    said = f"{wanted} needed for the packs directory, {max(free, 0)} of {limit} are free"
     fix = _raise("max_user_watches", max(limit * 2, needed * 2))
     if needed > free:
         return wrong(about, said, fix)
