@@ -124,8 +124,7 @@ class Intake:
             return
         self._settling.is_back(name)
         if known is not None and not is_without and self._reader.is_unchanged(kind, known):
-            self._save(replace(known, gone_at_s=None), if_other_than=known)
-            self._restorer.restore_soon(known.ref)
+            self._leave(known)
             return
         if not self._space.enough():
             log.warning("drop.put_off", drop=name, why="there is no room for it; it is looked at again when there is")
@@ -143,6 +142,14 @@ class Intake:
                 self._refuse(replace(_seen(name, kind, known), fingerprint=fingerprint), problems, occasion)
             case Snapshot():
                 self._record(_seen(name, kind, known), taken, occasion, snapshot_ms=took_ms)
+
+    def _leave(self, known: Drop) -> None:
+        """It is as it was when it was last read; if it was gone meanwhile, its markers may be gone still."""
+        if known.gone_at_s is not None:
+            with self._registry.write() as tx:
+                tx.save_drop(replace(known, gone_at_s=None))
+            self._projections.show(str(known.ref))
+        self._restorer.restore_soon(known.ref)
 
     # --- a drop that could be read -----------------------------------------------------------------------------------
 
@@ -246,6 +253,7 @@ class Intake:
             self._lanes.go_on()
             self._refuse_in(tx, seen, problems, occasion)
         if seen.ref is not None:
+            self._projections.show(seen.ref)  # it may be what was told before, and its marker gone
             self._runs.cancel(seen.ref)
 
     def _refuse_in(self, tx: Writer, seen: Drop, problems: Sequence[Problem], occasion: Occasion) -> None:
@@ -270,11 +278,6 @@ class Intake:
             correlation_id=change,
             causation_id=failed.id,
         )
-
-    def _save(self, drop: Drop, *, if_other_than: Drop) -> None:
-        if drop != if_other_than:
-            with self._registry.write() as tx:
-                tx.save_drop(drop)
 
 
 def lane(name: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from packd import daemon
 from packd.config import Source
 from packd.flow.markers import Markers
+from packd.registry import queries
 from packd.reloading import Reloader
 from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
 
@@ -101,6 +103,24 @@ def test_it_says_nothing_to_the_terminal_that_shows_it(parts: Parts) -> None:
     parts.intake.remove_soon(name)
     assert parts.lanes.wait_idle(30)
     assert markers(parts) == []
+
+
+@pytest.mark.parametrize("is_read_again", [False, True])
+def test_it_is_there_again_when_its_drop_is_renamed_back(parts: Parts, is_read_again: bool) -> None:
+    """Nothing is told of that, as the same was refused before; whether or not the drop has to be read for it."""
+    folder = written(parts, "core", MANIFEST.format(version="1.0.0", needs=""))
+    os.mkfifo(folder / "pipe")
+    looked_at(parts, "core", "core")
+    if is_read_again:
+        with parts.registry.write() as tx:
+            tx.save_drop(replace(queries.all_drops(tx.reader)[0], fingerprint=None))
+    other = folder.rename(folder.with_name("other"))
+    looked_at(parts, "core")
+    parts.projections.show("core")
+    assert markers(parts) == []
+    other.rename(folder)
+    looked_at(parts, "core")
+    assert markers(parts) == ["core.failed"]
 
 
 def test_it_goes_when_what_was_in_use_is_put_back(parts: Parts) -> None:
