@@ -97,6 +97,7 @@ class Intake:
 
     def take_soon(self, name: str, occasion: Occasion) -> None:
         """`take`, in the lane of the drop."""
+        self._removal.is_to_be_read(name)
         self._lanes.submit(lane(name), self.take, name, occasion)
 
     def remove_soon(self, name: str) -> None:
@@ -105,8 +106,11 @@ class Intake:
 
     def take(self, name: str, occasion: Occasion) -> None:
         """Look at the drop `name` and do what follows: nothing, a new revision, a refusal, or noticing that it is gone."""
-        with self._few_at_once:
-            self._take(name, occasion)
+        try:
+            with self._few_at_once:
+                self._take(name, occasion)
+        finally:
+            self._removal.was_read(name)
 
     def _take(self, name: str, occasion: Occasion) -> None:
         try:

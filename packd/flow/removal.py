@@ -6,6 +6,7 @@ use, without a drop.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
@@ -60,6 +61,24 @@ class Removal:
         self._runs = runs
         self._lanes = lanes
         self._clock = clock
+        self._lock = threading.Lock()
+        self._to_be_read: set[str] = set()  # drops that have settled, until what lies there is written down
+        self._awaited: dict[str, set[str]] = {}  # drop → those in which what it was may still turn up
+
+    def is_to_be_read(self, name: str) -> None:
+        """It may be what another drop was."""
+        with self._lock:
+            self._to_be_read.add(name)
+
+    def was_read(self, name: str) -> None:
+        """What did not turn up in it, nor in any other that was awaited, gets one more time of grace, its last."""
+        with self._lock:
+            self._to_be_read.discard(name)
+            last = [gone for gone, awaited in self._awaited.items() if awaited == {name}]
+            for awaited in self._awaited.values():
+                awaited.discard(name)
+        for gone in last:
+            self._settling.is_vacated(gone)
 
     def notice(self, drop: Drop) -> None:
         """Start the time of grace, if it is gone: `rm -rf` before `cp -r` must not unregister a pack."""
@@ -72,6 +91,8 @@ class Removal:
     def carry_out(self, name: str) -> None:
         """The drop stayed away for its time of grace, or what it was had the time to be found elsewhere: unregister that,
         unless the drop is back, another one may be it, or that can't be said."""
+        if self._may_turn_up(name):
+            return
         with self._registry.read() as connection:
             known = queries.drop(connection, name)
         if self._is_gone(name):
@@ -79,6 +100,15 @@ class Removal:
         elif known is not None and known.gone_at_s is not None:
             self._settling.touched(name)
         self._give_up_left_behind(name)
+
+    def _may_turn_up(self, name: str) -> bool:
+        """Is any drop still being read that was when its time was over? A large one can take longer than that. What is
+        read later is not waited for, else there would be no end to it."""
+        with self._lock:
+            awaited = self._awaited.pop(name, self._to_be_read) - {name}
+            if awaited:
+                self._awaited[name] = awaited
+            return bool(awaited)
 
     # --- a drop that is gone -----------------------------------------------------------------------------------------
 

@@ -231,6 +231,46 @@ def test_there_and_back_is_no_change(parts: Parts, between: tuple[str, ...], beh
     assert said_of(parts, "alpha") == ["pack.discovered", "pack.test_passed", "pack.registered"]
 
 
+def test_a_rename_is_found_however_long_the_drop_takes_to_be_read(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its old name has been gone for longer than the time of grace by then."""
+    there = dropped(parts, "a")
+    there.rename(there.with_name("b"))
+    looked_at(parts, "a")
+    reader, read = parts.intake._reader, parts.intake._reader.read
+
+    def slowly(name: str) -> Snapshot | Unsettled | Refused:
+        parts.intake._removal.carry_out("a")
+        return read(name)
+
+    monkeypatch.setattr(reader, "read", slowly)
+    looked_at(parts, "b")
+    come_to_rest(parts)
+    assert owners(parts) == {"alpha": "b"}
+    assert said_of(parts, "alpha") == ["pack.discovered", "pack.test_passed", "pack.registered"]
+
+
+def test_what_does_not_turn_up_in_what_was_read_meanwhile_is_unregistered(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waited for, and not for what came later."""
+    dropped(parts, "a")
+    removed(parts, "a")
+    written(parts, "b", manifest("beta"))
+    reader, read = parts.intake._reader, parts.intake._reader.read
+
+    def slowly(name: str) -> Snapshot | Unsettled | Refused:
+        parts.intake._removal.carry_out("a")
+        return read(name)
+
+    monkeypatch.setattr(reader, "read", slowly)
+    looked_at(parts, "b")
+    assert owners(parts) == {"alpha": "a", "beta": "b"}
+    come_to_rest(parts)
+    assert owners(parts) == {"beta": "b"}
+
+
 def removed(parts: Parts, name: str) -> None:
     shutil.rmtree(parts.settings.packs_dir / name)
     looked_at(parts, name)
