@@ -52,6 +52,10 @@ _WITHOUT_DATA: Final = (
 )
 
 
+class _OverError(TruncatedError):
+    """The stream itself has ended, and not what it is wrapped in too soon."""
+
+
 class _Stream:
     """Pieces of any size → as many bytes as are asked for."""
 
@@ -60,11 +64,11 @@ class _Stream:
         self._rest = memoryview(b"")
 
     def some(self, most: int) -> bytes:
-        """At least one byte and at most `most`. Raises TruncatedError at the end."""
+        """At least one byte and at most `most`. Raises _OverError at the end."""
         while not self._rest:
             piece = next(self._pieces, None)
             if piece is None:
-                raise TruncatedError
+                raise _OverError
             self._rest = memoryview(piece)
         data, self._rest = bytes(self._rest[:most]), self._rest[most:]
         return data
@@ -117,6 +121,22 @@ def tar_members(pieces: Iterator[bytes], archive: str) -> Iterator[tuple[Member,
         else:
             yield from _member(stream, info, extended, archive)
             extended, headers = {}, 0
+    _look_behind(stream, archive)
+
+
+def _look_behind(stream: _Stream, archive: str) -> None:
+    """Where one archive was written behind another, every tool unpacks the first alone, and half would be missing.
+
+    Anything else is what some tools fill the last record with.
+    """
+    try:
+        while (block := stream.exactly(_BLOCK)) == _END:
+            pass
+    except _OverError:
+        return
+    if is_header(block):
+        said = "another archive follows its end: make one of all that belongs to the pack"
+        raise RefusedError(finding("archive.several", said, archive))
     stream.drain()
 
 
