@@ -63,10 +63,13 @@ def unpack(source: int, archive: str, into: Path, ignore: Ignore, limits: Limits
 def _members(source: int, archive: str, limits: Limits) -> _Members:
     """What it is, its content says; its name may say something else."""
     packed = os.fstat(source).st_size
+    most = limits.bytes + _HEADERS * limits.files + _TAR_END
+    if packed > most:  # what is packed in it can't be all of it: it is never read to its end
+        said = f"it has {size(packed)}: leave out what the pack does not need, or raise limits.bytes_mb"
+        raise RefusedError(finding("limits.bytes_exceeded", said, archive))
     head = read_at(source, _BLOCK, 0)
     if head.startswith((LOCAL_MAGIC, EMPTY_MAGIC)):
         return zip_members(source, archive, Meter(archive, packed, limits, most=limits.bytes), limits)
-    most = limits.bytes + _HEADERS * limits.files + _TAR_END
     meter = Meter(archive, packed, limits, most=most)
     for magic, pieces in WRAPPINGS:
         if head.startswith(magic):

@@ -21,9 +21,13 @@ _SIP: Final = 1024  # bytes
 GZIP: Final = b"\x1f\x8b"
 XZ: Final = b"\xfd7zXZ\0"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PZSTD: Final = b"\x50\x2a\x4d\x18"  # a frame to be skipped, with the length of the one that follows
 
 # A window that must be kept in memory. 128 MiB is what `zstd -d` and `xz -9` do with, and no more.
 _MOST_WINDOW: Final = 128 * MIB
+# Members of gzip, streams of xz, frames of zstd in one archive: parallel compressors make one of every 64 KiB. An empty
+# one is 8 bytes, and costs as much time as one with content.
+_MOST_PARTS: Final = 100_000
 _GZIP_AND_NOTHING_ELSE: Final = 16 + zlib.MAX_WBITS
 
 
@@ -75,8 +79,9 @@ def plain(source: int) -> Iterator[bytes]:
 
 def gunzip(source: int) -> Iterator[bytes]:
     """RFC 1952, several members too. Raises TruncatedError, DamagedError."""
-    packed, data = plain(source), b""
+    packed, data, parts = plain(source), b"", 0
     while data := data or next(packed, b""):
+        parts = _one_more(parts)
         member = zlib.decompressobj(_GZIP_AND_NOTHING_ELSE)
         while not member.eof:
             data = data or next(packed, b"")
@@ -93,8 +98,9 @@ def gunzip(source: int) -> Iterator[bytes]:
 
 def unxz(source: int) -> Iterator[bytes]:
     """The .xz format, several streams too. Raises TruncatedError, DamagedError."""
-    packed, data = plain(source), b""
+    packed, data, parts = plain(source), b"", 0
     while data := data or next(packed, b""):
+        parts = _one_more(parts)
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_WINDOW)
         while not stream.eof:
             if stream.needs_input:
@@ -113,8 +119,9 @@ def unxz(source: int) -> Iterator[bytes]:
 def unzstd(source: int) -> Iterator[bytes]:
     """RFC 8878, several frames too. Raises TruncatedError, DamagedError."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW)
-    packed, data = _sips(source), b""
+    packed, data, parts = _sips(source), b"", 0
     while data := data or next(packed, b""):
+        parts = _one_more(parts)
         frame = decompressor.decompressobj()
         while not frame.eof:
             data = data or next(packed, b"")
@@ -140,7 +147,15 @@ WRAPPINGS: Final[tuple[tuple[bytes, Callable[[int], Iterator[bytes]]], ...]] = (
     (GZIP, gunzip),
     (XZ, unxz),
     (ZSTD, unzstd),
+    (_PZSTD, unzstd),
 )
+
+
+def _one_more(parts: int) -> int:
+    """Raises DamagedError when that is too many."""
+    if parts == _MOST_PARTS:
+        raise DamagedError(f"it is compressed in more than {_MOST_PARTS:,} parts")
+    return parts + 1
 
 
 def _without_padding(data: bytes, packed: Iterator[bytes]) -> bytes:

@@ -220,7 +220,7 @@ def test_a_zstd_archive_ends_with_its_checksum(ground: Ground) -> None:
     for cut in range(1, 5):
         assert ground.unsettled(ground.file("p.tar.zst", data[:-cut])) == "archive.truncated"
     taken = ground.snapshot(ground.file("p.tar.zst", data))
-    for padded in (data + bytes(700), data + skipped):
+    for padded in (data + bytes(700), data + skipped, skipped + data):
         assert ground.snapshot(ground.file("p.tar.zst", padded)).digest == taken.digest
 
 
@@ -230,6 +230,16 @@ def test_a_tar_archive_ends_where_its_end_is(ground: Ground) -> None:
     assert ground.unsettled(ground.file("p.tar", data[:1024])) == "archive.truncated"
     assert ground.unsettled(ground.file("p.tar", data[:2048])) == "archive.truncated"
     assert ground.snapshot(ground.file("p.tar", data[: 2048 + 512])).files == 2
+
+
+@pytest.mark.parametrize("squeeze", [bytes, gzip.compress])
+@pytest.mark.parametrize("end", [512, 1024, 10240])
+def test_one_tar_archive_behind_another_is_refused(ground: Ground, squeeze: Callable[[bytes], bytes], end: int) -> None:
+    """Half of what was dropped would be missing. What fills the last record may be anything."""
+    first = tar_of({"a": "1"})[:1024] + bytes(end)
+    assert ground.refused(ground.file("p.tar", squeeze(first) + squeeze(tar_of({"b": "2"})))) == ["archive.several"]
+    for rest in (b"", b"x" * 700, bytes(9000), bytes(9000) + b"x"):
+        assert ground.snapshot(ground.file("p.tar", squeeze(first + rest))).files == 1
 
 
 def test_a_zip_archive_inside_a_cut_one_is_not_its_end(ground: Ground) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from packd.snapshot import tarred
+from packd.snapshot import decompress, tarred
 from packd.snapshot.limits import MIB
 from packd.snapshot.members import RefusedError
 from packd.snapshot.store import Refused
@@ -191,6 +191,31 @@ def test_content_that_is_no_member_counts_too(ground: Ground) -> None:
     ground.limits = Limits(bytes=1000, files=10)
     data = tar_of({"a": "x"}) + os.urandom(2500_000)
     assert refused(ground, gzip.compress(data, 1), "evil.tar.gz") == ["limits.bytes_exceeded"]
+
+
+@pytest.mark.parametrize("name", ["evil.tar", "evil.zip", *WRAPPINGS])
+def test_an_archive_larger_than_all_that_may_be_in_it_is_not_read(ground: Ground, name: str) -> None:
+    """A hole behind its end takes no room on the disk, and days to be read."""
+    ground.limits = Limits(bytes=1000)
+    shape = {"a": "x"}
+    data = zip_of(shape) if name == "evil.zip" else WRAPPINGS.get(name, bytes)(tar_of(shape))
+    path = ground.file(name, data)
+    os.truncate(path, 1024 * 1024 * MIB)
+    taken = ground.take(path)
+    assert isinstance(taken, Refused)
+    assert codes(taken) == ["limits.bytes_exceeded"]
+    assert "it has 1,048,576 MiB" in taken.problems[0].message
+
+
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_parts_without_content_come_to_an_end(ground: Ground, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """None of them adds to what comes out, and each takes time."""
+    monkeypatch.setattr(decompress, "_MOST_PARTS", 1000)
+    squeeze = WRAPPINGS[name]
+    data = squeeze(tar_of({"a": "x"}))
+    assert ground.snapshot(ground.file(name, data + squeeze(b"") * 999)).files == 1
+    (problem,) = ground.take(ground.file(name, data + squeeze(b"") * 1000)).problems  # type: ignore[union-attr]
+    assert "it is compressed in more than 1,000 parts" in problem.message
 
 
 def test_members_of_a_zip_that_share_bytes_are_refused(ground: Ground) -> None:
