@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packd.snapshot.tree import open_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NO_FOLDER: Final = (errno.ENOTDIR, errno.ELOOP)
+
 
 def discard(path: Path) -> None:
-    """Remove the folder at `path`; fine when it is not there. Raises OSError when something of it can't be removed."""
+    """Remove what lies at `path`; fine when nothing does. Raises OSError when something of it can't be removed."""
     try:
         folder = open_folder(path)
     except FileNotFoundError:
+        return
+    except OSError as failure:
+        if failure.errno not in _NO_FOLDER:
+            raise
+        path.unlink()
         return
     try:
         _empty(folder)

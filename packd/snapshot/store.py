@@ -163,7 +163,7 @@ class Store:
         """Give the finished copy its name; `tree` is the drop, `content` the pack in it."""
         digest = digest_of(contents)
         path = self.path(digest)
-        is_there = path.is_dir()
+        is_there = os.path.lexists(path)  # whatever it is by now
         if not (is_there and self.verify(digest) and _asked_for_again(path)):
             os.fchmod(copy.folder, READ_ONLY_EXECUTABLE)
             copy.flush(files=content.files)

@@ -468,6 +468,23 @@ def test_content_that_comes_again_replaces_what_was_damaged(ground: Ground) -> N
     assert ground.store.verify(taken.digest)
 
 
+@pytest.mark.parametrize("instead", ["a file", "a link", "a link to nothing"])
+def test_content_that_comes_again_replaces_whatever_lies_in_its_place(ground: Ground, instead: str) -> None:
+    """Nothing of which is followed, or left in the store."""
+    taken = ground.snapshot(ground.drop())
+    assert ground.store.set_aside(taken.digest) is not None
+    ground.store.clear_temporaries()
+    if instead == "a file":
+        taken.path.write_text("no folder")
+    else:
+        taken.path.symlink_to(ground.folder / "demo" if instead == "a link" else "nowhere")
+    assert not ground.store.verify(taken.digest)
+    assert ground.snapshot(ground.folder / "demo").digest == taken.digest
+    assert ground.store.verify(taken.digest)
+    assert os.listdir(ground.root) == [taken.path.name]
+    assert (ground.folder / "demo" / "pack.yaml").exists()
+
+
 # --- durability ---
 
 
