@@ -73,12 +73,11 @@ class Checkup:
         """Read everything that is kept. `on_snapshot` is told of each snapshot before it is read. Raises OSError."""
         with self._database.read() as connection:
             needed, named = _needed(connection), queries.digests_in_use(connection)
-            drops = {pack.ref: pack.drop_name for pack in queries.present_packs(connection)}
             in_use = queries.active_digests(connection)
         stored = self._store.digests()
         findings = [
-            *self._missing(needed, drops, repair=repair),
-            *self._damaged([digest for digest in stored if digest in named], needed, drops, repair, on_snapshot),
+            *self._missing(needed, repair=repair),
+            *self._damaged([digest for digest in stored if digest in named], needed, repair, on_snapshot),
             *self._links(in_use, repair=repair),
         ]
         return Result(
@@ -94,7 +93,7 @@ class Checkup:
             needed = _needed(connection)
         return sorted(_whose(one) for digest, one in needed.items() if not self._store.has(digest))
 
-    def _missing(self, needed: dict[str, Revision], drops: dict[str, str | None], *, repair: bool) -> Iterator[Finding]:
+    def _missing(self, needed: dict[str, Revision], *, repair: bool) -> Iterator[Finding]:
         for digest, revision in needed.items():
             if not self._store.has(digest):
                 found = Finding(
@@ -103,13 +102,12 @@ class Checkup:
                     message=f"the content of {_whose(revision)} is missing from the store",
                     cure=_LOST,
                 )
-                yield replace(found, repaired=repair and self._taken_again(revision, drops))
+                yield replace(found, repaired=repair and self._taken_again(revision))
 
     def _damaged(
         self,
         digests: list[str],
         needed: dict[str, Revision],
-        drops: dict[str, str | None],
         repair: bool,
         on_snapshot: Callable[[str], None],
     ) -> Iterator[Finding]:
@@ -125,16 +123,16 @@ class Checkup:
                 message=f"{whose} was changed in the store: {digest} is not what its name says",
                 cure=_LOST if revision else "`packd db check --repair` removes it",
             )
-            yield replace(found, repaired=repair and self._replaced(digest, revision, drops))
+            yield replace(found, repaired=repair and self._replaced(digest, revision))
 
-    def _replaced(self, digest: str, revision: Revision | None, drops: dict[str, str | None]) -> bool:
+    def _replaced(self, digest: str, revision: Revision | None) -> bool:
         """Damaged content that nobody needs is removed; what is needed gives way only to the same content, taken again.
 
         What lies there may have been changed since it was last looked at.
         """
         if revision is None:
             return self._store.remove(digest)
-        return self._lies_there(revision, drops) and self._taken_again(revision, drops)
+        return self._lies_there(revision) and self._taken_again(revision)
 
     def is_whole(self, revision: Revision) -> bool:
         """Is its content what its digest says, now that it was put right where that could be done?"""
@@ -142,23 +140,29 @@ class Checkup:
 
     def take_again(self, revision: Revision) -> bool:
         """Put the content of a revision right, whole, from the packs directory. False when it does not lie there."""
+        return self._replaced(revision.digest, revision)
+
+    def _lies_there(self, revision: Revision) -> bool:
+        """Was its content what lay in the packs directory when that was last looked at?"""
         with self._database.read() as connection:
             pack = queries.pack(connection, revision.ref)
-        drops = {revision.ref: pack.drop_name if pack else None}
-        return self._replaced(revision.digest, revision, drops)
+            drop = queries.drop(connection, pack.drop_name) if pack and pack.drop_name else None
+        return drop is not None and drop.digest == revision.digest
 
-    def _lies_there(self, revision: Revision, drops: dict[str, str | None]) -> bool:
-        """Is its content what lies in the packs directory now?"""
-        with self._database.read() as connection:
-            drop = queries.drop(connection, drops.get(revision.ref) or "")
-        return drop is not None and drop.digest == revision.digest and os.path.lexists(self._packs_dir / drop.name)
-
-    def _taken_again(self, revision: Revision, drops: dict[str, str | None]) -> bool:
-        name = drops.get(revision.ref)
-        if name is None or not os.path.lexists(self._packs_dir / name):
-            return False
-        taken = self._store.take(self._packs_dir / name, self._ignore)
+    def _taken_again(self, revision: Revision) -> bool:
+        place = self._place(revision.ref)
+        taken = self._store.take(place, self._ignore) if place is not None else None
         return isinstance(taken, Snapshot) and taken.digest == revision.digest
+
+    def _place(self, ref: str) -> Path | None:
+        """Where the drop of a pack lies; None when there is none. Whoever looks without a daemon may not know its packs
+        directory, which can have been named on its command line."""
+        with self._database.read() as connection:
+            pack = queries.pack(connection, ref)
+        if pack is None or pack.drop_name is None:
+            return None
+        places = (self._packs_dir / pack.drop_name, Path(pack.path))
+        return next((place for place in places if os.path.lexists(place)), None)
 
     def _links(self, in_use: dict[str, str], *, repair: bool) -> Iterator[Finding]:
         wanted = {ref: self._store.path(digest) for ref, digest in in_use.items()}

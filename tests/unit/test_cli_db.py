@@ -56,6 +56,8 @@ def _once(folder: Path) -> None:
 def folder(made: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy for each test."""
     shutil.copytree(made, tmp_path / "copy", symlinks=True)
+    moved = f"replace(path, '{made}', '{tmp_path / 'copy'}')"
+    _replace_in_database(tmp_path / "copy", f"UPDATE packs SET path = {moved}")
     yield tmp_path / "copy"
     for inside, folders, _ in os.walk(tmp_path):
         for name in folders:
@@ -125,6 +127,15 @@ def test_content_in_use_is_taken_again_from_the_packs_directory(packd: Packd, fo
     assert "--repair" in found.stdout
     assert packd("check", "--repair").exit_code == 0
     assert (tree / "pack.yaml").read_text().startswith("ref: hello\n")
+    assert packd("check").exit_code == 0
+
+
+def test_the_packs_directory_need_not_be_named(packd: Packd, folder: Path, tmp_path: Path) -> None:
+    """The daemon may have been started with it on its command line; the registry knows where the pack lies."""
+    remove_tree(snapshot_in_use(folder, "hello"))
+    elsewhere = {"PACKD_PACKS_DIR": str(tmp_path / "packs"), "PACKD_STATE_DIR": str(folder / "state")}
+    repaired = CliRunner().invoke(cli, ["db", "check", "--repair"], env=elsewhere)
+    assert repaired.exit_code == 0, repaired.output
     assert packd("check").exit_code == 0
 
 
