@@ -10,16 +10,18 @@ _LONGEST = 128  # characters; a version is a label, not a text
 _AFTER_OPERATOR = re.compile(r"([<>=!~^])\s+(?=[^<>=!~^])")
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
 _SINGLE_EQUALS = re.compile(r"(^|,)=(?=\d)")
+_FROM_PRE_RELEASE = re.compile(r"(\^|~=?)((\d+)\.(\d+)\.(\d+)-[^,]+)")
 _NUMBERS = re.compile(r"[vV]?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?")
 
 
 def is_version(text: str) -> bool:
     """Is it a version by SemVer 2.0.0?"""
+    if len(text) > _LONGEST:
+        return False
     try:
-        Version(text[: _LONGEST + 1])
+        return str(Version(text)) == text  # Version would also take other scripts' digits, and a newline at the end
     except ValueError:
         return False
-    return len(text) <= _LONGEST
 
 
 def version_meant(text: str) -> str | None:
@@ -31,6 +33,8 @@ def version_meant(text: str) -> str | None:
 def as_range(text: str) -> str | None:
     """A SimpleSpec that says the same (`>= 1.2 <2` becomes `>=1.2,<2`), or None when it is no range.
 
+    `^2.0.0-rc.1` becomes `>=2.0.0-rc.1,<3.0.0`, and `~` likewise: of its own a SimpleSpec leaves out 2.0.0 itself.
+
     The grammar is the one of semantic-version's SimpleSpec: `*`, `1.2`, `1.2.*`, `^1.2`, `~1.2`, `>=1.2,<2`.
     """
     if len(text) > _LONGEST or text.rstrip().endswith("+"):  # `3.9+` would be 3.9 with an empty build
@@ -41,7 +45,15 @@ def as_range(text: str) -> str | None:
         SimpleSpec(spec)
     except ValueError:
         return None
-    return spec
+    return _FROM_PRE_RELEASE.sub(_with_both_bounds, spec)
+
+
+def _with_both_bounds(clause: re.Match[str]) -> str:
+    operator, lowest = clause[1], clause[2]
+    major, minor, patch = (int(number) for number in clause.groups()[2:])
+    if operator != "^" or (not major and minor):
+        return f">={lowest},<{major}.{minor + 1}.0"
+    return f">={lowest},<{major + 1}.0.0" if major else f">={lowest},<0.0.{patch + 1}"
 
 
 def range_meant(text: str) -> str | None:

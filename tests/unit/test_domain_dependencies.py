@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from packd.domain.dependencies import Party, Standing, meets, standing
 from packd.domain.manifest import Need
+from packd.domain.ranges import as_range
 
 
 def party(ref: str, version: str = "1.0.0", **needs: str) -> Party:
@@ -90,6 +93,23 @@ def test_a_pre_release_meets_an_open_range_but_not_its_own_upper_bound() -> None
     """SemVer ranks 2.0.0-rc1 below 2.0.0, and nobody who asks for <2 wants it."""
     assert meets("2.0.0-rc1", Need(ref="core", range=">=1"))
     assert not meets("2.0.0-rc1", Need(ref="core", range="<2"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits", "too_high"),
+    [
+        ("^2.0.0-rc.1", ["2.0.0-rc.1", "2.0.0-rc.2", "2.0.0", "2.7.1"], "3.0.0"),
+        ("^0.3.0-a", ["0.3.0-b", "0.3.0", "0.3.9"], "0.4.0"),
+        ("^0.0.3-a", ["0.0.3"], "0.0.4"),
+        ("~1.2.0-rc.1", ["1.2.0-rc.1", "1.2.0", "1.2.9"], "1.3.0"),
+        ("~=1.2.0-rc.1", ["1.2.0", "1.2.9"], "1.3.0"),
+    ],
+)
+def test_a_range_from_a_pre_release_on_holds_the_release(wanted: str, fits: list[str], too_high: str) -> None:
+    """Who is content with 2.0.0-rc.1 is content with 2.0.0."""
+    need = Need(ref="core", range=as_range(wanted) or "")
+    assert [version for version in fits if not meets(version, need)] == []
+    assert not meets(too_high, need)
 
 
 def test_next_versions_that_exclude_each_other_wait() -> None:
