@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 8  # versions in a sentence
 _RANGE_RULE: Final = "a range is written like '>=1.2,<2', '^1.2', '1.2.*' or '*'"
-_WITHOUT_AT: Final = re.compile(r"([a-z][a-z0-9_-]*)\s*([<>=!~^].*)")
+_WITHOUT_AT: Final = re.compile(r"([a-z][a-z0-9_-]*)(?:\s*(?=[<>=!~^])|\s*[:\s]\s*(?=[<>=!~^\d*]))(.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,8 @@ def _need(section: Section, key: str, index: int, item: Any) -> Need | None:
 
 
 def _from_text(section: Section, key: str, index: int, item: str) -> tuple[str | None, str | None]:
+    if "/" in item:
+        return _checked_ref(section, "", item, key, index), None
     name, at, wanted = item.partition("@")
     ref = _checked_ref(section, name.strip(), item, key, index)
     return ref, _checked_range(section, wanted, key, index) if at and ref else "*"
@@ -110,7 +112,7 @@ def _checked_ref(section: Section, ref: str, written: str, *keys: str | int) -> 
         message = f"{said!r} is an address; name the pack by its ref, and install it on its own"
         section.complain(code, message, *keys)
     else:
-        folded = in_yaml(ref_from_name(ref)) if ref else None
+        folded = in_yaml(written.replace(ref, ref_from_name(ref), 1)) if ref else None
         section.complain(code, f"{said!r} is not the ref of a pack", *keys, suggestion=folded)
     return None
 
@@ -130,14 +132,15 @@ def _interpreter(
     wanted = section.text(key, code)
     if wanted is None:
         return None
-    spec = as_range(wanted)
+    spec, way_out = as_range(wanted), f"put one that fits on packd's PATH, or change {key}"
     if spec is None:
         message = f"{shown(wanted)!r} is not a version range; {_RANGE_RULE}"
         section.complain(code, message, key, suggestion=range_meant(wanted))
     elif running is None:
-        section.complain(code, f"The pack needs {title} {wanted}, and there is no {title} to run its tests", key)
+        what = f"there is no {title} to run its tests"
+        section.complain(code, f"The pack needs {title} {wanted}, and {what}; {way_out}", key)
     elif not in_range(running, spec) and not any(in_range(other, spec) for other in others()):
         also = "".join(f", {other}" for other in others()[:_SHOWN])
         what = f"there are {title} {running}{also}" if also else f"its tests would run on {title} {running}"
-        section.complain(code, f"The pack needs {title} {wanted}, and {what}", key)
+        section.complain(code, f"The pack needs {title} {wanted}, and {what}; {way_out}", key)
     return spec or wanted
