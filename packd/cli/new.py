@@ -15,8 +15,8 @@ from packd.domain.failures import Code, Failure
 from packd.domain.refs import REF_PATTERN, RESERVED, is_ref, ref_from_name
 
 _MANIFEST: Final = """\
-ref: {ref}
-label: {label}
+ref: {ref_in_yaml}
+label: {label_in_yaml}
 description: Says hello.
 version: 0.1.0
 
@@ -116,14 +116,21 @@ def _write(target: Path, ref: str) -> None:
         for path, text, mode in _FILES:
             file = fresh / path
             file.parent.mkdir(exist_ok=True)
-            label = ref.replace("_", " ").replace("-", " ").capitalize()
-            file.write_text(text.replace("{ref}", ref).replace("{label}", label), encoding="utf-8")
+            file.write_text(_filled_in(text, ref), encoding="utf-8")
             file.chmod(mode)
         fresh.chmod(0o755)
         fresh.rename(target)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def _filled_in(text: str, ref: str) -> str:
+    from packd.domain.yaml_scalars import in_yaml  # `on` would be true
+
+    label = ref.replace("_", " ").replace("-", " ").capitalize().strip()
+    text = text.replace("{ref_in_yaml}", in_yaml(ref)).replace("{label_in_yaml}", in_yaml(label))
+    return text.replace("{ref}", ref)
 
 
 def _tell(target: Path) -> None:

@@ -40,6 +40,11 @@ def plain(text: str) -> Scalar:
         return text
 
 
+def in_yaml(text: str) -> str:
+    """A plain word as it has to be written to be read as text."""
+    return text if plain(text) == text else f'"{text}"'
+
+
 def of_tag(tag: str, text: str) -> Scalar:
     """The value of `text` under one of SCALAR_TAGS.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from packd.domain.manifest import Need
 from packd.domain.ranges import as_range, in_range, range_meant
 from packd.domain.refs import is_ref, ref_from_name
-from packd.validate.fields import in_yaml, shown
+from packd.domain.yaml_scalars import in_yaml
+from packd.validate.fields import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

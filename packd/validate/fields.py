@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from packd.domain.clipping import clip
-from packd.domain.yaml_scalars import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,11 +53,6 @@ def inside(path: str) -> str | None:
 def shown(value: Any) -> str:
     """A value as messages quote it."""
     return clip(value if isinstance(value, str) else str(value), 80)
-
-
-def in_yaml(text: str) -> str:
-    """A plain word as it has to be written to be read as text."""
-    return text if plain(text) == text else f'"{text}"'
 
 
 class Section:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from packd.domain.probation import BadHealthCheck, health_check
 from packd.domain.ranges import is_version, version_meant
 from packd.domain.refs import REF_PATTERN, RESERVED, archive_suffix, is_ref, ref_from_name
-from packd.validate.fields import in_yaml, shown
+from packd.domain.yaml_scalars import in_yaml
+from packd.validate.fields import shown
 
 if TYPE_CHECKING:
     from packd.domain.positioned import Document

@@ -52,6 +52,13 @@ def test_a_new_pack_passes(packd: Packd) -> None:
     assert (report["pack_ref"], report["total_tests"], report["passed"]) == ("my-first_pack2", 2, 2)
 
 
+@pytest.mark.parametrize("name", ["on", "null", "true_"])
+def test_a_new_pack_may_be_called_anything(packd: Packd, name: str) -> None:
+    """Also what YAML would read as something else than text."""
+    result = packd("check", str(made(packd, name)), "--json")
+    assert (json.loads(result.stdout)["ref"], result.exit_code) == (name, 0), result.output
+
+
 def test_a_new_pack_is_whole(packd: Packd) -> None:
     """It comes by one rename, with scripts that can be run, and leaves nothing else behind."""
     pack = made(packd)
