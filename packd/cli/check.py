@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from packd.cli.ending import orderly_end
 from packd.cli.options import A_PATH
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import cell, flow, note, paragraph, say_json, word
@@ -37,7 +38,8 @@ def command(ctx: click.Context, path: Path, config: Path | None, as_json: bool) 
     from packd.cli.terms import terms
     from packd.flow.offline import check_path
 
-    checked = check_path(path, terms=terms(config))
+    with orderly_end():
+        checked = check_path(path, terms=terms(config))
     if as_json:
         say_json(view(checked))
     else:

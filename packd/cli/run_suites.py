@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from packd.cli.completing import complete_refs
+from packd.cli.ending import orderly_end
 from packd.cli.live import Progress, progress
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for, pack_name
 from packd.cli.options import as_json as as_json_option
@@ -80,7 +81,7 @@ def _here(
     from packd.flow.offline import run_path
 
     conditions = terms(config)
-    with progress(f"testing {path}") as line:
+    with orderly_end(), progress(f"testing {path}") as line:
         tell = _telling(line, aloud=verbose and not as_json)
         tried = run_path(path, terms=conditions, runner=runner, rebuild=rebuild, say=tell)
     report = tried.report.to_dict() if tried.report else None

@@ -218,8 +218,9 @@ def running_as(line: bytes) -> list[str]:
     return found
 
 
-def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path) -> None:
-    """Ctrl-C ends what runs, takes the working copy away and exits with 130."""
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path, request_to_end: signal.Signals) -> None:
+    """Ctrl-C, a CI system and a closed terminal end what runs, and the working copy goes; shells know the exit status."""
     pack = made(packd)
     (pack / "tests/run_tests.sh").write_text("#!/bin/sh\nexec sleep 300.75\n")
     work = tmp_path / "work"
@@ -234,9 +235,9 @@ def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path) -> None:
     while not (suites := running_as(b"sleep\x00300.75\x00")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(request_to_end)
     _, said = running.communicate(timeout=30)
-    assert running.returncode == 130, said
+    assert running.returncode == 128 + request_to_end, said
     assert b"Traceback" not in said
     assert not [suite for suite in suites if suite in running_as(b"sleep\x00300.75\x00")]
     assert os.listdir(work) == []
