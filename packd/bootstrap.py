@@ -505,6 +505,7 @@ def _sender() -> Sender:
 def _registry(settings: Settings, clock: Clock) -> tuple[Database, Registry]:
     url = settings.database_url
     database = Database(url.get_secret_value() if url else sqlite_url(settings.state_dir))
+    database.occupy()
     kept = database.prepare()
     if kept is not None:
         log.info("database.upgraded", schema=SCHEMA_VERSION, kept=str(kept))

@@ -438,7 +438,9 @@ class Settings(Section):
         description="Where packd keeps its own: by default $STATE_DIRECTORY, else packd in $XDG_STATE_HOME.",
     )
     database_url: DatabaseUrl | None = Field(
-        default=None, description="The registry's database as SQLAlchemy writes it; null: packd.db in state_dir."
+        default=None,
+        description="The registry's database as SQLAlchemy writes it, which each packd needs for itself; null: packd.db "
+        "in state_dir.",
     )
     markers: Literal["failed", "all", "none"] = Field(
         default="failed",

@@ -1,4 +1,4 @@
-"""What the daemon has open in its state directory: is it still there, so that the next start finds it?
+"""What the daemon holds: is its state directory still what it was, so that the next start finds it, and is it alone?
 
 Somebody who clears away what looks superfluous is not told by the files: they go on working, for whoever has them open.
 """
@@ -30,11 +30,13 @@ class Foothold:
         self._lock = lock
         self._displaced: str | None = None  # as it was said
         self._lost_lock: str | None = None  # as it was said
+        self._shared: str | None = None  # as it was said
 
     def check(self) -> None:
         """For the schedule. Says what has changed, and takes a lock again that was removed."""
         self._look_after_database()
         self._look_after_lock()
+        self._look_after_occupancy()
 
     def ailments(self) -> Iterator[Ailment]:
         """With any of these, what packd does may come to nothing."""
@@ -43,6 +45,8 @@ class Foothold:
             yield Ailment(part="database", grade="unready", sentence=displaced)
         if self._lost_lock is not None:
             yield Ailment(part="lock", grade="unready", sentence=self._lost_lock)
+        if self._shared is not None:
+            yield Ailment(part="database", grade="unready", sentence=self._shared)
 
     def _look_after_database(self) -> None:
         displaced = self._database.displaced()
@@ -64,3 +68,9 @@ class Foothold:
         if lost is not None and lost != self._lost_lock:
             log.error("lock.lost", detail=lost)
         self._lost_lock = lost
+
+    def _look_after_occupancy(self) -> None:
+        shared = self._database.keep_occupied()
+        if shared is not None and shared != self._shared:
+            log.error("database.shared", detail=shared)
+        self._shared = shared

@@ -163,6 +163,10 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The files of the registry's database are not any more where packd opened them: what it does now would be lost.\n"
             "@PACKD_DETAIL@.",
         ),
+        "database.shared": (
+            "Two daemons use one database",
+            "@PACKD_DETAIL@.",
+        ),
         "database.back": ("The database is back", "Its files are again those that packd opened."),
         "database.kept": (
             "A removed database was written again",

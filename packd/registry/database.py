@@ -18,6 +18,7 @@ from packd.registry.broken import DatabaseBroken, is_broken, is_damage
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.full_disk import DiskFull, is_full
 from packd.registry.kept import BEGIN_WRITE, Kept
+from packd.registry.occupancy import Occupancy
 from packd.registry.place import Place
 from packd.registry.prepared import from_json, to_json
 from packd.registry.tables import metadata, use_on_postgresql
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _WRITES: Final = "packd_write"  # the option of a connection that is going to write
 _BUSY_TIMEOUT_S: Final = 15
+_LINGERS_S: Final = 5.0  # until a server has noticed that a daemon was killed
 _OPTIMISE_WAITS_S: Final = 0.5  # for readers, while nobody can write
 _AGAIN_S: Final = 0.01
 _MANY_PAGES: Final = 1000  # empty ones that are worth rewriting the file for
@@ -77,6 +79,7 @@ class Database:
         self._writing = self._engine.execution_options(**writing)
         # The database lets one writer in at a time; waiting for that here is fair and holds no connection meanwhile.
         self._one_writer = threading.Lock()
+        self._occupancy = Occupancy(self._engine) if self._is_postgresql else None
         self._place = None if self._is_postgresql else _place_of(self._engine)
         self._kept = Kept(reading=self._reading, writing=self._writing, one_writer=self._one_writer)  # of SQLite
 
@@ -111,6 +114,33 @@ class Database:
     def _writing_postgresql(self) -> Iterator[Connection]:
         with self._one_writer, self._writing.begin() as connection:
             yield connection
+
+    def occupy(self) -> None:
+        """For a daemon, before all else: on a server nobody else may be it until `close`.
+
+        Raises DatabaseUnusable when another one is, or when it can't be opened.
+        """
+        if self._occupancy is None:
+            return
+        with self._refusals():
+            holder = self._occupancy.take(_LINGERS_S)
+        if holder is not None:
+            raise DatabaseUnusable(
+                f"another {holder} uses the database {self.shown}: stop it first, or give this one a database of its own"
+            )
+
+    def keep_occupied(self) -> str | None:
+        """Take it again where that was lost, with the connection. Returns what is wrong, and the way out; None: nothing."""
+        if self._occupancy is None:
+            return None
+        try:
+            holder = self._occupancy.keep()
+        except DatabaseBroken:  # whoever wants something of it is told
+            return None
+        return holder and (
+            f"another {holder} came to use the database {self.shown} while it could not be reached from here: "
+            "each of the two takes for removed what only the other one sees; stop one of them"
+        )
 
     def prepare(self) -> Path | None:
         """Make or upgrade the schema; does nothing when it is the one that this code knows.
@@ -213,6 +243,8 @@ class Database:
             return None
 
     def _close(self) -> None:
+        if self._occupancy is not None:
+            self._occupancy.release()
         self._kept.close()
         self._engine.dispose()
 

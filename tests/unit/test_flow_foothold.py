@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -24,6 +25,17 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database.prepare()
     yield database
     database.close()
+
+
+def test_another_daemon_on_the_same_server_is_said_once() -> None:
+    """As long as it is so, packd is not ready."""
+    said = iter((None, "two of us", "two of us", None))
+    server = SimpleNamespace(displaced=lambda: None, keep_occupied=lambda: next(said))
+    foothold = Foothold(database=cast("Database", server), lock=None)
+    with capture_logs() as logged:
+        ailments = [[ailment.sentence for ailment in foothold.ailments()] for _ in range(4) if not foothold.check()]
+    assert ailments == [[], ["two of us"], ["two of us"], []]
+    assert [(line["event"], line["detail"]) for line in logged] == [("database.shared", "two of us")]
 
 
 def test_a_database_that_is_gone_is_said_once(database: Database, tmp_path: Path) -> None:

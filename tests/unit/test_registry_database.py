@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
 
+from packd.registry import database as database_module
 from packd.registry import outbox, queries
 from packd.registry.database import Database, DatabaseUnusable
 from packd.registry.full_disk import DiskFull
 from packd.registry.rows import Drop
 from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
+from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,13 +229,49 @@ def test_a_lost_connection_is_replaced(tmp_path: Path) -> None:
     with made_ground("postgresql", tmp_path) as ground:
         with ground.registry.write() as tx:
             tx.set_fact("name", "before")
-        killer = Database(ground.url)
-        with killer.write() as connection:
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
-            connection.execute(text(f"{others} AND datname = current_database()"))
-        killer.close()
+        end_all(ground)
         with ground.registry.write() as tx:
             assert queries.fact(tx.connection, "name") == "before"
+
+
+def test_a_second_daemon_on_a_server_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two would each take for removed what only the other one sees. When the first has ended it is let in."""
+    with made_ground("postgresql", tmp_path) as ground:
+        first, second = Database(ground.url), Database(ground.url)
+        first.occupy()
+        with monkeypatch.context() as patch, pytest.raises(DatabaseUnusable, match=ANOTHER):
+            patch.setattr(database_module, "_LINGERS_S", 0.0)
+            second.occupy()
+        first.close()
+        second.occupy()
+        second.close()
+
+
+def test_a_daemon_that_lost_its_server_holds_it_again_or_says_who_does(tmp_path: Path) -> None:
+    """The server was started anew, and somebody else may have been quicker."""
+    with made_ground("postgresql", tmp_path) as ground:
+        first, second = Database(ground.url), Database(ground.url)
+        first.occupy()
+        end_all(ground)
+        wait_until(lambda: first.keep_occupied() is None)
+        end_all(ground)
+        second.occupy()
+        assert re.match(ANOTHER, first.keep_occupied() or "")
+        second.close()
+        wait_until(lambda: first.keep_occupied() is None)
+        first.close()
+
+
+ANOTHER = rf"another packd \(pid {os.getpid()} on .*\) .*use"
+
+
+def end_all(ground: Ground) -> None:
+    """All connections to the database but this one."""
+    killer = Database(ground.url)
+    with killer.write() as connection:
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+        connection.execute(text(f"{others} AND datname = current_database()"))
+    killer.close()
 
 
 def test_a_postgresql_reader_cannot_write(tmp_path: Path) -> None:
