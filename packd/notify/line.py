@@ -7,6 +7,7 @@ answers (1xx) come, it reads them before anything else that its event loop has t
 from __future__ import annotations
 
 import functools
+import re
 import select
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,10 +25,15 @@ if TYPE_CHECKING:
     from aiohttp.http import RawResponseMessage
 
 HEAD_LIMIT: Final = 32 * 1024  # bytes of an answer's head, the informational answers before it included
+_END: Final = re.compile(rb"\n\r?\n")  # of a head: an empty line
 
 
 class Unsent(aiohttp.ClientConnectionError):
     """A kept connection turned out to be of no use before anything of the request was sent: another one will do."""
+
+
+class Garbled(aiohttp.ClientPayloadError):
+    """The body of an answer is not what HTTP has."""
 
 
 class Line(ResponseHandler):
@@ -38,6 +44,7 @@ class Line(ResponseHandler):
         self._answer: StreamReader | None = None  # the body of the last one
         self._awaits_head = False
         self._head_left = 0  # bytes in which it must end
+        self._end = b""  # its last bytes so far
 
     def is_connected(self) -> bool:
         """The pool asks before it gives a kept connection away, and looks at nothing else."""
@@ -49,7 +56,7 @@ class Line(ResponseHandler):
             self._give_up(Unsent())
         if self.exception() is not None:
             return False
-        self._awaits_head, self._head_left = True, HEAD_LIMIT
+        self._awaits_head, self._head_left, self._end = True, HEAD_LIMIT, b""
         return True
 
     def data_received(self, data: bytes) -> None:
@@ -59,23 +66,35 @@ class Line(ResponseHandler):
                 return
         if not data or (self._answer is not None and not self._answer.is_eof()):  # without data: reading goes on
             super().data_received(data)
+            self._say_what_is_wrong()
         elif self._answer is not None:
             self._give_up(Unsent())
         else:
             self._give_up(HttpProcessingError(message="it came before the request"))
 
     def _head_received(self, data: bytes) -> bytes:
-        """What came behind the head, if it has ended."""
-        head, behind = data[: self._head_left], data[self._head_left :]
-        self._head_left -= len(head)
-        super().data_received(head)
-        if self.exception() is not None:
-            return b""
-        if not self._awaits_head:
-            return behind
-        if not self._head_left:
-            self._give_up(HttpProcessingError(message=f"its head does not end within {HEAD_LIMIT // 1024} KiB"))
-        return b""
+        """What came behind the head, if it has ended: given to aiohttp with it, it could spoil an answer that is whole."""
+        while data and self._awaits_head and self.exception() is None:
+            head, data = self._up_to_its_end(data)
+            self._head_left -= len(head)
+            super().data_received(head)
+            if self._awaits_head and not self._head_left and self.exception() is None:
+                self._give_up(HttpProcessingError(message=f"its head does not end within {HEAD_LIMIT // 1024} KiB"))
+        return b"" if self._awaits_head or self.exception() is not None else data
+
+    def _up_to_its_end(self, data: bytes) -> tuple[bytes, bytes]:
+        """The part of a head that came, informational answers by themselves, and what came behind it."""
+        found = _END.search(self._end + data)
+        length = found.end() - len(self._end) if found else len(data)
+        length = min(length, self._head_left)
+        self._end = b"" if found else (self._end + data)[-2:]
+        return data[:length], data[length:]
+
+    def _say_what_is_wrong(self) -> None:
+        """Whoever reads the body would wait for its end, which can't be found."""
+        wrong, body = self.exception(), self._answer
+        if isinstance(wrong, HttpProcessingError) and body is not None and not body.is_eof():
+            body.set_exception(Garbled(wrong.message))
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Called by `super().data_received` with every head that it has read."""

@@ -28,7 +28,7 @@ from packd.notify import answer, signature
 from packd.notify.attempt import Attempt
 from packd.notify.ed25519 import SigningKey
 from packd.notify.envelope import content_type
-from packd.notify.line import Lines, Request, Unsent
+from packd.notify.line import Garbled, Lines, Request, Unsent
 from packd.notify.resolver import resolve, system_lookup
 
 if TYPE_CHECKING:
@@ -303,6 +303,8 @@ def _words(error: Exception, attempt: Attempt, *, answered: bool) -> str:
             text = f"{'the answer did not end' if answered else 'no answer'} within {attempt.total_timeout_s:g} s"
         case aiohttp.ClientResponseError():
             text = f"the answer is not HTTP as it should be: {error.message}"
+        case Garbled():
+            text = f"the answer is not HTTP as it should be: {error}"
         case aiohttp.InvalidURL():
             text = f"the URL cannot be used: {error.description or 'it cannot be read'}"
         case ssl.SSLError():

@@ -235,6 +235,33 @@ def test_a_connection_that_one_url_is_told_on_serves_no_other():
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
+@pytest.mark.parametrize("head", [NO_CONTENT, b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"], ids=["204", "empty"])
+@pytest.mark.parametrize("first", [0, 1, 2, 3, 4], ids=lambda first: f"its-last-{first}-bytes-later")
+def test_what_comes_behind_a_whole_answer_spoils_nothing(head, first):
+    """A body where there is none to be, as some receivers send one: it arrived, however the bytes are cut into pieces."""
+    begin = b"HTTP/1.1 103 Early Hints\r\n\r\n" + head[: len(head) - first]
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        if first:
+            writer.write(begin)
+            await asyncio.sleep(0.01)  # so that it goes by itself
+            writer.write(head[-first:] + b"hello")
+        else:
+            writer.write(begin + b"hello")
+
+    outcome, _ = sent_to(answer)
+    assert outcome.arrived
+
+
+@pytest.mark.parametrize("body", [b"zz\r\nabc", b"-1\r\nabc", b"3\r\nabcdef\r\n"])
+def test_a_body_that_is_garbled_is_not_waited_for(body):
+    """What is wrong with it is said at once, and not that it did not end."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    outcome, _ = sent_to(saying(head + body), total_timeout_s=30.0)
+    assert "not HTTP as it should be" in outcome.error
+    assert not outcome.arrived
+
+
 @asynccontextmanager
 async def answering_once_too_often() -> AsyncIterator[tuple[Server, Sender, Callable[[], None]]]:
     """It was told of one event and has said so; `say_again()` says so once more. Whatever comes then, it refuses."""
