@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SOCKET_HELP: Final = "The daemon's socket (default: $PACKD_SOCKET, else packd.sock in the state directory)."
 STATE_DIR_HELP: Final = "Where the daemon keeps its own (default: $STATE_DIRECTORY, else ~/.local/state/packd)."
 
-A_PATH: Final = click.Path(path_type=Path)
+A_PATH: Final = click.Path(path_type=Path, readable=False)  # whoever opens it says what to do where he may not
 
 
 def asks_daemon(command: Function) -> Function:

@@ -186,7 +186,11 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
 def _make_folders(settings: Settings) -> None:
     _make_folder(settings.packs_dir, "the packs directory", "give another PACKS_DIR", mode=0o777)
     _make_folder(settings.state_dir, "the state directory", "give another one with --state-dir", mode=0o700)
-    settings.state_dir.chmod(0o700)
+    try:
+        settings.state_dir.chmod(0o700)
+    except PermissionError as refusal:
+        said = f"can't start: the state directory {settings.state_dir} is another user's; give another one with --state-dir"
+        raise Failure(Code.BAD_REQUEST, said) from refusal
 
 
 def _make_folder(path: Path, what: str, way_out: str, *, mode: int) -> None:

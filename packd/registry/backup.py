@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -87,6 +88,8 @@ def schema_of(database: Path) -> str:
     """The version of its schema. Raises NotPackds when it is none of packd's, OSError when it can't be read."""
     if not database.is_file():
         raise FileNotFoundError(2, "there is no such database", str(database))
+    if not os.access(database, os.R_OK, effective_ids=True):  # SQLite would not say what keeps it from opening it
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))
     try:
         with closing(_reading(database)) as connection:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):

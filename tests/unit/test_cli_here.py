@@ -7,10 +7,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -405,6 +407,42 @@ def test_a_folder_that_nobody_may_enter(packd: Packd, tmp_path: Path, command: t
         assert result.exit_code == 2
         assert "Permission denied" in result.stderr
         assert re.search("another", result.stderr)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be")
+@pytest.mark.parametrize(
+    ("command", "exit_status", "said"),
+    [
+        ("status --state-dir {}", 3, "become its user, or join the group"),
+        ("--state-dir {} status", 3, "become its user, or join the group"),
+        ("run packs --state-dir {}", 2, "give another one with --state-dir"),
+        ("check {}", 1, "let the user that packd runs as read it"),
+        ("new hello --dir {}", 2, "give another path"),
+        ("db check --state-dir {}", 2, "packd.db: Permission denied"),
+    ],
+)
+def test_what_nobody_may_read(
+    packd: Packd, monkeypatch: pytest.MonkeyPatch, command: str, exit_status: int, said: str
+) -> None:
+    """Is refused by what needs it, with the way out and the status of that; it is no wrong usage of packd."""
+    here = Path(tempfile.mkdtemp())  # pytest's own folder is root's alone
+    here.chmod(0o755)
+    monkeypatch.chdir(here)
+    for folder, mode in (("packs", 0o777), ("secret", 0o711 if command.startswith("db") else 0o700)):
+        Path(folder).mkdir()
+        Path(folder).chmod(mode)
+    Path("secret/packd.db").touch(mode=0o600)
+    packd(*command.format("/proc/none").split())  # all that is imported late, while it can be
+    os.setresuid(65534, 65534, 0)
+    try:
+        result = packd(*command.format(here / "secret").split())
+    finally:
+        os.setresuid(0, 0, 0)
+        shutil.rmtree(here)
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code == exit_status, result.output
+    assert said in result.output
+    assert "Usage:" not in result.output
 
 
 def test_packs_inside_the_state_are_refused(packd: Packd) -> None:
