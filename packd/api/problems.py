@@ -97,4 +97,5 @@ def _problem(error: Mapping[str, Any]) -> Problem:
     """`{"loc": ("query", "page"), "msg": "Input should be …"}` as a sentence that names the place."""
     where, *steps = (str(step) for step in error["loc"])
     place = f"{where} {'.'.join(steps)}" if steps else where
-    return Problem(code=f"request.{error['type']}", message=f"{place}: {error['msg']}")
+    said = str(error["msg"]).removeprefix("Value error, ")  # Pydantic's own, before what packd says
+    return Problem(code=f"request.{error['type']}", message=f"{place}: {said}")

@@ -47,7 +47,7 @@ class UnknownType:
     suggestion: str | None  # the nearest known type, if one is near
 
     def __str__(self) -> str:
-        hint = f"did you mean {self.suggestion!r}?" if self.suggestion else "`packd events` shows which there are"
+        hint = f"did you mean {self.suggestion!r}?" if self.suggestion else "`packd webhook examples` lists them"
         return f"no event type matches {self.glob!r}: {hint}"
 
 

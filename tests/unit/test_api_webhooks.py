@@ -101,11 +101,12 @@ def test_an_endpoint_may_be_signed_for_with_a_key_pair(ground: Ground) -> None:
     ("wish", "said"),
     [
         ({"name": "Chat Room"}, "name"),
-        ({"url": "ftp://x.example/"}, "must be an http or https address"),
+        ({"url": "ftp://x.example/"}, "body url: must be an http or https address"),
         ({"url": "https://ada:hunter2@x.example/"}, "must not hold credentials"),
         ({"url": "http://127.0.0.1/"}, "allow_private"),
         ({"url": "http://169.254.169.254/", "allow_private": True}, "never connects"),
         ({"types": ["pack.registred"]}, "did you mean 'pack.registered'?"),
+        ({"types": ["zzz"]}, "`packd webhook examples` lists them"),
         ({"secret": "hunter2"}, "must begin with whsec_"),
         ({"headers": {"webhook-id": "x"}}, "packd sets itself"),
         ({"headers": {"x": "a\r\nb: c"}}, "printable ASCII on one line"),
