@@ -9,6 +9,7 @@ from packd.domain.health import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from packd.domain.cron import Cron
 
@@ -59,7 +60,9 @@ class Schedule:
             if self._stopped:
                 return
             self._scheduler = BackgroundScheduler(
-                timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+                timezone="UTC",
+                jobstores={"default": _steady_jobs()},
+                job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             )
             self._scheduler.start()
             for name, job in self._waiting.items():
@@ -83,3 +86,30 @@ class Schedule:
             self._waiting.pop(name, None)
             if self._scheduler is not None and self._scheduler.get_job(name) is not None:
                 self._scheduler.remove_job(name)
+
+
+def _steady_jobs() -> Any:
+    """Jobs that go on when somebody sets the clock, which APScheduler goes by.
+
+    Set back, it would have each wait until the clock shows its time again; set on, it lists every single time that was
+    missed, which for a clock that began in 1970 takes all memory.
+    """
+    from apscheduler.jobstores.memory import MemoryJobStore
+
+    class SteadyJobs(MemoryJobStore):  # type: ignore[misc]
+        def get_due_jobs(self, now: datetime) -> list[Any]:
+            for job in self.get_all_jobs():
+                if job.next_run_time is not None and (steady := _next_run(job, now)) != job.next_run_time:
+                    job.modify(next_run_time=steady)
+            due: list[Any] = super().get_due_jobs(now)
+            return due
+
+    return SteadyJobs()
+
+
+def _next_run(job: Any, now: datetime) -> datetime:
+    """Not further ahead than it can be, and not longer ago than matters."""
+    every = getattr(job.trigger, "interval", None)  # of those that come each so many seconds
+    latest: datetime | None = job.trigger.get_next_fire_time(None, now) if every is None else now + every
+    planned: datetime = max(job.next_run_time, now)
+    return planned if latest is None else min(planned, latest)

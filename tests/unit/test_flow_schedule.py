@@ -1,10 +1,20 @@
-"""Is the clock's thread well? From its start until it is stopped, and at no other time is there anything to be said."""
+"""Is the clock's thread well? From its start until it is stopped, and at no other time is there anything to be said.
+
+And do its jobs go on when the clock is set?
+"""
 
 from __future__ import annotations
 
+import threading
+from datetime import datetime, timedelta, tzinfo
+
 import pytest
+from apscheduler.schedulers import base
+from apscheduler.triggers.interval import IntervalTrigger
 
 from packd.flow.schedule import Schedule
+
+SLOW_MACHINE_S = 20.0
 
 
 def test_it_is_well_from_the_beginning_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +54,49 @@ def test_a_start_that_failed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportError):
         schedule.start()
     assert not schedule.pulse().alive
+
+
+# --- when the clock is set -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[timedelta]:
+    """How far APScheduler's clock is off, in its only item."""
+    off = [timedelta(0)]
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + off[0]
+
+    monkeypatch.setattr(base, "datetime", Clock)
+    return off
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-5), timedelta(hours=5)], ids=["back", "on"])
+def test_jobs_go_on_when_the_clock_is_set(
+    clock: list[timedelta], monkeypatch: pytest.MonkeyPatch, off: timedelta
+) -> None:
+    """As often as before: nothing waits for the clock to come back, and nobody counts how often it was missed."""
+    counted: list[datetime] = []
+    following = IntervalTrigger.get_next_fire_time
+
+    def counting(self: IntervalTrigger, previous: datetime | None, now: datetime) -> datetime:
+        counted.append(now)
+        return following(self, previous, now)
+
+    monkeypatch.setattr(IntervalTrigger, "get_next_fire_time", counting)
+    ran = threading.Event()
+    schedule = Schedule()
+    schedule.every(0.05, ran.set, name="job")
+    schedule.start()
+    try:
+        assert ran.wait(SLOW_MACHINE_S)
+        clock[0] = off
+        counted.clear()
+        for _ in range(3):
+            ran.clear()
+            assert ran.wait(SLOW_MACHINE_S)
+        assert len(counted) < 5 * 3600
+    finally:
+        schedule.stop()
