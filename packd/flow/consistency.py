@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import structlog
+
 from packd.domain.lifecycle import UNFINISHED, Phase
 from packd.flow.links import Links
 from packd.registry import queries
+from packd.snapshot.space import StoreFull, StoreUnwritable
 from packd.snapshot.taken import Snapshot
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from packd.registry.database import Database
     from packd.registry.rows import Revision
     from packd.snapshot.store import Store
+
+log = structlog.get_logger(__name__)
 
 Where = Literal["database", "store", "links"]
 
@@ -151,7 +156,11 @@ class Checkup:
 
     def _taken_again(self, revision: Revision) -> bool:
         place = self._place(revision.ref)
-        taken = self._store.take(place, self._ignore) if place is not None else None
+        try:
+            taken = self._store.take(place, self._ignore) if place is not None else None
+        except (StoreFull, StoreUnwritable, OSError) as failure:  # what is wrong with the others is told all the same
+            log.error("store.failed", pack=revision.ref, error=str(failure))
+            return False
         return isinstance(taken, Snapshot) and taken.digest == revision.digest
 
     def _place(self, ref: str) -> Path | None:
