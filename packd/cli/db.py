@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,9 +234,17 @@ def _refuse_schema(schema: str | None, where: str) -> None:
 
 
 def _compared(settings: Settings, *, repair: bool) -> Result:
+    _log_to_stderr()
     with _database(settings) as database, _exclusively(settings, only_if=repair), progress("reading snapshots") as line:
         checkup = _checkup(settings, database)
         return checkup.run(repair=repair, on_snapshot=lambda digest: line.on_case(digest[:19], "passed"))
+
+
+def _log_to_stderr() -> None:
+    """Parts of a daemon do the repairing, and stdout is for the findings."""
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def _missing(settings: Settings) -> list[str]:

@@ -112,6 +112,16 @@ def test_a_link_that_leads_elsewhere_is_found_and_made_anew(packd: Packd, folder
     assert packd("check").exit_code == 0
 
 
+def test_what_repairing_logs_does_not_get_among_the_findings(packd: Packd, folder: Path) -> None:
+    """A folder in the place of a link is moved aside, and that is said."""
+    link = folder / "state" / "active" / "hello"
+    link.unlink()
+    link.mkdir()
+    repaired = packd("check", "--repair", "--json")
+    assert json.loads(repaired.stdout)["ok"]
+    assert "link.misplaced" in repaired.stderr
+
+
 @pytest.mark.parametrize("damage", ["missing", "changed"])
 def test_content_in_use_is_taken_again_from_the_packs_directory(packd: Packd, folder: Path, damage: str) -> None:
     """A snapshot that is gone or was changed is told; --repair takes it again while the content lies there."""
