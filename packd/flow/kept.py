@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.flow.carry_over import left_in
+from packd.snapshot.discarding import discard
 from packd.snapshot.own_ignore import TooSlowError
 from packd.snapshot.tree import open_folder, opened_folder
 from packd.watch.scan import opened
@@ -102,7 +102,7 @@ class KeptFolder:
                         raise OSError(
                             f"{left!r} in it is no part of the pack, and in no snapshot: move it where it belongs"
                         )
-                    shutil.rmtree(path.name, dir_fd=folder)
+                    discard(path.name, folder)
         except (OSError, RecursionError, TooSlowError) as failure:
             log.warning("kept.not_removed", path=str(path), why=str(failure))
 

@@ -11,7 +11,6 @@ import ctypes
 import errno
 import os
 import secrets
-import shutil
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -26,6 +25,7 @@ from packd.flow.kept import FRESH, KEPT_FOLDER, KeptFolder
 from packd.flow.mounts import mounted_in
 from packd.flow.permissions import permit_alike
 from packd.registry import queries
+from packd.snapshot.discarding import discard, discard_quietly
 from packd.snapshot.limits import NAME_BYTES
 from packd.snapshot.store import Snapshot, StoreFull, StoreUnwritable
 from packd.snapshot.tree import opened_folder, walk
@@ -160,7 +160,7 @@ class Restorer:
             log.error("drop.not_restored", drop=drop.name, pack=active.ref, error=str(failure))
             return
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            discard_quietly(fresh)
         self._projections.show(active.ref)  # the marker says where it is
         log.info("drop.restored", drop=drop.name, pack=active.ref, revision=active.number, kept=str(kept))
 
@@ -182,7 +182,7 @@ class Restorer:
                 exchange(folder, name, place)
             except OSError:
                 self._save(replace(drop, fingerprint=None))
-                shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
+                discard_quietly(name, folder)
                 raise
             if self._folder.look(kept).same_as(before):
                 with suppress(OSError):  # somebody took it away again
@@ -190,7 +190,7 @@ class Restorer:
                 return True
             exchange(folder, name, place)  # somebody wrote to it in the last moment
             if self._all_of(folder, name).same_as(ours):
-                shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
+                discard_quietly(name, folder)
             else:  # and to what lay there for that moment
                 aside = _put_aside(folder, name)
                 log.warning(
@@ -208,7 +208,7 @@ class Restorer:
         if not os.path.lexists(former):
             return
         if self._holds(former, refused) and self._kept.left(folder, name) is None:
-            shutil.rmtree(name, dir_fd=folder)
+            discard(name, folder)
         else:
             _put_aside(folder, name)
 

@@ -1,4 +1,4 @@
-"""Remove a tree that is ours, read-only folders included, without following a link out of it."""
+"""Remove a tree that is ours to remove, read-only folders included, without following a link out of it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ if TYPE_CHECKING:
 _NO_FOLDER: Final = (errno.ENOTDIR, errno.ELOOP)
 
 
-def discard(path: Path) -> None:
-    """Remove what lies at `path`; fine when nothing does. Raises OSError when something of it can't be removed."""
+def discard(path: str | Path, within: int | None = None) -> None:
+    """Remove what lies at `path`, from an open folder on where that is given; fine when nothing does.
+
+    Raises OSError when something of it can't be removed.
+    """
     try:
-        folder = open_folder(path)
+        folder = open_folder(path, within)
     except FileNotFoundError:
         return
     except OSError as failure:
         if failure.errno not in _NO_FOLDER:
             raise
-        path.unlink()
+        os.unlink(path, dir_fd=within)
         return
     try:
         _empty(folder)
     finally:
         os.close(folder)
-    path.rmdir()
+    os.rmdir(path, dir_fd=within)
 
 
-def discard_quietly(path: Path) -> None:
+def discard_quietly(path: str | Path, within: int | None = None) -> None:
     """As `discard`; what can't be removed now is left for the next start."""
     with suppress(OSError):
-        discard(path)
+        discard(path, within)
 
 
 def _empty(folder: int) -> None:
-    os.fchmod(folder, 0o700)
+    with suppress(PermissionError):  # somebody else's, which may be open to us all the same
+        os.fchmod(folder, 0o700)
     with os.scandir(folder) as found:
         items = [(item.name, item.is_dir(follow_symlinks=False)) for item in found]
     for name, is_folder in items:

@@ -6,21 +6,27 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
 from packd.flow import restore
+from packd.snapshot import discarding
 from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
+from tests.unit.snapshot_ground import open_folder_of_all
 from tests.unit.testrun_ground import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from typing import Any
 
     from packd.bootstrap import Parts
+
+
+_NOBODY = 65534
 
 
 @pytest.fixture
@@ -347,6 +353,22 @@ def test_the_same_content_is_kept_once(parts: Parts) -> None:
     assert os.listdir(kept(parts).parent) == ["core-2"]
 
 
+def test_a_read_only_folder_is_kept_once_and_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of refused content, where packd is not root, whom no permissions stop."""
+    with open_folder_of_all() as base, made_parts(base, rollback={"folder": "restore"}) as parts, as_nobody(base):
+        place = core(parts)
+        for _ in range(2):
+            (place / "fixed").mkdir()
+            (place / "fixed" / "a").write_text("a")
+            (place / "fixed").chmod(0o555)
+            core(parts, "2.0.0", test="exit 1")
+            assert version(place) == 'version: "1.0.0"'
+        assert os.listdir(kept(parts).parent) == ["core-2"]
+        later(monkeypatch, 73)
+        parts.restorer.sweep()
+        assert not kept(parts).exists()
+
+
 def test_what_is_in_no_snapshot_stays_when_the_same_content_is_kept_again(parts: Parts) -> None:
     place = parts.settings.packs_dir / "core"
     for text in ("first", "second"):
@@ -374,6 +396,22 @@ def elsewhere(parts: Parts, tmp_path: Path) -> Path:
     (folder / "alice").mkdir(parents=True)
     kept(parts).parent.symlink_to(folder)
     return folder
+
+
+@contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """As a user without rights over others, whose own all in the folder is. Ordinary users are that already."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for inside, folders, files in os.walk(folder):
+        for name in (".", *folders, *files):
+            os.chown(Path(inside, name), _NOBODY, _NOBODY, follow_symlinks=False)
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def later(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
@@ -449,14 +487,14 @@ def test_what_can_not_be_removed_keeps_nothing_else_there(parts: Parts, monkeypa
     folder = kept(parts).parent
     (folder / "aaa").symlink_to("nowhere")
     (folder / "bad").mkdir()
-    rmtree = shutil.rmtree
+    discard = discarding.discard
 
-    def failing(name: str, **how: Any) -> None:
+    def failing(name: str, within: int) -> None:
         if name == "bad":
             raise PermissionError(13, "Permission denied")
-        rmtree(name, **how)
+        discard(name, within)
 
-    monkeypatch.setattr(shutil, "rmtree", failing)
+    monkeypatch.setattr("packd.flow.kept.discard", failing)
     later(monkeypatch, 1000)
     with capture_logs() as logs:
         parts.restorer.sweep()
