@@ -118,7 +118,7 @@ class Checkup:
     ) -> Iterator[Finding]:
         for digest in digests:
             on_snapshot(digest)
-            if self._store.verify(digest):
+            if self._store.verify(digest) or not self._store.has(digest):  # a daemon may have swept it meanwhile
                 continue
             revision = needed.get(digest)
             whose = f"the content of {_whose(revision)}" if revision else "content not in use"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from structlog.testing import capture_logs
 
+from packd.registry import queries
 from packd.snapshot.store import StoreFull
-from tests.unit.flow_ground import MANIFEST, latest, looked_at, made_parts, told, written
+from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, told, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +41,21 @@ def test_what_a_failing_disk_keeps_from_being_put_right_is_told(
         assert [event.type for event in told(parts)].count("pack.drifted") == 2
         assert all(drift.repaired for drift in parts.integrity.check())
         assert parts.integrity.check() == []
+
+
+def test_what_is_swept_while_all_is_read_is_not_called_changed(tmp_path: Path) -> None:
+    """`db check` may run beside a daemon."""
+    with made_parts(tmp_path) as parts:
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
+            core(parts, version)
+
+        def sweep(digest: str) -> None:
+            if digest == oldest.digest:
+                parts.store.remove(digest)
+
+        with parts.registry.read() as connection:
+            oldest = queries.revision(connection, "core", 1)
+        assert oldest is not None
+        result = parts.integrity._checkup.run(repair=False, on_snapshot=sweep)
+        assert not parts.store.has(oldest.digest)
+        assert result.findings == ()
