@@ -107,8 +107,6 @@ def _sentence(error: ErrorDetails, place: Place) -> tuple[str, str | None]:
         return str(limits["error"]), None
     if kind == "string_pattern_mismatch":
         return f"must be lower-case letters, digits, - and _, beginning with a letter{_not(given, place)}", None
-    if kind == "string_too_short":
-        return "must not be empty", None
     return _out_of_range(kind, limits) or error["msg"], None
 
 
@@ -118,6 +116,10 @@ def _out_of_range(kind: str, limits: Mapping[str, Any]) -> str | None:
         "less_than_equal": ("le", "at most"),
         "greater_than": ("gt", "more than"),
     }
+    if kind in ("string_too_short", "too_short"):
+        return "must not be empty"
+    if kind == "too_long":
+        return f"must have at most {limits['max_length']} items"
     if kind not in words:
         return None
     limit, phrase = words[kind]

@@ -27,6 +27,7 @@ from packd.config.values import (
     CronExpression,
     DatabaseUrl,
     EndpointName,
+    EventTypes,
     HeaderName,
     HeaderValue,
     HttpUrl,
@@ -333,7 +334,7 @@ class Webhook(Section):
     secret_credential: CredentialName | None = Field(
         default=None, description="The systemd credential that holds it: `LoadCredential=NAME:FILE` in the unit."
     )
-    types: tuple[Text, ...] = Field(
+    types: tuple[EventTypes, ...] = Field(
         default=(), description="Globs of event types; empty: `pack.*` without `pack.test_started`."
     )
     packs: tuple[Text, ...] = Field(default=(), description="Globs of pack refs; empty: all.")
@@ -405,16 +406,6 @@ class Webhook(Section):
                     self._tls[name] = None if file is None else read_pem(file)
                 except ValueError as wrong:
                     raise PydanticCustomError(*at_key(f"{name}_file", str(wrong))) from None
-        return self
-
-    @model_validator(mode="after")
-    def _types_exist(self) -> Webhook:
-        if self.types:
-            from packd.domain.events import unknown_types  # costs a quarter of a second, and few settings need it
-
-            unknown = unknown_types(self.types)
-            if unknown:
-                raise ValueError(f"has types that will never come: {'; '.join(str(one) for one in unknown)}")
         return self
 
     def certificates(self) -> dict[str, str | None] | None:

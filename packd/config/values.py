@@ -232,6 +232,14 @@ def listen_address(value: str) -> str:
     return value
 
 
+def _event_types(value: str) -> str:
+    from packd.domain.events import unknown_types  # costs a quarter of a second, and few settings need it
+
+    for unknown in unknown_types((value,)):
+        raise ValueError(f"will never come: {unknown}")
+    return value
+
+
 def _secret(value: SecretStr) -> SecretStr:
     check_secret(value.get_secret_value())
     return value
@@ -264,6 +272,7 @@ Allowed = Annotated[str, StringConstraints(min_length=1), BeforeValidator(allowe
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 ListenAddress = Annotated[str, AfterValidator(listen_address)]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+EventTypes = Annotated[str, StringConstraints(min_length=1), AfterValidator(_event_types)]
 CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]

@@ -204,6 +204,19 @@ def test_what_suites_are_told_is_no_mistake(folder: Path) -> None:
     assert load(None, HOME | {f"PACKD_{name}": "x" for name in told}, {}).markers == "failed"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("delivery: {schedule_s: []}", "1:24: delivery.schedule_s must not be empty"),
+        (f"delivery: {{schedule_s: {[0] * 101}}}", "1:24: delivery.schedule_s must have at most 100 items"),
+        ("tests: {index_url: ''}", "1:20: tests.index_url must not be empty"),
+    ],
+)
+def test_how_much_there_must_be(folder: Path, text: str, said: str) -> None:
+    """Too little and too much are told in the same words as any other mistake."""
+    assert refused(written(folder, text)) == [said]
+
+
 def test_values_that_are_wrong_only_together(folder: Path) -> None:
     """When the file and a variable contradict each other, both are named."""
     file = written(folder, "watch:\n  quiet_ms: 5000\n")

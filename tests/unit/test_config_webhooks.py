@@ -150,6 +150,10 @@ def test_a_readable_secret_file_is_warned_about(tmp_path: Path) -> None:
         ({"timeout_s": 0}, "webhooks.0.timeout_s must be more than 0"),
         ({"timeout_s": 500}, "webhooks.0.timeout_s must be at most 120"),
         ({"types": "pack.*"}, "webhooks.0.types must be a list"),
+        (
+            {"types": ["pack.*", "pack.registred"]},
+            "webhooks.0.types.1 will never come: no event type matches 'pack.registred': did you mean 'pack.registered'?",
+        ),
         ({"headers": {"webhook-id": "x"}}, "webhooks.0.headers.webhook-id is a header that packd sets itself"),
         ({"headers": {"a b": "x"}}, "webhooks.0.headers.a b is no header name"),
         ({"headers": {"a": "hunter2\r\nb: c"}}, "webhooks.0.headers.a must be printable ASCII on one line"),
