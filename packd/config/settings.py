@@ -256,6 +256,11 @@ class PackIndex(Section):
         return self.url.get_secret_value()
 
 
+def _or_address(about: dict[str, Any]) -> None:
+    """The short form, for editors that check by the schema."""
+    about["items"] = {"anyOf": [about["items"], {"type": "string"}]}
+
+
 class Sources(Section):
     """Where packs may be fetched from."""
 
@@ -268,7 +273,9 @@ class Sources(Section):
         default=False, description="Packs and indexes may be fetched from loopback and private networks."
     )
     timeout_s: LongDuration = Field(default=300, description="For fetching one pack, or one index.")
-    indexes: tuple[PackIndex, ...] = Field(default=(), description="The indexes of packs.")
+    indexes: tuple[PackIndex, ...] = Field(
+        default=(), description="The indexes of packs.", json_schema_extra=_or_address
+    )
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sources:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from packd.config import effective, load, schema
@@ -92,6 +93,13 @@ def test_the_schema_describes_and_bounds() -> None:
     assert whole["$defs"]["Watch"]["properties"]["quiet_ms"]["anyOf"][0]["minimum"] == 0
     assert whole["$defs"]["RunLimits"]["properties"]["memory_mb"]["anyOf"][0]["minimum"] == 1
     assert json.loads(json.dumps(whole)) == whole
+
+
+def test_the_schema_takes_what_is_taken() -> None:
+    """An editor that checks by it finds nothing wrong with an index that is written as its address."""
+    validator = jsonschema.Draft202012Validator(schema())
+    assert validator.is_valid({"sources": {"indexes": ["/srv/i.json", {"url": "https://packs.example/i.json"}]}})
+    assert not validator.is_valid({"sources": {"indexes": [3]}})
 
 
 def test_everything_in_force_is_listed(tmp_path: Path) -> None:
