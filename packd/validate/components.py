@@ -137,7 +137,7 @@ def _from_ref(section: Section, pack: str | None) -> str | None:
     if ref is None:
         return None
     if not _REF_NAME.fullmatch(ref) or len(ref) > _LONGEST_REF:
-        message = f"The ref {shown(ref)!r} is not '<pack>.<name>' in lower-case letters, digits, '_' and '-'"
+        message = f"The ref {shown(ref)!r} is not '<pack>.<name>' in at most {_LONGEST_REF} lower-case letters, digits, '_' and '-'"
         section.complain("component.invalid_ref", message, "ref", suggestion=_folded(ref))
         return None
     owner, dot, name = ref.partition(".")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from packd.domain.positioned import Document, KeyPath
     from packd.domain.problems import Problem, Severity
 
+_NUMBER = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?(?:[eE][+-]?\d)?)\s*(?:s|sec|seconds)?\s*")  # `60s`, `1e3`, `"0.9"`
 _NOT_IN_PATH = re.compile("[\x00-\x1f\x7f]")
 # Guessing what was meant takes up to 0.2 s: in a file of nothing but mistakes nobody waits for the thousandth guess.
 _GUESSED_AT = 50  # problems of a pack
@@ -131,7 +132,9 @@ class Section:
         value = self.value.get(key)
         if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return value
-        self._mistyped(key, "a number")
+        meant = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+        message = f"{key} must be a number, not {_yaml_type(value)}"
+        self.complain(self.code, message, key, suggestion=f"{float(meant[1]):.12g}" if meant else None)
         return None
 
     def choice(self, key: str, choices: tuple[str, ...], code: str) -> str | None:

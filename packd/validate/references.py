@@ -73,8 +73,8 @@ def _of_rule(section: Section, to: str, keys: tuple[str, ...]) -> Iterator[Refer
     elif isinstance(value, str) and _REFERENCE.fullmatch(value):
         yield Reference(to=to, ref=value, path=path)
     else:
-        said = shown(value) if isinstance(value, str) else "this"
-        section.complain(code, f"{said!r} does not name {_a(to)}; write it as '<pack>.<name>'", *path)
+        said = repr(shown(value)) if isinstance(value, str) else "This"
+        section.complain(code, f"{said} does not name {_a(to)}; write it as '<pack>.<name>'", *path)
 
 
 def _a(word: str) -> str:
@@ -118,19 +118,27 @@ def _of_tasks(tasks: Any, path: KeyPath) -> Iterator[Reference]:
 
 
 def check_target(
-    section: Section, reference: Reference, pack: str, known: Mapping[str, set[str]], unread: set[str]
+    section: Section,
+    reference: Reference,
+    pack: str,
+    known: Mapping[str, set[str]],
+    unread: set[str],
+    *,
+    all_known: bool,
 ) -> None:
     """Complain of a reference into this pack that leads nowhere.
 
-    `known` is full ref → kinds; `unread` are the names of component files that could not be read.
+    `known` is full ref → kinds; `unread` are the names of component files that could not be read. Where not all that it
+    may lead to is known only a slip of the pen is told.
     """
     full = reference.ref if "." in reference.ref else f"{pack}.{reference.ref}"
     name = full.removeprefix(f"{pack}.")
     if name == full or name in unread or known.get(full, set()) & {*TARGETS[reference.to]}:
         return
     same_kind = (ref for ref, kinds in known.items() if kinds & {*TARGETS[reference.to]})
+    meant = section.nearest(full, same_kind)
+    if meant is None and not all_known:
+        return
     other = " or ".join(sorted(known.get(full, ())))
     message = f"This pack has no {reference.to} {shown(full)!r}" + (f", only {_a(other)} of that name" if other else "")
-    section.complain(
-        "reference.missing_local_target", message, *reference.path, suggestion=section.nearest(full, same_kind)
-    )
+    section.complain("reference.missing_local_target", message, *reference.path, suggestion=meant)

@@ -146,7 +146,7 @@ def _one_thing(one: Part, other: Part) -> bool:
     return action.workflow == workflow.path or workflow.named_by is None
 
 
-def _check_targets(parts: Sequence[Part], metadata: Iterable[Metadata], pack: str) -> None:
+def _check_targets(parts: Sequence[Part], metadata: Sequence[Metadata], pack: str) -> None:
     known: dict[str, set[str]] = {}
     for part in parts:
         if part.ref is not None:
@@ -155,6 +155,9 @@ def _check_targets(parts: Sequence[Part], metadata: Iterable[Metadata], pack: st
             known.setdefault(f"{pack}.{trigger.removeprefix(f'{pack}.')}", set()).add("trigger")
     named = {part.path for part in parts if part.ref is not None}
     unread = {own_stem(one.document.file) for one in metadata if one.document.file not in named}
+    read = {part.path for part in parts}
+    sensors_read = all(one.document.file in read for one in metadata if one.kind == "sensor")
     for part in parts:
         for reference in part.refers_to:
-            check_target(part.section, reference, pack, known, unread)
+            all_known = sensors_read or reference.to != "trigger"  # a sensor may define triggers
+            check_target(part.section, reference, pack, known, unread, all_known=all_known)

@@ -153,7 +153,7 @@ def _is_module(name: str, files: Files) -> bool:
 def near_path(section: Section, files: Files, path: str) -> str | None:
     """The path that was probably meant: a name in the same folder, or the same name in a folder named alike."""
     folder, name = posixpath.split(path)
-    near = section.nearest(name, files.names(folder))
+    near = section.nearest(name, [other for other in files.names(folder) if other != name])
     return None if near is None else posixpath.join(folder, near)
 
 

@@ -51,14 +51,17 @@ def testing(manifest: Section, files: Files) -> Testing | None:
     section.unknown(_KEYS, "testing.unknown_key", "testing")
     discovery = section.section("discovery") or section.below({}, "discovery")
     discovery.unknown(_DISCOVERY_KEYS, "testing.unknown_key", "discovery")
+    told = len(section.problems)
     around = Surroundings(files=files, path=_path(discovery), enabled=section.flag("enabled", default=True))
     method = discovery.choice("method", _METHODS, "testing.unknown_method") or "directory"
+    runners = section.section("runners")
+    understood = len(section.problems) == told
     rate = _min_pass_rate(section)
     return Testing(
         enabled=around.enabled,
         method=cast("DiscoveryMethod", method),
         path=around.path or ".",
-        suites=_suites(section, discovery, method, around),
+        suites=_suites(discovery, method, runners, around, understood=understood),
         parallel=section.flag("parallel", default=False),
         min_pass_rate=rate,
         on_failure=cast(
@@ -99,8 +102,10 @@ def _min_pass_rate(section: Section) -> float:
     return 1.0
 
 
-def _suites(section: Section, discovery: Section, method: str, around: Surroundings) -> tuple[Suite, ...]:
-    runners = section.section("runners")
+def _suites(
+    discovery: Section, method: str, runners: Section | None, around: Surroundings, *, understood: bool
+) -> tuple[Suite, ...]:
+    """`understood`: what says where suites are has no mistake, so that finding none is one by itself."""
     declared = _of_runners(runners, around) if runners else {}
     if method == "manifest":
         return tuple(_of_manifest(discovery, declared, runners, around))
@@ -108,7 +113,7 @@ def _suites(section: Section, discovery: Section, method: str, around: Surroundi
         return tuple(_of_executable(discovery, runners))
     if runners is not None and runners.value:
         return tuple(declared.values())
-    return _of_directory(discovery, around)
+    return _of_directory(discovery, around, understood=understood)
 
 
 def _of_runners(runners: Section, around: Surroundings) -> dict[str, Suite]:
@@ -127,11 +132,11 @@ def _of_runners(runners: Section, around: Surroundings) -> dict[str, Suite]:
     return suites
 
 
-def _of_directory(discovery: Section, around: Surroundings) -> tuple[Suite, ...]:
+def _of_directory(discovery: Section, around: Surroundings, *, understood: bool) -> tuple[Suite, ...]:
     folder = around.files.kind(around.path or ".")
     files = around.files.under(around.path) if folder == "folder" else ()
     suites = suites_by_convention(around.path, files, around.files.source)
-    if not suites and around.enabled:
+    if not suites and around.enabled and understood:
         where = repr(f"{around.path or '.'}/")
         found = f"{where} holds none of them" if folder == "folder" else f"there is no folder {where}"
         message = f"No tests were found: looked for {', '.join(LOOKED_FOR)}, and {found}; add one, or declare runners"

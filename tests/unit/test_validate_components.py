@@ -148,11 +148,14 @@ def test_what_could_not_be_read_is_not_also_missing(tmp_path: Path) -> None:
     files = {
         "rules/r.yaml": "ref: demo.r\ntrigger_ref: demo.new\naction_ref: demo.run\n",
         "triggers/new.yaml": "ref: [\n",
+        "sensors/s.yaml": "class_name: S\ntrigger_types: [\n",
+        "rules/of_sensor.yaml": "ref: demo.of_sensor\ntrigger_ref: demo.event\naction_ref: demo.run\n",
         "actions/run.yaml": "label: no ref\nrunner_type: shell\nentry_point: run.sh\n",
         "actions/run.sh": "",
     }
     assert [problem.code for problem in checked(tmp_path, files).problems] == [
         "component.invalid_ref",
+        "metadata.invalid_yaml",
         "metadata.invalid_yaml",
     ]
 
@@ -240,6 +243,17 @@ EXPECTED = [
     "metadata.invalid_yaml sensors/watch.yaml:2:1",
     "component.not_object workflows/list.yaml:1:1",
 ]
+
+
+def test_messages_are_about_what_was_written(tmp_path: Path) -> None:
+    """Nothing is quoted that nobody wrote, and nothing suggested that is there already."""
+    rule = "ref: demo.r\ntrigger_ref: core.x\naction_ref: [core.y]\n"
+    (tmp_path / "actions").mkdir()
+    (tmp_path / "actions/gone.sh").symlink_to("nowhere")
+    action = "ref: demo.a\nrunner_type: shell\nentry_point: gone.sh\n"
+    first, second = checked(tmp_path, {"actions/a.yaml": action, "rules/r.yaml": rule}).problems
+    assert (first.code, first.suggestion) == ("action.entrypoint", None)
+    assert second.message.startswith("This does not name an action;")
 
 
 def test_a_realistic_broken_pack(tmp_path: Path) -> None:
