@@ -104,6 +104,47 @@ def test_one_mistake(tmp_path: Path, path: str, text: str, expected: list[str]) 
     assert places(findings) == expected
 
 
+def test_each_folder_has_its_kind(tmp_path: Path) -> None:
+    """In `.yaml` and `.yml` files, counted under the kind's plural."""
+    files = {
+        "actions/a.yaml": "ref: a\nrunner_type: native\nentry_point: a\n",
+        "actions/workflows/b.yml": "ref: b\n",
+        "caches/c.yml": "ref: c\n",
+        "dashboards/d.yaml": "ref: d\n",
+        "permission_sets/e.yaml": "ref: e\n",
+        "policies/f.yaml": "ref: f\n",
+        "queues/g.yml": "ref: g\n",
+        "rules/h.yaml": "ref: h\ntrigger_ref: core.x\naction_ref: core.y\n",
+        "runtimes/i.yaml": "ref: i\n",
+        "sensors/j.yml": "ref: j\nrunner_type: native\nentry_point: j\n",
+        "triggers/k.yaml": "ref: k\n",
+        "workflows/l.yaml": "ref: l\n",
+    }
+    findings = checked(tmp_path, files)
+    assert findings.problems == ()
+    assert findings.manifest is not None
+    assert {one.path: one.ref for one in findings.manifest.components} == {
+        path: text.splitlines()[0].replace("ref: ", "demo.") for path, text in files.items()
+    }
+    counts = findings.manifest.component_counts()
+    assert counts.pop("workflows") == 2
+    assert counts == dict.fromkeys(
+        (
+            "actions",
+            "caches",
+            "dashboards",
+            "permission_sets",
+            "policies",
+            "queues",
+            "rules",
+            "runtimes",
+            "sensors",
+            "triggers",
+        ),
+        1,
+    )
+
+
 def test_components_of_a_stackstorm_pack(tmp_path: Path) -> None:
     """`name` and `pack`, sensors that go by their class, workflows without a ref of their own, and triggers that a sensor defines are understood."""
     findings = checked(
