@@ -18,6 +18,9 @@ def write(report: dict[str, Any], path: Path) -> None:
     root = Element("testsuites", _counts(report["pack_ref"], report, "total_tests"))
     for suite in report["test_suites"]:
         _suite(root, suite)
+    if not report["test_suites"]:
+        element = SubElement(root, "testsuite", _counts(report["pack_ref"], report, "total_tests"))
+        _broken(element, report["pack_ref"], "(the run itself)", report["detail"] or report["status"], "")
     ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
@@ -26,11 +29,15 @@ def _suite(root: Element, suite: dict[str, Any]) -> None:
     for case in suite["test_cases"]:
         _case(element, suite["name"], case)
     told = any(case["status"] in ("failed", "error") for case in suite["test_cases"])
-    if suite["status"] not in ("passed", "skipped") and not told:  # a suite that ended badly must not look well
-        broken = SubElement(element, "testcase", {"classname": _text(suite["name"]), "name": "(the suite itself)"})
-        _child(broken, "error", suite["detail"] or suite["status"], suite["output_tail"])
+    if suite["status"] not in ("passed", "skipped") and not told:
+        _broken(element, suite["name"], "(the suite itself)", suite["detail"] or suite["status"], suite["output_tail"])
     if suite["output_tail"]:
         SubElement(element, "system-out").text = _text(suite["output_tail"])
+
+
+def _broken(parent: Element, of: str, name: str, why: str, printed: str) -> None:
+    """What ended badly without a case that did must not look well."""
+    _child(SubElement(parent, "testcase", {"classname": _text(of), "name": name}), "error", why, printed)
 
 
 def _case(parent: Element, suite: str, case: dict[str, Any]) -> None:

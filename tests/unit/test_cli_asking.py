@@ -356,6 +356,19 @@ def test_junit(packd: Packd, tmp_path: Path) -> None:
     assert packd("test", "inventory", "--junit", str(tmp_path)).exit_code == 2
 
 
+def test_junit_of_a_run_that_came_to_no_suite(tmp_path: Path) -> None:
+    """It does not look as if nothing were wrong."""
+    from junitparser import JUnitXml
+
+    from packd.cli.junit import write
+
+    stopped = {"status": "error", "detail": "newer content arrived", "test_suites": [], "duration_ms": 0.0}
+    counts = {"total_tests": 0, "passed": 0, "failed": 0, "skipped": 0}
+    write({"pack_ref": "core", **stopped, **counts}, tmp_path / "report.xml")
+    ((case,),) = JUnitXml.fromfile(str(tmp_path / "report.xml"))
+    assert [told.message for told in case.result] == ["newer content arrived"]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
