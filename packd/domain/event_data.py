@@ -141,7 +141,8 @@ class RunEndedData(RunData):
     pass_rate: Share = Field(description="passed / (total - skipped); 0 when none was executed.", examples=[1.0])
     notes: Annotated[tuple[Sentence, ...], first(NAMES_LIMIT)] = Field(
         default=(),
-        description="What is to be said of single suites: why one did not pass, or what it should not have done.",
+        description="What is to be said of single suites: why one did not pass, or what it should not have done. "
+        "Where no suite was come to: why.",
         examples=[["suite shell: it left 1 process running, which packd killed"]],
         max_length=NAMES_LIMIT,
     )

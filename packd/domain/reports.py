@@ -107,8 +107,10 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of single suites, as sentences: why one did not pass, or what it should not have done."""
-        return notes(map(vars, self.test_suites))
+        """What is to be said of single suites, as sentences: why one did not pass, or what it should not have done. Of a
+        run that came to none: why."""
+        of_all = (self.detail,) if self.detail and not self.test_suites else ()
+        return of_all or notes(map(vars, self.test_suites))
 
     @property
     def total_tests(self) -> int:

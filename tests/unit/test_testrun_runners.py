@@ -781,6 +781,7 @@ def test_a_copy_that_fails_is_in_the_report(ground: Ground) -> None:
     report = ground.run(shell("true"))
     assert (report.status, report.reason) == ("error", "unavailable")
     assert "No space left" in (report.detail or "")
+    assert report.notes == (report.detail,)  # the only place for it in an event
     assert report.environment is not None
     assert report.environment.failed == "machine"
     wait_until(lambda: list(ground.work_dir.iterdir()) == [])
