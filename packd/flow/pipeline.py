@@ -176,8 +176,8 @@ class Pipeline:
         self._start_all(self._forbidden.recalled())
 
     def close_lost_runs(self) -> None:
-        """Those that are over, and whose end the database could not take."""
-        self._runs.close_lost()
+        """Those that are over, and whose end the database could not take: soon, as it may still not."""
+        self._lanes.submit("lost-runs", self._runs.close_lost)
 
     def _start_next(self) -> None:
         """Of those that wait to be tested, if there is a place by now."""
