@@ -105,6 +105,7 @@ class Availability:
     def _in_lane(self, ref: str, work: Callable[[], TakenOut]) -> TakenOut:
         self._known(ref)
         with self._registry.write() as tx:
+            self._lanes.go_on()
             supersede_candidate(tx, ref)  # first, or what waits in the lane would test it once more
         self._runs.cancel(ref, why="the pack was taken out of use")
         taken_out = self._lanes.call(lane(ref), work)

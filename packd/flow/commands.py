@@ -202,6 +202,7 @@ class Commands:
         """
         self._look_before(ref, to)
         with self._registry.write() as tx:
+            self._lanes.go_on()
             active = self._way_back(tx.connection, ref, to, force, None).active
             supersede_candidate(tx, ref)
         self._runs.cancel(ref, why=f"{active.name} was rolled back")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,6 +80,23 @@ def test_a_candidate_is_left_alone_when_there_is_no_way_back(parts: Parts) -> No
     with pytest.raises(Failure, match="nothing to go back to"):
         roll_back(parts)
     assert parts.runs.under_way() == ["core"]
+    assert latest(parts).phase == Phase.VALIDATED
+    parts.runs.cancel("core")
+
+
+@pytest.mark.parametrize("what", ["rollback", "disable", "remove"])
+def test_what_comes_too_late_changes_nothing(parts: Parts, what: str) -> None:
+    """While packd stops commands are refused, and what is on its way is tested at the next start."""
+    core(parts)
+    core(parts, "2.0.0")
+    being_tested(parts, "3.0.0")
+    parts.lanes.stop(0)
+    with pytest.raises(Failure, match="packd is stopping"):
+        {
+            "rollback": partial(parts.commands.rollback, to=None),
+            "disable": parts.availability.disable,
+            "remove": parts.availability.remove,
+        }[what]("core", actor="test")
     assert latest(parts).phase == Phase.VALIDATED
     parts.runs.cancel("core")
 
