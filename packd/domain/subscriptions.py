@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TYPES: Final = ("pack.*",)  # what an endpoint that names no types gets
 _ONLY_BY_NAME: Final = "pack.test_started"  # no glob asks for it
-_TRIAL: Final = "webhook.test"
+TRIAL: Final = "webhook.test"  # sent on demand, and about nothing that happened
 
 
 def subscribes(
@@ -25,8 +25,8 @@ def subscribes(
     about itself is never wanted, lest telling of a failure makes the next one, but its own `webhook.test` always is.
     """
     about_itself = endpoint is not None and subject == f"webhooks/{endpoint}"
-    if endpoint is not None and (about_itself or event_type == _TRIAL):
-        return about_itself and event_type == _TRIAL
+    if endpoint is not None and (about_itself or event_type == TRIAL):
+        return about_itself and event_type == TRIAL
     if event_type == _ONLY_BY_NAME:
         wanted = event_type in types
     else:

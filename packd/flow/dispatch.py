@@ -347,7 +347,9 @@ def _is_for(endpoint: Endpoint, event: StoredEvent) -> bool:
 
 
 def _most_tried(connection: Connection, endpoint: Endpoint, now: float) -> list[Delivery]:
-    """The one that goes ahead: so that somebody is told of trouble when its schedule says so, not much later."""
+    """The one that goes ahead: what a person waits for, else so that trouble is told when its schedule says so."""
+    if trial := queries.untried_trial(connection, endpoint.name):
+        return [trial]
     if endpoint.ordering == "none":
         first = queries.waiting_deliveries(connection, endpoint.name, after=0, now=now, most=AT_ONCE_EACH)
         return sorted(first, key=lambda one: -one.attempts)[:1]

@@ -12,7 +12,7 @@ from packd.domain.breaker import WELL
 from packd.domain.clipping import sayable
 from packd.domain.deliveries import ONLY_LANE
 from packd.domain.events import envelope_json
-from packd.domain.subscriptions import subscribes
+from packd.domain.subscriptions import TRIAL, subscribes
 from packd.registry import queries
 from packd.registry.prepared import Prepared
 from packd.registry.rows import Delivery, Endpoint, StoredEvent
@@ -143,14 +143,21 @@ def _last_seq(connection: Connection) -> int:
 
 
 def _lane(endpoint: Endpoint, event: StoredEvent) -> str:
-    """What must stay in order: everything (`strict`), each pack on its own (`pack`), or nothing."""
-    return {"strict": ONLY_LANE, "pack": event.subject}.get(endpoint.ordering, event.id)
+    """What must stay in order: everything (`strict`), each pack on its own (`pack`), or nothing.
+
+    Who sends a `webhook.test` wants to know how the endpoint is now: it waits for no other one.
+    """
+    if endpoint.ordering == "strict":
+        return ONLY_LANE
+    return event.subject if endpoint.ordering == "pack" and event.type != TRIAL else event.id
 
 
 # The same for a delivery that is there already, as its endpoint has it now.
 _ORDERING: Final = select(endpoints.c.ordering).where(endpoints.c.name == deliveries.c.endpoint).scalar_subquery()
 LANE: Final = case(
-    (_ORDERING == "strict", ONLY_LANE), (_ORDERING == "pack", deliveries.c.subject), else_=deliveries.c.event_id
+    (_ORDERING == "strict", ONLY_LANE),
+    ((_ORDERING == "pack") & (deliveries.c.event_type != TRIAL), deliveries.c.subject),
+    else_=deliveries.c.event_id,
 )
 
 

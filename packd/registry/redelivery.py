@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, bindparam, or_, select, update
 
-from packd.domain.subscriptions import subscribes
+from packd.domain.subscriptions import TRIAL, subscribes
 from packd.registry import queries
 from packd.registry.outbox import LANE
 from packd.registry.rows import Endpoint, StoredEvent
@@ -92,7 +92,7 @@ def _tell_missing(connection: Connection, outbox: Outbox, name: str, since: str)
         query = (
             select(events)
             .where(events.c.seq > last, events.c.timestamp >= since, events.c.seq.not_in(had))
-            .where(or_(events.c.type != "webhook.test", events.c.subject == f"webhooks/{name}"))
+            .where(or_(events.c.type != TRIAL, events.c.subject == f"webhooks/{name}"))
             .order_by(events.c.seq)
             .limit(_EVENTS_AT_ONCE)
         )

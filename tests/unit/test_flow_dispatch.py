@@ -137,6 +137,20 @@ def test_the_first_to_be_tried_again_is_the_most_often_tried(bench: Bench) -> No
     assert {one["type"] for one in bench.events()} == {"webhook.delivery_failing"}
 
 
+@pytest.mark.parametrize("ordering", ["pack", "none"])
+def test_a_test_of_an_endpoint_that_fails_is_attempted_at_once(bench: Bench, ordering: str) -> None:
+    """It rests, others wait for it, and so does a test before: who asks hears how the endpoint is now."""
+    bench.save(an_endpoint(ordering=ordering))
+    bench.say(*(f"p{number}" for number in range(40)))
+    bench.go(BAD, turns=60, wait_s=5.0)
+    bench.webhooks.test("ops", wait_s=0.0)  # and whoever asked first was not patient
+    for answer in (BAD, BAD, GOOD):
+        left = len(bench.postman.left)
+        trial = bench.webhooks.test("ops", wait_s=0.0)
+        assert bench.go(answer) == 1
+        assert bench.postman.left[left].id == trial.id
+
+
 def test_one_dead_endpoint_leaves_the_others_alone(bench: Bench) -> None:
     """They get theirs at once, in the same turn."""
     bench.save(an_endpoint("dead"), an_endpoint("well"))

@@ -18,6 +18,7 @@ from packd.registry.queries.outgoing import (
     newest_event,
     oldest_seq,
     soonest_attempt,
+    untried_trial,
     waiting_deliveries,
 )
 from packd.registry.queries.packs import (
@@ -172,6 +173,7 @@ __all__ = [
     "token",
     "token_of_digest",
     "unfinished_runs",
+    "untried_trial",
     "usable_revisions",
     "waiting_candidates",
     "waiting_deliveries",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select, text
 
+from packd.domain.deliveries import ONLY_LANE
+from packd.domain.subscriptions import TRIAL
 from packd.registry.conditions import IS_PENDING
 from packd.registry.prepared import Prepared
 from packd.registry.queries.reading import many, one
@@ -40,6 +42,13 @@ _SOONEST = Prepared(
         deliveries.c.endpoint == bindparam("name"),
         deliveries.c.next_attempt_at_s > bindparam("now"),
     )
+)
+_UNTRIED = Prepared(
+    select(deliveries)
+    .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
+    .where(deliveries.c.event_type == TRIAL, deliveries.c.attempts == 0, deliveries.c.lane != ONLY_LANE)
+    .order_by(deliveries.c.endpoint_seq.desc())
+    .limit(1)
 )
 _FIRSTS = (
     select(func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
@@ -101,6 +110,11 @@ def lane_heads(connection: Connection, name: str) -> list[Head]:
 def waiting_deliveries(connection: Connection, name: str, *, after: int, now: float, most: int) -> list[Delivery]:
     """The first few of this endpoint behind the place `after` that are due, and so is all of their lane before them."""
     return many(connection, Delivery, _WAITING, name=name, after=after, now=now, most=most)
+
+
+def untried_trial(connection: Connection, name: str) -> Delivery | None:
+    """The newest `webhook.test` that this endpoint was not yet sent once; None where it would go before others."""
+    return one(connection, Delivery, _UNTRIED, name=name)
 
 
 def soonest_attempt(connection: Connection, name: str, *, now: float) -> float | None:
