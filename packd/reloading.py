@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.config import BadConfig, Settings, Source, changed_keys
+from packd.domain.failures import for_log
 from packd.flow.endpoints import follow_configuration
 from packd.flow.reconcile import LANE
 from packd.logs import configure
@@ -66,7 +67,10 @@ class Reloader:
         return quiet and now != self._seen
 
     def reload(self) -> bool:
-        """Read it again and apply what is new; False when it was rejected and the old one stays in force."""
+        """Read it again and apply what is new; False when it was rejected and the old one stays in force.
+
+        False too when something kept it from being applied, such as a full disk: then it counts as changed until it is.
+        """
         self._seen = self._changing = self._signature()
         try:
             settings = self._source.load()
@@ -76,7 +80,14 @@ class Reloader:
         changed = changed_keys(self._in_force, settings)
         for warning in settings.warnings:
             log.warning("config.unwise", detail=str(warning))
-        self._apply(settings, changed)
+        try:
+            self._apply(settings, changed)
+        except Exception as failure:
+            said = str(failure).partition("\n")[0]
+            self._parts.configuration.rejected = (f"it can't be applied yet, and is tried again: {said}",)
+            log.error("config.not_applied", **for_log(failure))
+            self._seen = ()
+            return False
         waiting = tuple(key for key in changed_keys(self._parts.settings, settings) if not _is_live(key))
         self._in_force = settings
         self._seen = self._changing = self._signature()  # it may name other secrets now

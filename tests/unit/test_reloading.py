@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,8 @@ from packd.reloading import Reloader
 from packd.terms import shown_settings
 
 
-def test_what_is_in_force_is_told_and_not_what_the_file_says(tmp_path: Path) -> None:
-    """With its origin; a key that needs a restart keeps its value until then, and a file that is refused changes nothing."""
-    file = tmp_path / "c.yaml"
-    file.write_text("markers: all\ntests: {workers: 2}\n")
+def a_reloader(file: Path, follow: Callable[[Any], None] = lambda _: None) -> tuple[Reloader, Configuration]:
+    """Of what this file says; `follow` is told of other markers."""
     source = Source(load=partial(load, file, {"HOME": "/home/ada"}, {}), file=file)
     settings = source.load()
     configuration = Configuration(settings=partial(shown_settings, settings, settings), loaded_at="")
@@ -25,11 +24,18 @@ def test_what_is_in_force_is_told_and_not_what_the_file_says(tmp_path: Path) -> 
         settings=settings,
         configuration=configuration,
         clock=Clock(),
-        markers=SimpleNamespace(follow=lambda _: None),
+        markers=SimpleNamespace(follow=follow),
         lanes=SimpleNamespace(submit=lambda *_: True),
         projections=SimpleNamespace(put_markers_right=None),
     )
-    reloader = Reloader(parts, source)
+    return Reloader(parts, source), configuration
+
+
+def test_what_is_in_force_is_told_and_not_what_the_file_says(tmp_path: Path) -> None:
+    """With its origin; a key that needs a restart keeps its value until then, and a file that is refused changes nothing."""
+    file = tmp_path / "c.yaml"
+    file.write_text("markers: all\ntests: {workers: 2}\n")
+    reloader, configuration = a_reloader(file)
 
     def said(key: str) -> tuple[Any, str]:
         (found,) = (one for one in configuration.settings() if one["key"] == key)
@@ -46,3 +52,23 @@ def test_what_is_in_force_is_told_and_not_what_the_file_says(tmp_path: Path) -> 
     told = configuration.to_dict()
     assert (told["state"], told["file"], told["needs_restart"]) == ("rejected", str(file), ["tests.workers"])
     assert "watsh" in told["rejected"][0]
+
+
+def test_what_can_not_be_applied_is_tried_again(tmp_path: Path) -> None:
+    """A full disk or a registry that is busy ends no daemon; what is in force is told until then, and why."""
+    file = tmp_path / "c.yaml"
+    file.write_text("markers: all\n")
+    busy = [OSError("database is locked")]
+
+    def follow(_: Any) -> None:
+        if busy:
+            raise busy.pop()
+
+    reloader, configuration = a_reloader(file, follow)
+    file.write_text("markers: none\n")
+    assert not reloader.reload()
+    assert "database is locked" in configuration.to_dict()["rejected"][0]
+    assert [reloader.file_changed() for _ in range(2)][1]
+    assert reloader.reload()
+    assert configuration.to_dict()["state"] == "loaded"
+    assert not [reloader.file_changed() for _ in range(2)][1]
