@@ -103,7 +103,10 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
         return Explanation(
             ref=pack.ref,
             headline=f"'{pack.ref}' is not registered any more{when}: {_why_gone(connection, pack)}",
-            lines=(f"Its revisions and reports are kept: packd history {pack.ref}",),
+            lines=(
+                f"Its revisions and reports are kept: packd history {pack.ref}",
+                *(() if held_drop(connection, pack.ref) else ("To have it back: drop it, or register it, again.",)),
+            ),
             active=False,
         )
     if pack.disabled_at is not None:
@@ -222,6 +225,8 @@ def _what_lies_there(
 ) -> Iterator[str]:
     """Where that is not what the headline is about, or waits for somebody to ask."""
     if drop is None:
+        if latest.phase == Phase.SUPERSEDED and latest.origin == "registered":
+            yield "It was taken out before it came into use. To try it again, register it again."
         return
     if is_passed_over(connection, drop):
         yield f"It was taken out before it came into use. To try it again: packd retry {latest.ref}"

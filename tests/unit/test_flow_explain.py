@@ -166,7 +166,7 @@ def test_the_ref_of_a_pack_goes_before_the_name_of_another_drop(ground: Ground) 
 
 
 def test_gone(ground: Ground) -> None:
-    """Since when, and where its history is."""
+    """Since when, where its history is, and how to have it back."""
     activate(ground, "core")
     with ground.registry.write() as tx:
         pack = queries.pack(tx.connection, "core")
@@ -175,6 +175,13 @@ def test_gone(ground: Ground) -> None:
     said = text(ground, "core")
     assert "'core' is not registered any more since " in said
     assert "packd history core" in said
+    assert "To have it back: drop it, or register it, again." in said
+
+
+def test_a_registration_that_was_cancelled(ground: Ground) -> None:
+    """Nothing of it lies in the packs directory, so it is for whoever registered it to do that again."""
+    ground.add(a_revision("core", phase=Phase.SUPERSEDED, origin="registered"))
+    assert "To try it again, register it again." in text(ground, "core")
 
 
 def unavailable(blamed: str) -> dict[str, Any]:
