@@ -16,6 +16,7 @@ from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for, p
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import note, say_json
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import clean
 from packd.domain.refs import archive_suffix
 
 if TYPE_CHECKING:
@@ -138,6 +139,9 @@ def _by_daemon(
     except Failure as failure:
         if failure.code in (Code.NOT_FOUND, Code.UNREACHABLE) and Path(ref).is_dir():
             note(f"to test the folder '{ref}' that is here, without a daemon: packd test {shlex.quote(f'./{ref}')}")
+        raise
+    except KeyboardInterrupt:
+        note(f"it goes on in the daemon; to see how it ends: packd tests {shlex.quote(clean(ref))} --follow")
         raise
     if as_json:
         say_json(run)

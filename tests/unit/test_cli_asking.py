@@ -424,6 +424,20 @@ def test_following_prints_one_event_a_line(ground: Ground, monkeypatch: pytest.M
     assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == [3, 4, 5]
 
 
+def test_an_interrupted_run_goes_on(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the daemon's, so whoever stops waiting for it is told how to see its end."""
+    from packd.client import Client
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "post_live", interrupted)
+    result = packd("test", "core")
+    assert result.exit_code == 130
+    assert "goes on in the daemon" in result.stderr
+    assert "packd tests core --follow" in result.stderr
+
+
 def test_status(ground: Ground, packd: Packd) -> None:
     """What it watches, how the packs are, what it is at, who is told; trouble is named."""
     text = packd("status").stdout
