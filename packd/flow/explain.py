@@ -14,7 +14,7 @@ from packd.flow.probation import ACTOR as PROBATION
 from packd.flow.restore import kept_name
 from packd.flow.revalidation import ACTOR as REVALIDATION
 from packd.flow.second_chances import is_excusable
-from packd.flow.way_in import held_drop, is_passed_over, way_in
+from packd.flow.way_in import awaited_drop, held_drop, is_passed_over, way_in
 from packd.registry import queries
 
 if TYPE_CHECKING:
@@ -99,16 +99,7 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     latest = queries.latest_revision(connection, pack.ref)
     active = queries.active_revision(connection, pack.ref)
     if latest is None or pack.unregistered_at is not None:
-        when = f" since {in_a_sentence(pack.unregistered_at)}" if pack.unregistered_at else ""
-        return Explanation(
-            ref=pack.ref,
-            headline=f"'{pack.ref}' is not registered any more{when}: {_why_gone(connection, pack)}",
-            lines=(
-                f"Its revisions and reports are kept: packd history {pack.ref}",
-                *(() if held_drop(connection, pack.ref) else ("To have it back: drop it, or register it, again.",)),
-            ),
-            active=False,
-        )
+        return _unregistered(connection, pack)
     if pack.disabled_at is not None:
         return Explanation(
             ref=pack.ref,
@@ -129,14 +120,30 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
     )
 
 
-def _why_gone(connection: Connection, pack: Pack) -> str:
+def _unregistered(connection: Connection, pack: Pack) -> Explanation:
+    when = f" since {in_a_sentence(pack.unregistered_at)}" if pack.unregistered_at else ""
+    why, *follows = _why_gone(connection, pack)
+    return Explanation(
+        ref=pack.ref,
+        headline=f"'{pack.ref}' is not registered any more{when}: {why}",
+        lines=(f"Its revisions and reports are kept: packd history {pack.ref}", *follows),
+        active=False,
+    )
+
+
+def _why_gone(connection: Connection, pack: Pack) -> tuple[str, ...]:
+    """Why, and where that does not say it already, how to have it back."""
     held = held_drop(connection, pack.ref)
     if held is not None:
         return (
             f"an operator removed it. '{held.name}' is left alone until its content changes, "
-            f"or until `packd retry {pack.ref}`."
+            f"or until `packd retry {pack.ref}`.",
         )
-    return "it was removed." if pack.origin == "registered" else "it is gone from the packs directory."
+    awaited = awaited_drop(connection, pack.ref)
+    if awaited is not None:
+        return (f"an operator removed it. '{awaited.name}' is about to be read again, as was asked for.",)
+    why = "it was removed." if pack.origin == "registered" else "it is gone from the packs directory."
+    return why, "To have it back: drop it, or register it, again."
 
 
 def _headline(connection: Connection, latest: Revision, active: Revision | None, run: Run | None) -> str:

@@ -34,6 +34,12 @@ def held_drop(connection: Connection, ref: str) -> Drop | None:
     return next((drop for drop in queries.drops_claiming(connection, ref) if drop.held), None)
 
 
+def awaited_drop(connection: Connection, ref: str) -> Drop | None:
+    """What an operator removed and asks for again, until it is read."""
+    claiming = [drop for drop in queries.drops_claiming(connection, ref) if drop.gone_at_s is None]
+    return next((drop for drop in claiming if drop.digest is None and not drop.problems), None)
+
+
 def is_passed_over(connection: Connection, drop: Drop) -> bool:
     """Does the newest content lie there, taken out of the pipeline before its verdict, and nothing newer in its place?"""
     pack = queries.pack(connection, drop.ref) if drop.ref is not None else None

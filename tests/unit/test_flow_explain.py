@@ -178,6 +178,20 @@ def test_gone(ground: Ground) -> None:
     assert "To have it back: drop it, or register it, again." in said
 
 
+def test_removed_and_asked_for_again(ground: Ground) -> None:
+    """Until it is read nothing is said that sends anybody to drop what lies there."""
+    activate(ground, "core")
+    with ground.registry.write() as tx:
+        pack = queries.pack(tx.connection, "core")
+        assert pack is not None
+        outcomes.unregister(tx, pack, reason="operator", correlation_id="chg_1")
+        tx.save_drop(Drop(name="core", kind="folder", ref="core"))
+    said = text(ground, "core")
+    assert "'core' is about to be read again" in said
+    assert "gone from the packs directory" not in said
+    assert "drop it" not in said
+
+
 def test_a_registration_that_was_cancelled(ground: Ground) -> None:
     """Nothing of it lies in the packs directory, so it is for whoever registered it to do that again."""
     ground.add(a_revision("core", phase=Phase.SUPERSEDED, origin="registered"))
