@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import Cell, cell, flow, heading, say_json, table, word
-from packd.cli.text import day_and_time, plural
+from packd.cli.text import day_and_time, plural, typed
 from packd.client import part
-from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -49,7 +47,7 @@ def command(client: Client, ref: str, as_json: bool) -> None:
             spare=("BY", "INSTEAD OF", "BECAUSE"),
         )
     if not in_use:
-        flow(f"nothing of it is in use: packd why {shlex.quote(clean(ref))}")
+        flow(f"nothing of it is in use: packd why {typed(ref)}")
 
 
 def _revision(revision: dict[str, Any]) -> list[Cell]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,7 @@ from packd.cli.list import own_name, remark
 from packd.cli.options import client_at
 from packd.cli.screen import Cell, cell, flow, heading, table
 from packd.cli.status import counted, troubles, watched
-from packd.cli.text import one_line, since
+from packd.cli.text import one_line, since, typed
 from packd.domain.failures import Failure
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ def _look(packs: list[tuple[dict[str, Any], Cell]]) -> None:
     if packs:
         heading("Needs a look")
         rows = [
-            [cell(pack["ref"], bold=True), what, cell(f"packd why {shlex.quote(own_name(pack))}")]
-            for pack, what in packs
+            [cell(pack["ref"], bold=True), what, cell(f"packd why {typed(own_name(pack))}")] for pack, what in packs
         ]
         table(("PACK", "", "IN WORDS"), rows, spare=("IN WORDS",))
 

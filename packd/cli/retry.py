@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import paragraph, say, say_json
+from packd.cli.text import typed
 from packd.client import part
 from packd.domain.printing import clean
 
@@ -35,6 +35,4 @@ def command(client: Client, ref: str, as_json: bool) -> None:
         say_json(answer["data"])
         return
     paragraph(clean(answer["message"]), fg="green")
-    say(
-        f"see what comes of it: packd why {shlex.quote(clean(ref))}, or packd events --follow --pack {shlex.quote(clean(ref))}"
-    )
+    say(f"see what comes of it: packd why {typed(ref)}, or packd events --follow --pack {typed(ref)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ import click
 from packd.cli.completing import complete_revisions
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import paragraph, say, say_json
+from packd.cli.text import typed
 from packd.client import part
 from packd.domain.numbers import MOST
 from packd.domain.printing import clean
@@ -48,7 +48,7 @@ def command(client: Client, ref: str, to: int | None, force: bool, as_json: bool
         say_json(answer["data"])
         return
     paragraph(clean(answer["message"]), fg="green")
-    shown, withdrawn = shlex.quote(clean(ref)), answer["data"]["withdrawn"]
+    shown, withdrawn = typed(ref), answer["data"]["withdrawn"]
     if withdrawn["phase"] == "superseded":
         say(f"to go back again: packd rollback {shown} --to {withdrawn['number']}")
     elif _is_newest(client, ref, withdrawn["number"]):

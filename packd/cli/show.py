@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,7 @@ from packd.cli.list import needed, own_name, remark, tests
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.runs import flaky_case
 from packd.cli.screen import Cell, cell, facts, flow, heading, say_json, table, word
-from packd.cli.text import ago, counted, one_line
+from packd.cli.text import ago, counted, one_line, typed
 from packd.client import part
 from packd.domain.printing import clean
 from packd.domain.problems import Problem
@@ -69,7 +68,7 @@ def _facts(pack: dict[str, Any]) -> list[tuple[str, list[Cell | str]]]:
         ("needs", [cell(", ".join(needs))] if needs else []),
         ("components", [cell(", ".join(counted(count, kinds) for kinds, count in parts.items()))] if parts else []),
         ("from", [cell(pack["path"]), *_provenance(pack)]),
-        ("but", [seen, f": packd why {shlex.quote(one_line(own_name(pack)))}"] if seen.text else []),
+        ("but", [seen, f": packd why {typed(own_name(pack))}"] if seen.text else []),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from packd.cli.text import (
     plural,
     since,
     told_here,
+    typed,
     width,
 )
 from packd.cli.where import socket_path
@@ -99,6 +102,14 @@ def test_nothing_reaches_the_terminal() -> None:
     assert clean("one\r\ntwo") == "one\ntwo"
     assert clean("\udcff") == "\\udcff"
     assert one_line(" a\n\tb  c ") == "a b c"
+
+
+@pytest.mark.parametrize("name", ["core", "My Pack", "it's", "caf\udce9", "a\x1b[2J'\n\\b", "naïve\t"])
+def test_a_name_can_be_typed(name: str) -> None:
+    """What a hint tells to type means exactly that name to a shell, whatever its bytes are."""
+    said = subprocess.run(["bash", "-c", f"printf %s {typed(name)}"], capture_output=True, check=True).stdout
+    assert said == os.fsencode(name)
+    assert typed(name).isprintable()
 
 
 def test_width_and_fit() -> None:
