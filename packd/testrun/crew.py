@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from packd.processors import HERE
 from packd.testrun.leftovers import end_run
 from packd.testrun.member import serve
-from packd.testrun.run import lost_report
+from packd.testrun.run import cancelled_report, lost_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,10 @@ class Member:
     def _lost(self, errand: Errand, *, answered: bool) -> str | None:
         trouble = end_run(self._tools.work_dir, errand.request.run_id)
         if not answered:
-            errand.answer(lost_report(errand.request, self._tools.sandbox.isolation, _LOST))
+            made, why = (
+                (lost_report, _LOST) if errand.cancel.reason is None else (cancelled_report, errand.cancel.reason)
+            )
+            errand.answer(made(errand.request, self._tools.sandbox.isolation, why))
         return trouble or (None if answered else _LOST)
 
 

@@ -34,13 +34,12 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
     try:
         stand_alone("packd-crew", os.getppid(), keep=(door.fileno(), tools.slots.descriptor))
         _leave_signals_to_the_daemon()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+        signal.signal(signal.SIGCHLD, _see_to_the_others)
         here = os.getpid()
         while True:
             _, given, _, _ = socket.recv_fds(door, 1, 2)
             if not given:
-                with suppress(ChildProcessError):
-                    os.wait()  # until the last of them has ended
+                _outlive_the_others()
                 os._exit(0)
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -54,6 +53,22 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(1)
+
+
+def _see_to_the_others(*_: object) -> None:
+    """Nobody asks how they ended. One that was stopped goes on: a suite on the lowest rung may do that to its parent, and
+    then nobody would hold it to its time."""
+    options = os.WEXITED | os.WSTOPPED | os.WNOHANG
+    with suppress(ChildProcessError):
+        while (change := os.waitid(os.P_ALL, 0, options)) is not None:
+            if change.si_code == os.CLD_STOPPED:
+                os.kill(change.si_pid, signal.SIGCONT)
+
+
+def _outlive_the_others() -> None:
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def _leave_signals_to_the_daemon() -> None:

@@ -10,15 +10,23 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from packd.testrun.basic import BasicSandbox
+from packd.testrun.bench import Errand
+from packd.testrun.cancel import CancelToken
+from packd.testrun.crew import Member
 from packd.testrun.member import StopButton
-from tests.unit.testrun_ground import is_alive, number_in, wait_until
+from packd.testrun.progress import nobody
+from tests.unit.testrun_ground import Ground, is_alive, number_in, shell, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from packd.domain.reports import Report
 
 _PROGRAM = Path(__file__).with_name("crew_at_work.py")
 
@@ -138,6 +146,31 @@ def test_one_that_is_killed_is_replaced(at_work: AtWork, tmp_path: Path) -> None
     at_work.ask(id=2, command="exit 0")
     assert at_work.hear("id")["status"] == "passed"
     wait_until(lambda: not any((tmp_path / "work").iterdir()))
+
+
+def test_one_that_is_stopped_goes_on(at_work: AtWork) -> None:
+    """A suite that sees its parent, where nothing hides it, may stop that; nobody else would hold it to its time."""
+    at_work.ask(id=1, command="kill -STOP $PPID")
+    assert at_work.hear("id")["status"] == "passed"
+
+
+def test_one_that_is_lost_when_it_was_told_to_stop_was_stopped(tmp_path: Path) -> None:
+    """What a run that was cancelled came to is nothing that the pack, or the machine, is to blame for."""
+    answers: list[Report] = []
+    cancel = CancelToken()
+    cancel.cancel("newer content arrived")
+    tools = SimpleNamespace(work_dir=tmp_path, sandbox=BasicSandbox())
+    ground = Ground(tree=tmp_path, executor=None, work_dir=tmp_path)  # type: ignore[arg-type]
+    errand = Errand(
+        request=ground.request(shell("true")),
+        cancel=cancel,
+        on_case=None,
+        on_suite=nobody,
+        on_progress=nobody,
+        answer=answers.append,
+    )
+    Member(None, tools).carry_out(errand)  # type: ignore[arg-type]
+    assert [(report.reason, report.detail) for report in answers] == [("cancelled", "newer content arrived")]
 
 
 def test_one_that_is_lost_while_idle_costs_no_run(at_work: AtWork) -> None:
