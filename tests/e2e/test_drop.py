@@ -174,7 +174,9 @@ def test_restore_puts_the_last_good_content_back(tmp_path: Path, receiver: Recei
         script(dropped / "tests" / "run_tests.sh", "exit 1")
         receiver.wait_for("pack.rolled_back", "hello")
         kept = daemon.packs / ".packd-failed" / "hello-2" / "tests" / "run_tests.sh"
-        daemon.wait_until(kept.exists, "the failed content to be kept")
+        daemon.wait_until(
+            lambda: any(line["event"] == "drop.restored" for line in daemon.logged()), "it to be restored"
+        )
         assert "exit 1" in kept.read_text()
         assert "exit 0" in (dropped / "tests" / "run_tests.sh").read_text()
         assert daemon.stop() == 0

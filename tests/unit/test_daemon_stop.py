@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -112,3 +115,28 @@ def test_a_run_that_can_not_begin_is_not_told_to_have_begun(parts: Parts, monkey
     assert latest(parts).phase == Phase.VALIDATED
     with parts.registry.read() as connection:
         assert queries.unfinished_runs(connection) == []
+
+
+_LEAVE = """
+import atexit, os, sys, threading
+from packd import __main__
+
+def command(prog_name):
+    print("all is said", end="")
+    if "thread" in sys.argv:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    sys.exit(3)
+
+atexit.register(os._exit, 6)  # taking the interpreter down goes wrong
+__main__.cli = command
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize(("left", "status"), [("thread", 3), ("nobody", 6)])
+def test_a_thread_that_is_left_has_no_say_in_the_exit_status(left: str, status: int) -> None:
+    """The interpreter is not taken down around it: where it is in compiled code then, it can abort the process."""
+    buffered = os.environ | {"PYTHONUNBUFFERED": ""}
+    command = [sys.executable, "-c", _LEAVE, left]
+    done = subprocess.run(command, env=buffered, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status, "all is said" if left == "thread" else "")
