@@ -9,7 +9,7 @@ from packd.domain.health import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from packd.domain.cron import Cron
 
@@ -109,7 +109,9 @@ def _steady_jobs() -> Any:
 
 def _next_run(job: Any, now: datetime) -> datetime:
     """Not further ahead than it can be, and not longer ago than matters."""
-    every = getattr(job.trigger, "interval", None)  # of those that come each so many seconds
-    latest: datetime | None = job.trigger.get_next_fire_time(None, now) if every is None else now + every
-    planned: datetime = max(job.next_run_time, now)
+    planned: datetime = job.next_run_time
+    every: timedelta | None = getattr(job.trigger, "interval", None)  # of those that come each so many seconds
+    if every is not None:
+        return min(max(planned, now - every), now + every)
+    latest: datetime | None = job.trigger.get_next_fire_time(None, now)
     return planned if latest is None else min(planned, latest)

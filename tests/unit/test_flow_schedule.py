@@ -6,13 +6,15 @@ And do its jobs go on when the clock is set?
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 from apscheduler.schedulers import base
 from apscheduler.triggers.interval import IntervalTrigger
 
+from packd.domain.cron import parse
 from packd.flow.schedule import Schedule
+from tests.unit.testrun_ground import wait_until
 
 SLOW_MACHINE_S = 20.0
 
@@ -93,10 +95,28 @@ def test_jobs_go_on_when_the_clock_is_set(
     try:
         assert ran.wait(SLOW_MACHINE_S)
         clock[0] = off
+        schedule._scheduler.wakeup()  # it may just have looked at the one clock, and count from the other
         counted.clear()
         for _ in range(3):
             ran.clear()
             assert ran.wait(SLOW_MACHINE_S)
         assert len(counted) < 5 * 3600
+    finally:
+        schedule.stop()
+
+
+def test_a_moment_of_the_day_does_not_wait_for_a_clock_that_was_ahead(clock: list[timedelta]) -> None:
+    """As a clock is that somebody set by a mistake, and put right."""
+    ran = threading.Event()
+    schedule = Schedule()
+    clock[0] = timedelta(days=4000)
+    schedule.at(parse("* * * * *"), ran.set, name="job")
+    schedule.every(0.05, lambda: None, name="other")
+    schedule.start()
+    try:
+        clock[0] = timedelta(0)
+        schedule._scheduler.wakeup()
+        soon = datetime.now(UTC) + timedelta(minutes=2)
+        wait_until(lambda: schedule._scheduler.get_job("job").next_run_time < soon)
     finally:
         schedule.stop()
