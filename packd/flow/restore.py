@@ -128,8 +128,18 @@ class Restorer:
         drop, active, latest = self._known(ref)
         if drop is None or active is None or latest is None or drop.digest != active.digest:
             return
-        with suppress(OSError), self._kept.in_use, self._kept.opened():
+        with suppress(OSError), self._kept.in_use, self._kept.opened() as folder:
+            if not self._folder.has(drop.name):
+                self._put_in_place(folder, drop, active, latest)
             self._carry_over(drop, latest)
+
+    def _put_in_place(self, folder: int, drop: Drop, active: Revision, refused: Revision) -> None:
+        """Where the file system can't exchange in one step, a kill can have left nothing there."""
+        kept = kept_name(drop.name, refused.number).rpartition("/")[2]
+        for name in sorted(os.listdir(folder)):
+            if (name == kept or name.startswith(f"{kept}.")) and self._holds(self._kept.path / name, active):
+                os.rename(name, self._folder.path / drop.name, src_dir_fd=folder)
+                return
 
     def _carry_over(self, drop: Drop, refused: Revision) -> None:
         kept = self._folder.path / kept_name(drop.name, refused.number)
@@ -172,7 +182,7 @@ class Restorer:
             return False
         with self._kept.in_use, self._kept.opened(make=True) as folder:
             name = kept.rpartition("/")[2]
-            self._make_room(folder, name, refused)
+            self._make_room(folder, name, refused, active)
             # Under the name of what it is exchanged for, which so is kept by the same step that takes it out.
             os.rename(fresh, name, dst_dir_fd=folder)
             ours = self._all_of(folder, name)
@@ -202,12 +212,13 @@ class Restorer:
         self._settling.touched(drop.name)
         return False
 
-    def _make_room(self, folder: int, name: str, refused: Revision) -> None:
-        """The same content is kept once. Anything else under that name, which a kill can leave, stays under another."""
+    def _make_room(self, folder: int, name: str, *known: Revision) -> None:
+        """The same content is kept once, and a copy that a kill left there not at all. Anything else under that name stays
+        under another."""
         former = self._kept.path / name
         if not os.path.lexists(former):
             return
-        if self._holds(former, refused) and self._kept.left(folder, name) is None:
+        if any(self._holds(former, one) for one in known) and self._kept.left(folder, name) is None:
             discard(name, folder)
         else:
             _put_aside(folder, name)
@@ -245,7 +256,19 @@ def exchange(folder: int, name: str, place: Path) -> None:
     failure = ctypes.get_errno()
     if failure not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(failure, os.strerror(failure), str(place))
-    aside = f"{name}.{secrets.token_hex(4)}"
-    os.rename(place, aside, dst_dir_fd=folder)
-    os.rename(name, place, src_dir_fd=folder)
-    os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    aside = _put_aside(folder, name)
+    try:
+        os.rename(place, name, dst_dir_fd=folder)
+        _rename_or_back(aside, name, folder, place)
+    except OSError:
+        os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        raise
+
+
+def _rename_or_back(fresh: str, former: str, folder: int, place: Path) -> None:
+    """One or the other lies there: nobody is left with nothing."""
+    try:
+        os.rename(fresh, place, src_dir_fd=folder)
+    except OSError:
+        os.rename(former, place, src_dir_fd=folder)
+        raise

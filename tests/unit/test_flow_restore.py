@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import shutil
 import subprocess
@@ -278,6 +280,58 @@ def test_what_is_no_part_of_the_pack_is_back_in_the_folder_after_a_kill(
     assert parts.lanes.wait_idle(30)
     assert (place / ".git").is_dir()
     assert version(place) == 'version: "1.0.0"'
+
+
+class WithoutExchange:
+    """A file system that has no RENAME_EXCHANGE, as NFS. The rename with this number fails, or is the last before a kill."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, fails: int = 0, last: int = 0) -> None:
+        self._rename, self._fails, self._last, self._count = os.rename, fails, last, 0
+        monkeypatch.setattr(restore, "_libc", self)
+        monkeypatch.setattr(restore.os, "rename", self.rename)
+
+    def renameat2(self, *_: object) -> int:
+        self._count = 1
+        ctypes.set_errno(errno.EINVAL)
+        return -1
+
+    def rename(self, *names: Any, **where: Any) -> None:
+        self._count += bool(self._count)
+        if self._count - 1 == self._fails > 0:
+            raise OSError(errno.EIO, "Input/output error")
+        if self._count - 1 > self._last > 0:
+            raise Killed
+        self._rename(*names, **where)
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 3])
+def test_without_one_step_a_kill_leaves_nobody_with_nothing(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """Behind any of the three renames; 0: it is not killed."""
+    place = parts.settings.packs_dir / "core"
+    (place / ".git").mkdir()
+    with monkeypatch.context() as patched:
+        WithoutExchange(patched, last=last)
+        core(parts, "2.0.0", test="exit 1")
+    parts.restorer.resume()
+    assert parts.lanes.wait_idle(30)
+    looked_at(parts, "core")
+    assert version(place) == 'version: "1.0.0"'
+    assert (place / ".git").is_dir()
+    assert version(kept(parts)) == 'version: "2.0.0"'
+
+
+@pytest.mark.parametrize("fails", [2, 3])
+def test_without_one_step_a_failure_leaves_the_folder_as_it_was(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    WithoutExchange(monkeypatch, fails=fails)
+    with capture_logs() as logs:
+        core(parts, "2.0.0", test="exit 1")
+    assert version(parts.settings.packs_dir / "core") == 'version: "2.0.0"'
+    assert os.listdir(kept(parts).parent) == []
+    assert [entry["event"] for entry in logs].count("drop.not_restored") == 1
 
 
 def test_what_was_not_put_back_is_put_back_at_the_next_start(parts: Parts) -> None:
