@@ -18,6 +18,7 @@ from packd.flow.links import Links
 from packd.registry import queries
 from packd.snapshot.space import StoreFull, StoreUnwritable
 from packd.snapshot.taken import Snapshot
+from packd.snapshot.tree import is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,6 +160,8 @@ class Checkup:
         try:
             taken = self._store.take(place, self._ignore) if place is not None else None
         except (StoreFull, StoreUnwritable, OSError) as failure:  # what is wrong with the others is told all the same
+            if isinstance(failure, OSError) and is_shortage(failure):
+                raise
             log.error("store.failed", pack=revision.ref, error=str(failure))
             return False
         return isinstance(taken, Snapshot) and taken.digest == revision.digest

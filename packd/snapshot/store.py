@@ -40,7 +40,7 @@ from packd.snapshot.durable import Unflushed, flush_folder, flush_tree
 from packd.snapshot.limits import MOST_DEPTH, Limits
 from packd.snapshot.space import StoreFull, StoreUnwritable, naming_trouble
 from packd.snapshot.taken import Refused, Snapshot, Taken, Unsettled
-from packd.snapshot.tree import look, open_folder, opened_folder, trouble, walk
+from packd.snapshot.tree import is_shortage, look, open_folder, opened_folder, trouble, walk
 from packd.snapshot.waiting import look_when_quiet
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ class Store:
             return 0.0
 
     def verify(self, digest: str) -> bool:
-        """Is it stored, and still what its digest says? Reads all of it. Raises ValueError when it is not a digest."""
+        """Is it stored, and still what its digest says? Reads all of it.
+
+        Raises ValueError when it is not a digest, OSError when the daemon itself is out of something.
+        """
         path = self.path(digest)
         try:
             with opened_folder(path) as folder:
@@ -102,7 +105,11 @@ class Store:
                     return False
                 with _anywhere_if_large(tree):
                     return digest_of(read_tree(tree, folder)) == digest
-        except (OSError, ChangedError, UnreadableError):
+        except (ChangedError, UnreadableError):
+            return False
+        except OSError as failure:
+            if is_shortage(failure):
+                raise
             return False
 
     # --- into it -----------------------------------------------------------------------------------------------------

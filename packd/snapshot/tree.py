@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from packd.domain.ignore import Ignore
 
-__all__ = ["Entry", "Limits", "Tree", "look", "open_folder", "trouble", "walk"]
+__all__ = ["Entry", "Limits", "Tree", "is_shortage", "look", "open_folder", "trouble", "walk"]
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KINDS: Final[dict[int, Kind]] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
@@ -107,12 +107,17 @@ def trouble(path: str, failure: OSError) -> Problem:
 
     Raises the failure when it is not about the path at all.
     """
-    if failure.errno in _OURS:
+    if is_shortage(failure):
         raise failure
     if failure.errno in _MOVED:
         return finding("tree.vanished", "it was replaced or removed while it was being read", path)
     why = os.strerror(failure.errno) if failure.errno else str(failure)
     return finding("tree.unreadable", f"it can't be read ({why}): let the user that packd runs as read it", path)
+
+
+def is_shortage(failure: OSError) -> bool:
+    """Is the daemon itself out of something? Then nothing was found out about what it looked at."""
+    return failure.errno in _OURS
 
 
 class _EnoughError(Exception):

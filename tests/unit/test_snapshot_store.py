@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -406,6 +407,21 @@ def test_verifying_notices_any_tampering(ground: Ground, tampering: str) -> None
     TAMPERING[tampering](taken.path)
     assert not ground.store.verify(taken.digest)
     assert not ground.store.verify(ABSENT)
+
+
+def test_what_could_not_be_looked_at_is_not_called_changed(ground: Ground) -> None:
+    """Out of descriptors, packd knows nothing about the content."""
+    taken = ground.snapshot(ground.drop())
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, usual[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            ground.store.verify(taken.digest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert ground.store.verify(taken.digest)
 
 
 # --- out of it ---
