@@ -40,8 +40,7 @@ def _folder(copy: int, model: int | None, like: os.stat_result) -> None:
             _give(name, its, copy)
         else:
             _file(name, copy, seen, its)
-    _give(copy, like)
-    os.fchmod(copy, stat.S_IMODE(like.st_mode) | stat.S_IRWXU)  # so that packd can remove it, should it come to that
+    _permit(copy, like, stat.S_IMODE(like.st_mode) | stat.S_IRWXU)  # packd can remove it, should it come to that
 
 
 def _below(name: str, copy: int, model: int | None, like: os.stat_result) -> None:
@@ -56,8 +55,7 @@ def _file(name: str, copy: int, seen: os.stat_result, like: os.stat_result) -> N
         mode |= (mode & _READ) >> _TO_EXECUTE
     opened = os.open(name, READ, dir_fd=copy)
     try:
-        _give(opened, like)
-        os.fchmod(opened, mode)
+        _permit(opened, like, mode)
     finally:
         os.close(opened)
 
@@ -69,6 +67,15 @@ def _model(name: str, model: int | None, seen: os.stat_result) -> os.stat_result
         if found is not None and stat.S_IFMT(found.st_mode) == stat.S_IFMT(seen.st_mode):
             return found
     return None
+
+
+def _permit(opened: int, like: os.stat_result, mode: int) -> None:
+    """Only what packd has made: who may write to the packs directory may have put something else in its place."""
+    seen = os.fstat(opened)
+    if seen.st_uid != os.geteuid() or (stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1):
+        return
+    _give(opened, like)
+    os.fchmod(opened, mode)
 
 
 def _give(what: int | str, like: os.stat_result, within: int | None = None) -> None:

@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from packd.flow import restore
+from packd.flow.permissions import permit_alike
 from packd.snapshot import discarding
 from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
 from tests.unit.snapshot_ground import open_folder_of_all
@@ -121,6 +122,28 @@ def test_whoever_could_change_the_folder_still_can(parts: Parts) -> None:
     found = {path: (place / path).stat() for path in modes}
     assert {path: seen.st_mode & 0o7777 for path, seen in found.items()} == modes | {"tests/run.sh": 0o750}
     assert {(seen.st_uid, seen.st_gid) for seen in found.values()} == {(owner.st_uid, owner.st_gid)}
+
+
+@pytest.mark.parametrize("theirs", ["another name of it", "somebody's own"])
+def test_nobody_gets_at_a_file_by_putting_it_among_what_comes_back(tmp_path: Path, theirs: str) -> None:
+    """Whoever may write to the packs directory may exchange the copy before it is given to him."""
+    before, after, secret = tmp_path / "before", tmp_path / "after", tmp_path / "secret"
+    for folder in (before, after):
+        folder.mkdir()
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    (before / "file").write_text("")
+    (before / "file").chmod(0o666)
+    os.link(secret, after / "file")
+    if theirs == "somebody's own":
+        if os.geteuid() != 0:
+            pytest.skip("NOT CHECKED: only root has files of others")
+        secret.unlink()
+        os.chown(after / "file", _NOBODY, _NOBODY)
+    owner = (after / "file").stat().st_uid
+    permit_alike(before, after)
+    found = (after / "file").stat()
+    assert (found.st_mode & 0o777, found.st_uid) == (0o600, owner)
 
 
 @pytest.mark.usefixtures("strict_umask")
