@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.ignore import Ignore
 from packd.snapshot.own_ignore import TooSlowError, read_own_ignore
 from packd.snapshot.tree import opened_folder
 
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from packd.domain.ignore import Ignore
     from packd.snapshot.own_ignore import OwnIgnore
 
     IsNoPart = Callable[[str, str, bool], bool]  # of a name, its path inside, and whether it is a folder
 
-_HISTORY: Final = frozenset({".git", ".hg"})
+_FROM_TOOLS: Final = Ignore()
+_HISTORY: Final = frozenset({".git", ".hg"})  # which are in it, too
 
 
 def carry_over(before: Path, after: Path, ignore: Ignore) -> None:
@@ -34,7 +35,8 @@ def carry_over(before: Path, after: Path, ignore: Ignore) -> None:
 def left_in(folder: int, ignore: Ignore) -> str | None:
     """Something in an open folder that is in no snapshot of it: a clone's history, or what the pack itself leaves aside.
 
-    Its path inside; None: there is nothing. What tools make anew (`ignore`) does not count. Raises OSError, TooSlowError.
+    Its path inside; None: there is nothing. What tools make anew, or left behind, does not count. Raises OSError,
+    TooSlowError.
     """
     own, _ = read_own_ignore(folder)
     return next(_left(folder, own, ignore, ""), None)
@@ -43,9 +45,11 @@ def left_in(folder: int, ignore: Ignore) -> str | None:
 def _left(folder: int, own: OwnIgnore | None, ignore: Ignore, within: str) -> Iterator[str]:
     for name, is_folder in _listed(folder):
         inside = f"{within}{name}"
-        if name in _HISTORY or (not ignore.name(name) and own is not None and own.path(inside, is_folder)):
+        if name not in _HISTORY and _FROM_TOOLS.name(name):
+            continue
+        if ignore.name(name) or (own is not None and own.path(inside, is_folder)):
             yield inside
-        elif is_folder and not ignore.name(name):
+        elif is_folder:
             with opened_folder(name, folder) as below:
                 yield from _left(below, own, ignore, f"{inside}/")
 

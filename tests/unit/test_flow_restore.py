@@ -35,7 +35,7 @@ _NOBODY = 65534
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Parts]:
     """Version 1.0.0 of `core` is in use."""
-    with made_parts(tmp_path, rollback={"folder": "restore"}) as made:
+    with made_parts(tmp_path, rollback={"folder": "restore"}, watch={"ignore": ["*.env"]}) as made:
         core(made)
         yield made
 
@@ -507,9 +507,9 @@ def test_what_was_kept_long_enough_is_removed(parts: Parts, monkeypatch: pytest.
     assert not kept(parts).exists()
 
 
-@pytest.mark.parametrize("theirs", ["new/.git/HEAD", "my.local"])
+@pytest.mark.parametrize("theirs", ["new/.git/HEAD", "my.local", "new/site.env"])
 def test_what_is_in_no_snapshot_is_not_swept(parts: Parts, monkeypatch: pytest.MonkeyPatch, theirs: str) -> None:
-    """A clone's history, or what the pack itself leaves aside, where it could not stay in the folder; caches are."""
+    """A clone's history, or what the pack or `watch.ignore` leaves aside, where it could not stay in the folder; caches are."""
     place = parts.settings.packs_dir / "core"
     (place / ".packdignore").write_text("my.local\n")
     for path in (theirs, "new/__pycache__/a.pyc"):
