@@ -38,6 +38,7 @@ class Document:
     value: Any = None  # JSON-able: dict (text keys), list, str, int, float, bool, None
     problems: tuple[Problem, ...] = ()
     complete: bool = True  # False: reading stopped early or guessed, and `value` is not all that was written
+    values: int = 0  # scalars and containers that were read, aliases expanded
     root: Node | None = field(default=None, repr=False, compare=False)
 
     def at(self, path: KeyPath, *, key: bool = False) -> tuple[int, int]:
@@ -96,6 +97,7 @@ def read(text: bytes | str, *, file: str, max_depth: int = MAX_DEPTH, max_values
         # What else looks wrong in a text with foreign characters is guesswork; its values are still worth having.
         problems=tuple(foreign or composer.problems),
         complete=composer.complete and not foreign,
+        values=composer.values,
         root=composer.root,
     )
 

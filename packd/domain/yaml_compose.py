@@ -90,12 +90,12 @@ class Composer:
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self.complete = False
+        self.values = 0
         self._file = file
         self._max_depth = max_depth
         self._max_values = max_values
         self._stack: list[OpenMapping | OpenSequence] = []
         self._anchors: dict[str, Node | None] = {}  # None: its end has not come yet
-        self._values = 0
         self._documents = 0
         self._handled = 0  # events
 
@@ -151,8 +151,8 @@ class Composer:
             raise self._stop("metadata.several_documents", message, event.start_mark)
 
     def _count(self, values: int, mark: Any) -> None:
-        self._values += values
-        if self._values > self._max_values:
+        self.values += values
+        if self.values > self._max_values:
             message = f"The file holds more than {self._max_values} values (aliases count wherever they are used)"
             raise self._stop("limits.metadata_values_exceeded", message, mark)
 
@@ -234,7 +234,7 @@ class Composer:
         if event.anchor:
             self._anchors[event.anchor] = None
         self._put(node)
-        self._stack.append((OpenMapping if is_mapping else OpenSequence)(node, event.anchor, self._values))
+        self._stack.append((OpenMapping if is_mapping else OpenSequence)(node, event.anchor, self.values))
 
     def _close(self, event: Any) -> None:
         ended = self._stack.pop()
@@ -243,7 +243,7 @@ class Composer:
         if isinstance(ended, OpenMapping):
             for source in ended.merges:
                 self._merge(ended, source, event.end_mark)
-        node.size = self._values - ended.start + 1
+        node.size = self.values - ended.start + 1
         if ended.anchor:
             self._anchors[ended.anchor] = node
         if self._stack:

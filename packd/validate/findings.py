@@ -22,6 +22,7 @@ class ValidationLimits:
     metadata_bytes: int = (
         8 * 1024 * 1024
     )  # all of those in component folders: reading one takes a second of processor time
+    metadata_values: int = 1_000_000  # in all of those: what was read takes some 150 bytes of memory each
     traversed_entries: int = 10_000  # names looked at in component folders and below the tests folder
     depth: int = 64  # YAML containers inside containers
     values: int = 100_000  # YAML scalars and containers in one file, aliases expanded

@@ -74,7 +74,7 @@ def _manifest_content(files: PackFiles) -> bytes | Problem:
 def _metadata(files: PackFiles, limits: ValidationLimits, found: list[Problem]) -> list[Metadata]:
     """Every component file, read; what can't be read is added to `found`."""
     metadata: list[Metadata] = []
-    most_mb, before = limits.metadata_bytes / 1024**2, files.bytes_read
+    before, values = files.bytes_read, 0
     top = files.names("")
     for folder, kind in FOLDERS.items():
         if folder.split("/")[0] not in top:
@@ -84,17 +84,29 @@ def _metadata(files: PackFiles, limits: ValidationLimits, found: list[Problem]) 
             path = f"{folder}/{file}"
             if not file.endswith(_SUFFIXES) or files.kind(path) == "folder":
                 continue
-            if len(metadata) >= limits.metadata_files:
-                message = f"There are more than {limits.metadata_files} component files; split the pack"
-                found.append(Problem(code="limits.metadata_files_exceeded", message=message))
+            too_much = _too_much(limits, files=len(metadata), size=files.bytes_read - before, values=values)
+            if too_much is not None:
+                found.append(too_much)
                 return metadata
-            if files.bytes_read - before > limits.metadata_bytes:
-                message = f"The component files hold more than {most_mb:g} MiB together; split the pack"
-                found.append(Problem(code="limits.metadata_bytes_exceeded", message=message))
-                return metadata
-            metadata.append(Metadata(kind=kind, document=_document(files, path, limits)))
+            document = _document(files, path, limits)
+            values += document.values
+            metadata.append(Metadata(kind=kind, document=document))
     found.extend(_folders_alike(files, top))
     return metadata
+
+
+def _too_much(limits: ValidationLimits, *, files: int, size: int, values: int) -> Problem | None:
+    """The limit that is reached before the next component file."""
+    if files >= limits.metadata_files:
+        message = f"There are more than {limits.metadata_files} component files; split the pack"
+        return Problem(code="limits.metadata_files_exceeded", message=message)
+    if size > limits.metadata_bytes:
+        message = f"The component files hold more than {limits.metadata_bytes / 1024**2:g} MiB together; split the pack"
+        return Problem(code="limits.metadata_bytes_exceeded", message=message)
+    if values > limits.metadata_values:
+        message = f"The component files hold more than {limits.metadata_values} values together; split the pack"
+        return Problem(code="limits.metadata_values_exceeded", message=message)
+    return None
 
 
 def _document(files: PackFiles, path: str, limits: ValidationLimits) -> Document:

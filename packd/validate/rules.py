@@ -41,7 +41,7 @@ def judge(
     files: Files,
     runtime: Runtime,
     limits: ValidationLimits,
-    found: Iterable[Problem] = (),
+    found: Sequence[Problem] = (),
 ) -> Findings:
     """All findings of a pack that has a pack.yaml.
 
@@ -52,7 +52,8 @@ def judge(
     said = _said(document, text, problems, name=name, files=files, runtime=runtime)
     parts = [part for one in metadata if (part := read_part(one, said.ref, files, problems)) is not None]
     _check_duplicates(parts)
-    if said.ref is not None:
+    all_read = not any(problem.code.startswith("limits.") for problem in found)
+    if said.ref is not None and all_read:
         _check_targets(parts, metadata, said.ref)
     ordered = in_order(problems, limits.problems)
     if said.manifest is None or errors(ordered):

@@ -301,6 +301,10 @@ def test_limits(tmp_path: Path) -> None:
     assert places(findings) == ["limits.metadata_files_exceeded", "limits.metadata_file_too_large triggers/t0.yaml"]
     findings = checked(tmp_path, {}, limits=ValidationLimits(metadata_bytes=30))
     assert places(findings) == ["limits.metadata_bytes_exceeded"]
+    (tmp_path / "triggers/t0.yaml").write_text("[a, b, c, d, e")
+    findings = checked(tmp_path, {}, limits=ValidationLimits(metadata_values=5))
+    assert places(findings) == ["limits.metadata_values_exceeded", "metadata.invalid_yaml triggers/t0.yaml:1:1"]
+    (tmp_path / "triggers/t0.yaml").write_text("ref: demo.t0\n" + "#" * 1000)
     findings = checked(tmp_path, {}, limits=ValidationLimits(traversed_entries=4))
     assert places(findings) == ["limits.traversed_entries_exceeded"]
     (tmp_path / "pack.yaml").write_text(HEAD + "#" * 1000)
@@ -308,6 +312,15 @@ def test_limits(tmp_path: Path) -> None:
         "limits.metadata_file_too_large pack.yaml",
         "limits.metadata_file_too_large triggers/t0.yaml",
     ]
+
+
+def test_what_a_limit_left_out_is_not_missing(tmp_path: Path) -> None:
+    """Of a pack that is too large no component is said to be missing that was never read."""
+    flow = "version: 1.0\ntasks: {one: {action: demo.last}}\n"
+    files = {"actions/workflows/flow.yaml": flow, "triggers/a.yaml": "ref: a\n", "workflows/last.yaml": "ref: last\n"}
+    assert checked(tmp_path, {"pack.yaml": HEAD, **files}).problems == ()
+    findings = checked(tmp_path, {}, limits=ValidationLimits(metadata_files=2))
+    assert places(findings) == ["limits.metadata_files_exceeded"]
 
 
 def test_looking_for_what_was_meant_counts_once(tmp_path: Path) -> None:
