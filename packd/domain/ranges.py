@@ -11,7 +11,9 @@ _AFTER_OPERATOR = re.compile(r"([<>=!~^])\s+(?=[^<>=!~^])")
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
 _SINGLE_EQUALS = re.compile(r"(^|,)=(?=\d)")
 _FROM_PRE_RELEASE = re.compile(r"(\^|~=?)((\d+)\.(\d+)\.(\d+)-[^,]+)")
-_NUMBERS = re.compile(r"[vV]?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?")
+_NUMBERS = re.compile(
+    r"[vV]?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:[-.]?((?i:a|alpha|b|beta|dev|pre|rc|snapshot)[.-]?\d{0,9}))?"
+)
 
 
 def is_version(text: str) -> bool:
@@ -25,9 +27,13 @@ def is_version(text: str) -> bool:
 
 
 def version_meant(text: str) -> str | None:
-    """The SemVer version that was probably meant by `1`, `1.0`, `v1.2.3` or `01.2.3`."""
+    """The SemVer version that was probably meant by `1`, `1.0`, `v1.2.3`, `01.2.3` or `1.2rc1`."""
     found = _NUMBERS.fullmatch(text.strip())
-    return None if found is None else ".".join(str(int(number or 0)) for number in found.groups())
+    if found is None:
+        return None
+    *numbers, pre_release = found.groups()
+    meant = ".".join(str(int(number or 0)) for number in numbers) + (f"-{pre_release}" if pre_release else "")
+    return meant if is_version(meant) else None
 
 
 def as_range(text: str) -> str | None:

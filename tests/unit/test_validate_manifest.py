@@ -68,6 +68,8 @@ def places(findings: Findings) -> list[str]:
         ("ref: demo\nversion: |\n  1.2.3\n", ["manifest.invalid_version pack.yaml:2:10 → 1.2.3"]),
         ("ref: demo\nversion: １.2.3\n", ["manifest.invalid_version pack.yaml:2:10 → 1.2.3"]),
         ("ref: demo\nversion: 01.2.3\n", ["manifest.invalid_version pack.yaml:2:10 → 1.2.3"]),
+        ("ref: demo\nversion: v1.2rc1\n", ["manifest.invalid_version pack.yaml:2:10 → 1.2.0-rc1"]),
+        ("ref: demo\nversion: 1.0-beta\n", ["manifest.invalid_version pack.yaml:2:10 → 1.0.0-beta"]),
         ("ref: demo\nversion: latest\n", ["manifest.invalid_version pack.yaml:2:10"]),
         ("ref: demo\nversion: 2026-01-02\n", ["manifest.invalid_version pack.yaml:2:10"]),
         ("ref: demo\nversion: true\n", ["manifest.invalid_version pack.yaml:2:10"]),
