@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from packd.config.complaints import complaints
+from packd.config.effective import effective
 from packd.config.layers import (
     FILE_VARIABLE,
     BadConfig,
@@ -22,6 +23,7 @@ from packd.config.layers import (
 )
 from packd.config.settings import Settings
 from packd.config.values import Surroundings, home
+from packd.domain.masking import STARS
 from packd.domain.problems import Problem, errors
 
 _SOCKET_PATH_BYTES: Final = 107  # sun_path of unix(7), without its closing zero
@@ -48,7 +50,7 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
         raise BadConfig(tuple(problems))
     settings = _together(values, origins)
     settings._origins = origins
-    settings._warnings = (*problems, *_unwise(settings, path, origins))
+    settings._warnings = (*problems, *_unwise(settings, path))
     return settings
 
 
@@ -166,13 +168,14 @@ def _clash(section: Place, message: str, origins: Mapping[Place, str]) -> Proble
     return Problem(code="config.invalid_value", message=message, file=" and ".join(said_by) or None)
 
 
-def _unwise(settings: Settings, path: Path | None, origins: Mapping[Place, str]) -> Iterator[Problem]:
+def _unwise(settings: Settings, path: Path | None) -> Iterator[Problem]:
     """Secrets that everybody on the machine can read."""
     files = [
         file for webhook in settings.webhooks for file in (webhook.secret_file, webhook.key_file) if file is not None
     ]
-    inline = any(webhook.secret or webhook.headers for webhook in settings.webhooks)
-    if path is not None and inline and origins.get(("webhooks", 0, "name"), "").startswith(str(path)):
+    if path is not None and any(
+        STARS in str(setting.value) and setting.origin.startswith(f"{path}:") for setting in effective(settings)
+    ):
         files.append(path)
     for file in dict.fromkeys(files):
         if file.stat().st_mode & stat.S_IROTH:

@@ -217,6 +217,24 @@ def test_how_much_there_must_be(folder: Path, text: str, said: str) -> None:
     assert refused(written(folder, text)) == [said]
 
 
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("database_url: postgresql+psycopg://ada:hunter2@db/packd", 1),
+        ("tests: {proxy: 'http://ada:hunter2@proxy'}", 1),
+        ("sources: {indexes: ['https://packs.example/i.json?token=hunter2']}", 1),
+        ("database_url: postgresql+psycopg://ada@db/packd", 0),
+    ],
+)
+def test_passwords_that_everybody_can_read(folder: Path, text: str, warned: int) -> None:
+    """Whatever `config show` stars out is a secret, and a file that everybody can read is no place for it."""
+    file = written(folder, text)
+    file.chmod(0o644)
+    warnings = load(file, HOME, {}).warnings
+    assert [warning.code for warning in warnings] == ["config.secret_exposed"] * warned
+    assert "hunter2" not in str(warnings)
+
+
 def test_values_that_are_wrong_only_together(folder: Path) -> None:
     """When the file and a variable contradict each other, both are named."""
     file = written(folder, "watch:\n  quiet_ms: 5000\n")
