@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,7 @@ from packd.domain.problems import Problem
 from packd.domain.reports import Report, SuiteReport
 from packd.flow import outcomes, tell
 from packd.flow import standing as asked
+from packd.flow.availability import Availability
 from packd.registry import outbox, queries
 from packd.registry.database import Database, sqlite_url
 from packd.registry.rows import Drop, Run
@@ -87,6 +89,7 @@ class Model:
 
     packs: dict[str, list[Known]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)  # unregistered
+    disabled: set[str] = field(default_factory=set)
 
     def in_phase(self, ref: str, *phases: Phase) -> Known | None:
         return next((one for one in self.packs.get(ref, ()) if one.phase in phases), None)
@@ -99,7 +102,7 @@ class Model:
 
     def refused_for_others(self, ref: str) -> Known | None:
         one = self.packs[ref][-1]
-        if ref in self.gone or one.phase != Phase.REJECTED or not one.for_others or one.passed_over:
+        if ref in self.gone | self.disabled or one.phase != Phase.REJECTED or not one.for_others or one.passed_over:
             return None
         return one
 
@@ -142,6 +145,9 @@ class Model:
         elif all(group):
             for member in filter(None, group):
                 self.put_in_use(member)
+
+    def if_put_back(self, one: Known) -> Standing:
+        return standing(one.party.ref, active=self.active(), candidates={one.party.ref: one.party})
 
     def needs_met(self) -> set[tuple[str, int, Need]]:
         active = self.active()
@@ -211,6 +217,8 @@ class RegistryMachine(RuleBasedStateMachine):
         self.drop(ref, version, needs, well=well, abandon=abandon)
 
     def drop(self, ref: str, version: str, needs: dict[str, str], *, well: bool, abandon: bool) -> None:
+        if ref in self.model.disabled:  # nothing is made of it
+            return
         party = Party(
             ref=ref,
             version=version,
@@ -442,8 +450,44 @@ class RegistryMachine(RuleBasedStateMachine):
                 if one.phase in UNFINISHED or one.phase == Phase.ACTIVE:
                     one.phase = Phase.SUPERSEDED
             self.model.gone.add(ref)
+            self.model.disabled.discard(ref)
 
         self.transaction(abandon, step, expect)
+
+    @precondition(lambda self: set(self.model.packs) - self.model.gone - self.model.disabled)
+    @rule(data=st.data())
+    def disable(self, data: DataObject) -> None:
+        """Nothing of the pack is in use or on its way."""
+        there = set(self.model.packs) - self.model.gone - self.model.disabled
+        ref = data.draw(st.sampled_from(sorted(there)))
+        self.as_asked(lambda asked_for: asked_for._disable(ref, "uid=1000"))
+        for one in self.model.packs[ref]:
+            if one.phase in UNFINISHED or one.phase == Phase.ACTIVE:
+                one.phase = Phase.SUPERSEDED
+        self.model.disabled.add(ref)
+
+    @precondition(lambda self: self.model.disabled)
+    @rule(data=st.data())
+    def enable(self, data: DataObject) -> None:
+        """What was in use last is again, but never without what it needs."""
+        ref = data.draw(st.sampled_from(sorted(self.model.disabled)))
+        order = {number: at for at, (name, number, _) in enumerate(self.switches) if name == ref}
+        used = [one for one in self.model.packs[ref] if one.phase == Phase.SUPERSEDED and one.number in order]
+        target = max(used, key=lambda one: order[one.number], default=None)
+        fits = target is not None and self.model.if_put_back(target).may_go
+        self.as_asked(lambda asked_for: asked_for._enable(ref, "uid=1000"))
+        self.model.disabled.discard(ref)
+        if target is not None and fits:
+            target.phase = Phase.ACTIVE
+
+    def as_asked(self, what: Callable[[Availability], object]) -> None:
+        """An operator's command, in the lane of the pack."""
+        self.ground.now_s += 1
+        told = len(self.ground.told)
+        others = SimpleNamespace(release=lambda: None, touched=lambda *_, **__: None, new_id=lambda _: "chg_operator")
+        parts: Any = dict.fromkeys(("pipeline", "runs", "settling", "lanes", "clock", "unread"), others)
+        what(Availability(registry=self.ground.registry, **parts))
+        self.said += sum(len(events) for events in self.ground.told[told:])
 
     @rule(really=SELDOM)
     def reopen(self, really: bool) -> None:
@@ -551,7 +595,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def _refused(self) -> list[str]:
         known = self.model.packs.items()
-        return sorted(ref for ref, all_of_it in known if all_of_it[-1].phase in REFUSED and ref not in self.model.gone)
+        away = self.model.gone | self.model.disabled
+        return sorted(ref for ref, all_of_it in known if all_of_it[-1].phase in REFUSED and ref not in away)
 
     def _refused_for_others(self) -> list[str]:
         return sorted(filter(self.model.refused_for_others, self.model.packs))
