@@ -52,11 +52,14 @@ def install(
         for file in files:
             say(f"# {file.path}: {file.why}\n{file.text}")
         return
+    starts = root is None and not no_start
+    if starts:
+        _look_for_systemd()
     for file in files:
         _write(file, _below(root, file.path))
-    if root is None and not no_start:
+    if starts:
         _start(for_user=for_user, packs=packs.absolute() if packs else None)
-    _explain(for_user=for_user, started=root is None and not no_start)
+    _explain(for_user=for_user, started=starts)
 
 
 @command.command("uninstall")
@@ -110,6 +113,15 @@ def _executable() -> Path:
     """The `packd` of the installation that runs now, not what a link in somebody's home leads to it by."""
     beside = Path(sys.executable).parent / "packd"
     return beside if beside.exists() else Path(sys.argv[0]).absolute()
+
+
+def _look_for_systemd() -> None:
+    """Before anything is written. Raises Failure BAD_REQUEST where it could not be started."""
+    from packd.service import manager
+
+    if not manager.runs_this_machine():
+        said = "this machine is not run by systemd, so nothing was written: `packd run` starts packd without it, --no-start only writes the files"
+        raise Failure(Code.BAD_REQUEST, said)
 
 
 def _below(root: Path | None, path: Path) -> Path:

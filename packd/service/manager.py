@@ -5,13 +5,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 _PATIENCE_S: Final = 180.0
+_BOOTED: Final = Path("/run/systemd/system")  # there where systemd runs the machine (sd_booted(3)), installed or not
 
 
 class Refused(Exception):
     """systemd would not; the message is its own."""
+
+
+def runs_this_machine() -> bool:
+    """Is there anybody to ask?"""
+    return _BOOTED.is_dir()
 
 
 def call(command: Sequence[str], *, needed: bool = True) -> bool:

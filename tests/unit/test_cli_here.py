@@ -445,6 +445,19 @@ def test_what_nobody_may_read(
     assert "Usage:" not in result.output
 
 
+def test_no_service_is_installed_where_no_systemd_runs(
+    packd: Packd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its programs may be there, as in a container: nothing is written that nobody would start."""
+    monkeypatch.setattr("packd.service.manager._BOOTED", tmp_path / "none")
+    result = packd("service", "install", "--user", XDG_CONFIG_HOME=str(tmp_path / "config"))
+    assert result.exit_code == 2
+    assert "this machine is not run by systemd" in result.stderr
+    assert not (tmp_path / "config").exists()
+    assert packd("service", "install", "--user", "--no-start", XDG_CONFIG_HOME=str(tmp_path / "config")).exit_code == 0
+    assert (tmp_path / "config/systemd/user/packd.service").exists()
+
+
 def test_packs_inside_the_state_are_refused(packd: Packd) -> None:
     """By `run` before anything is made, and by `config check`."""
     result = packd("run", "packs", "--state-dir", "packs/state")
