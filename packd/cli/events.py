@@ -156,8 +156,9 @@ def _details(data: dict[str, Any]) -> Iterator[str]:
         yield f"after a {previous} stop" if previous == "clean" else "after a crash"
     if reconciled := data.get("reconciled"):
         yield ", ".join(f"{count} {kind}" for kind, count in reconciled.items())
-    if pack.get("revision"):
-        yield f"#{pack['revision']} {pack['version'] or ''}".rstrip()
+    about = data.get("failed") or pack  # where one was withdrawn, `pack` is what is in use by now
+    if about.get("revision"):
+        yield f"#{about['revision']} {about['version'] or ''}".rstrip()
     if tests := data.get("tests"):
         yield f"{tests['passed']} of {tests['total'] - tests['skipped']} passed"
     if reason := data.get("reason"):
@@ -168,10 +169,17 @@ def _details(data: dict[str, Any]) -> Iterator[str]:
     if missing := data.get("missing"):
         yield "for " + ", ".join(need["ref"] for need in missing)
     if "restored" in data:
-        restored = data["restored"]
-        yield f"#{restored['revision']} stays in use" if restored else "nothing is in use"
+        yield _in_use_by_now(pack, data["restored"])
     if data.get("duration_ms") is not None:
         yield f"in {duration(data['duration_ms'])}"
     for key in ("scope", "last_error"):
         if data.get(key):
             yield str(data[key])
+
+
+def _in_use_by_now(pack: dict[str, Any], restored: dict[str, Any] | None) -> str:
+    if restored is None:
+        return "nothing is in use"
+    return (
+        f"#{restored['revision']} {'is in use again' if restored['revision'] == pack['revision'] else 'stays in use'}"
+    )

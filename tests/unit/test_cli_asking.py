@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from packd.cli.app import cli
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
-from tests.unit.doors_ground import Ground, made_ground, report
+from tests.unit.doors_ground import DIGESTS, Ground, made_ground, report
 
 Packd = Callable[..., Result]
 
@@ -407,6 +407,31 @@ def test_events(packd: Packd) -> None:
     assert len(packd("events", "--type", "pack.registered", "--last", "1").stdout.splitlines()) == 1
     assert packd("events", "--last", "0").stdout == ""
     assert len(packd("events", "--pack", "inv*").stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("in_the_event", "said"),
+    [(3, "#3 1.0.0 · operator · #2 stays in use"), (2, "#3 1.0.0 · operator · #2 is in use again")],
+)
+def test_a_rollback_names_what_was_rolled_back(
+    capsys: pytest.CaptureFixture[str], in_the_event: int, said: str
+) -> None:
+    """A candidate that never was in use, or one that was; and what is in use by now."""
+    from packd.cli.events import print_event
+
+    gone, back = ({"version": "1.0.0", "revision": number, "digest": DIGESTS[number]} for number in (3, 2))
+    data = {"pack": {"ref": "core", "version": "1.0.0", "revision": in_the_event}, "reason": "operator", "failed": gone,
+            "restored": back}  # fmt: skip
+    print_event(
+        {
+            "seq": 1,
+            "timestamp": "2026-01-31T08:05:09Z",
+            "type": "pack.rolled_back",
+            "subject": "packs/core",
+            "data": data,
+        }
+    )
+    assert said in capsys.readouterr().out
 
 
 def test_following_prints_one_event_a_line(ground: Ground, monkeypatch: pytest.MonkeyPatch, packd: Packd) -> None:
