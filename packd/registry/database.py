@@ -350,7 +350,7 @@ def _engine(url: str) -> Engine:
         if url.startswith("sqlite"):
             return _sqlite_engine(url)
         # Asked before each use whether they are still there: the server may have been started anew.
-        engine = create_engine(url, pool_size=16, max_overflow=48, pool_pre_ping=True)
+        engine = create_engine(url, pool_size=16, max_overflow=48, pool_pre_ping=True, hide_parameters=True)
     except (ArgumentError, ModuleNotFoundError) as failure:
         raise DatabaseUnusable(f"database_url can't be used ({failure}): {_HOW_TO_NAME_ONE}") from failure
     except ValueError:  # which quotes what stands in the place of the port, as a part of a password may
@@ -369,6 +369,7 @@ def _sqlite_engine(url: str) -> Engine:
         connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
         json_serializer=to_json,
         json_deserializer=from_json,
+        hide_parameters=True,  # among them are secrets, and errors are logged
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -255,4 +255,5 @@ def _as_told(failure: Exception, sql: str, parameters: Any, connection: Connecti
     if is_broken(failure):
         return DatabaseBroken(str(connection.engine.url.database), failure)
     dialect = connection.dialect
-    return DBAPIError.instance(sql, parameters, failure, dialect.loaded_dbapi.Error, dialect=dialect)
+    errors = dialect.loaded_dbapi.Error
+    return DBAPIError.instance(sql, parameters, failure, errors, hide_parameters=True, dialect=dialect)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import re
 import threading
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
+from sqlalchemy.exc import DBAPIError
 
 from packd.registry import database as database_module
 from packd.registry import outbox, queries
 from packd.registry.database import Database, DatabaseUnusable
 from packd.registry.full_disk import DiskFull
+from packd.registry.outbox import Outbox
 from packd.registry.rows import Drop
+from packd.registry.tables import endpoints
 from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
 from tests.unit.testrun_ground import wait_until
 
@@ -288,6 +292,20 @@ def test_how_large_it_is(ground: Ground) -> None:
     found = ground.database.sizes()
     assert all(found.values())
     assert found.keys() == ({"database"} if ground.url.startswith("postgresql") else {"database", "wal"})
+
+
+def test_an_error_says_nothing_of_what_was_to_be_written(ground: Ground) -> None:
+    """It goes to the log, and the secrets of endpoints are among it; by either way that statements go."""
+    endpoint = an_endpoint(headers=(("X-Key", "s3cret"),))
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, endpoint)
+        event = tx.emit(discovered("a"), correlation_id="chg_1")
+    with pytest.raises(DBAPIError) as refused, ground.registry.write() as tx:
+        tx.connection.execute(insert(endpoints).values(asdict(endpoint)))
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(DBAPIError) as refused, ground.registry.write() as tx:
+        Outbox(source="", new_id=str, webhook_body=lambda *_: b"s3cret").fan_out(tx.connection, event, endpoint)
+    assert "s3cret" not in str(refused.value)
 
 
 def test_a_full_disk_is_called_so(ground: Ground) -> None:
