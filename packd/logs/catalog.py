@@ -86,13 +86,13 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "webhook.delivery_failing": (
             "A webhook can't be delivered",
             "The endpoint @PACKD_ENDPOINT@ does not answer with 2xx: @PACKD_LAST_ERROR@. packd tries again by itself;\n"
-            "`packd webhook deliveries @PACKD_ENDPOINT@` shows when.",
+            "`packd webhook deliveries --endpoint @PACKD_ENDPOINT@` shows when.",
         ),
         "webhook.delivery_recovered": ("A webhook is delivered again", "@PACKD_ENDPOINT@ takes what it is told again."),
         "webhook.delivery_exhausted": (
             "A webhook was given up",
             "All attempts for an event to @PACKD_ENDPOINT@ are used up: @PACKD_LAST_ERROR@. When its receiver is right\n"
-            "again: `packd webhook recover @PACKD_ENDPOINT@`.",
+            "again: `packd webhook recover @PACKD_ENDPOINT@ --since 4d`.",
         ),
         "config.reloaded": ("The configuration was read again", "What changed is in force now (PACKD_APPLIED)."),
         "config.needs_restart": (

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
+import click
+import pytest
+
+from packd.cli.app import cli
 from packd.domain.events import EVENT_TYPES
 from packd.logs.catalog import described, message_id, text
 
@@ -19,6 +25,18 @@ def test_every_event_is_described() -> None:
     """No type of the closed list is without an entry, and no two share an identity."""
     assert set(EVENT_TYPES) <= set(described())
     assert len({message_id(event) for event in described()}) == len(described())
+
+
+@pytest.mark.parametrize("words", sorted(set(re.findall(r"`packd ([^`]*@[^`]*)`", text()))))
+def test_every_command_can_be_typed_as_it_stands_there(words: str) -> None:
+    """With what the entry fills in."""
+    command: click.Command = cli
+    args = shlex.split(words)
+    while isinstance(command, click.Group):
+        _, found, args = command.resolve_command(click.Context(command), args)
+        assert found is not None
+        command = found
+    command.make_context(None, args)
 
 
 def test_identities_stay() -> None:
