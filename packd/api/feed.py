@@ -80,7 +80,7 @@ def start(registry: Registry, after: int | None, *, at_end: bool) -> int:
     if after < before_oldest:
         sentence = f"events {after + 1} to {before_oldest} are not kept any more: go on with after={before_oldest}"
         raise Failure(Code.GONE, sentence, members={"oldest": oldest})
-    if newest and after > newest:
+    if after > newest:
         sentence = f"there is no event {after} yet, the newest is {newest}: was the registry made anew? Leave out after"
         raise Failure(Code.BAD_REQUEST, sentence, members={"oldest": oldest})
     return after
