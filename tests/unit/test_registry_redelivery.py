@@ -115,6 +115,22 @@ def test_one_delivery_is_sent_again(ground: Ground) -> None:
     assert (after.state, after.body, after.event_id) == ("pending", before.body, before.event_id)
 
 
+def test_the_last_error_is_that_of_the_newest_attempt(ground: Ground) -> None:
+    """Also where that was the first one after a delivery was told again."""
+    say(ground, "a", "b")
+    again, other = told(ground)
+    end(ground, again, "exhausted")
+    ground.now_s += 60
+    with ground.registry.write() as tx:
+        redelivery.send_again(tx.connection, [again.id])
+    for delivery, said in ((other, "refused"), (told(ground)[0], "reset")):
+        ground.now_s += 60
+        with ground.registry.write() as tx:
+            decision = Decision(state="pending", reason=said, next_attempt_at=9e9)
+            outbox.record_attempt(tx.connection, delivery, Outcome(error=said), decision, at=tx.now)
+            assert queries.last_errors(tx.connection) == {"ops": said}
+
+
 def test_what_was_held_waits_no_longer(ground: Ground) -> None:
     """The time of the next attempt was of an endpoint that failed; it is enabled again."""
     say(ground, "a")

@@ -61,9 +61,10 @@ _LANE_HEADS = Prepared(
     .join(_FIRSTS, (deliveries.c.endpoint == bindparam("name")) & (deliveries.c.endpoint_seq == _FIRSTS.c.endpoint_seq))
     .order_by(deliveries.c.id)
 )
+_NEWEST_ATTEMPT = deliveries.c.earlier_attempts + deliveries.c.attempts
 _LAST_ERRORS = (
     select(deliveries.c.endpoint, deliveries.c.last_error)
-    .join(attempts, (attempts.c.delivery_id == deliveries.c.id) & (attempts.c.number == deliveries.c.attempts))
+    .join(attempts, (attempts.c.delivery_id == deliveries.c.id) & (attempts.c.number == _NEWEST_ATTEMPT))
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.last_error.is_not(None))
     .order_by(attempts.c.at, deliveries.c.id)
 )
