@@ -15,7 +15,7 @@ HIDDEN: Final = "***"
 _LEAST_HIDDEN: Final = 6  # a shorter value would be found everywhere, and is no secret
 
 _SECRET_NAME: Final = re.compile(r"auth|cookie|token|secret|key|credential|session|signature", re.IGNORECASE)
-_SECRET_TEXT: Final = re.compile(r"(?:whsec_|pkd_|v1,|Bearer )[\w.~+/=-]{8,}")
+_SECRET_TEXT: Final = re.compile(r"(?:whsec_|whsk_|pkd_|v1a?,|Bearer )[\w.~+/=-]{8,}")
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\n\t\xa0-\ud7ff\ue000-\U0010ffff]")
 
 

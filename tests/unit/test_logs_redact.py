@@ -36,6 +36,7 @@ def test_keys_that_say_so(key: str, value: Any) -> None:
     ("text", "shown"),
     [
         (f"signed with {SECRET}, sent", "signed with whsec_***, sent"),
+        (f"signed with {SECRET.replace('whsec', 'whsk')}, sent", "signed with whsk_***, sent"),
         ("Bearer pkd_abc-DEF_123", "Bearer pkd_***"),
         ("postgresql://ada:hunter2@db.example/packd", "postgresql://ada:***@db.example/packd"),
         ("postgresql://ada:hun@ter2@db.example/packd", "postgresql://ada:***@ter2@db.example/packd"),

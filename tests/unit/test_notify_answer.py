@@ -15,12 +15,13 @@ def test_headers_that_sound_secret_and_texts_that_look_secret_are_hidden():
     """Some endpoints answer with what they were sent."""
     sent = ["c2VjcmV0c2VjcmV0", "my-team-password", "short"]
     echo = (
-        b"whsec_QUJDREVGRw== c2VjcmV0c2VjcmV0 my-team-password Bearer abcdefghij v1,QUJDREVGR0hJSktMTU5PUFFSUw== short"
+        b"whsec_QUJDREVGRw== c2VjcmV0c2VjcmV0 my-team-password Bearer abcdefghij v1,QUJDREVGR0hJSktMTU5PUFFSUw== "
+        b"whsk_QUJDREVGRw== v1a,QUJDREVGR0hJSktMTU5PUFFSUw== short"
     )
     text = head("HTTP 200", [("Set-Cookie", "sid=1"), ("X-Api-Key", "k"), ("X-Echo", "my-team-password")], echo, sent)
     for secret in ("sid=1", ": k", "QUJD", "c2Vj", "team-password", "abcdefghij"):
         assert secret not in text
-    assert text.endswith("*** *** *** *** *** short")
+    assert text.endswith("*** *** *** *** *** *** *** short")
 
 
 def test_a_flood_is_cut_and_nothing_acts_on_the_readers_terminal():
