@@ -69,6 +69,16 @@ def test_what_an_endpoint_that_was_removed_was_not_told_goes_with_the_events(gro
         assert len(queries.deliveries_to(tx.connection, "silenced", limit=10)) == 1
 
 
+@pytest.mark.parametrize(("for_s", "since_s"), [(600.0, 700.0), (-50.0, 50.0), (9000.0, 1000.0)])
+def test_time_in_which_nothing_was_tried_is_overlooked(ground: Ground, for_s: float, since_s: float) -> None:
+    """An endpoint has failed since later, at most since now; one that is well goes on being so."""
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint(failures=1, failing_since_s=100.0))
+        outbox.save_endpoint(tx.connection, an_endpoint("well"))
+        housekeeping.overlook(tx.connection, for_s=for_s, now=1000.0)
+        assert [one.failing_since_s for one in queries.all_endpoints(tx.connection)] == [since_s, None]
+
+
 def test_reports_go_by_age_and_each_packs_last_stays(ground: Ground) -> None:
     """That a run was, and how it ended, stays as well."""
     ground.add(a_revision("core"))
