@@ -510,6 +510,20 @@ def test_pytest_has_a_cache_that_the_pack_did_not_fill(ground: Ground) -> None:
     assert list(ended(one(ground, "pytest", "test_a.py")).values()) == ["passed", "failed"]
 
 
+def test_tests_may_print_more_than_is_told_of_them(ground: Ground) -> None:
+    """Each of them a little, which is much of all together: it is cut, and they pass."""
+    ground.write(
+        "test_a.py",
+        """
+        import pytest
+        @pytest.mark.parametrize("number", range(800))
+        def test_a(number): print("\u2713" * 16_000)
+        """,
+    )
+    suite = one(ground, "pytest", "test_a.py")
+    assert (suite.status, suite.passed) == ("passed", 800), suite.detail
+
+
 def test_a_pytest_that_refuses_its_configuration_is_unavailable(ground: Ground) -> None:
     """An option of a plugin that is not there is no failing test."""
     ground.write("tests/pytest.ini", "[pytest]\naddopts = --no-such-option\n")

@@ -12,6 +12,8 @@ from typing import Any
 # Functions are taken by their names at the beginning: tests put others into the modules, and may forget them there.
 
 _TEXT_LIMIT = 16384  # characters of a message or an output that are sent
+_MUCH = 16 * 1024 * 1024  # bytes told in all, more than packd keeps of the cases of a suite; from then on:
+_LITTLE = 200  # characters of each
 
 
 class CaseStream:
@@ -21,6 +23,7 @@ class CaseStream:
         self._fd = int(os.environ.pop("PACKD_EVENTS_FD", "-1"))
         self._owner = getpid()
         self._pipe = self._identity()
+        self._told = 0  # bytes
         if self._pipe is not None:
             os.set_inheritable(self._fd, False)
 
@@ -29,7 +32,8 @@ class CaseStream:
 
     def case(self, name: str, status: str, **details: Any) -> None:
         """`details`: duration_ms, error_message, stdout, stderr."""
-        known = {key: _ending(value) for key, value in details.items() if value}
+        most = _TEXT_LIMIT if self._told < _MUCH else _LITTLE
+        known = {key: _ending(value, most) for key, value in details.items() if value}
         self._say({"case": dict(known, name=name, status=status)})
 
     def unavailable(self, sentence: str) -> None:
@@ -43,6 +47,7 @@ class CaseStream:
         if getpid() != self._owner or self._pipe is None or self._identity() != self._pipe:
             return
         line = dumps(words).encode() + b"\n"
+        self._told += len(line)
         try:
             while line:
                 line = line[write(self._fd, line) :]
@@ -57,5 +62,5 @@ class CaseStream:
         return status.st_dev, status.st_ino
 
 
-def _ending(value: Any) -> Any:
-    return value[-_TEXT_LIMIT:] if isinstance(value, str) else value
+def _ending(value: Any, most: int) -> Any:
+    return value[-most:] if isinstance(value, str) else value
