@@ -35,6 +35,7 @@ _CHUNK: Final = 65_536
 _FLOOD: Final = 16  # times the output limit before a suite is stopped for it
 _EVENTS_FLOOD: Final = 64 * MIB  # of what packd's own runners tell, before a suite is stopped for it
 _KEPT_WITHOUT_LIMIT: Final = 16 * 1024 * 1024  # bytes of output that are kept where there is no limit
+_REPORT_KEPT: Final = 8 * MIB  # of a report that is printed: as much as of one in a file
 _LOOKS_S: Final = (0.05, 0.1, 0.2)  # between looks at its processes and its folder; the last one repeats
 _CANCEL_GRACE_S: Final = 0.3
 _KILL_AGAIN_S: Final = 1.0
@@ -106,7 +107,7 @@ class _Watch:
         self._cpu_s = 0.0
         self._cpu_from = float("inf")  # before that no process can have used up its processor time
         self._output = Transcript(limit)
-        self._stdout = Transcript(limit) if order.separate_stdout else self._output
+        self._stdout = Transcript(max(limit, _REPORT_KEPT)) if order.separate_stdout else self._output
         self._hurry = stack.enter_context(Hurry())
         self._selector = stack.enter_context(selectors.DefaultSelector())
         self._pipes: dict[int, Callable[[bytes], None]] = {}  # reading ends that are open, and who takes what they say

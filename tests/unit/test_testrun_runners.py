@@ -16,7 +16,7 @@ import pytest
 
 from packd.domain.manifest import Suite
 from packd.testrun.basic import BasicSandbox
-from packd.testrun.executor import CancelToken
+from packd.testrun.executor import CancelToken, Limits
 from packd.testrun.ladder import NAMES, working_rungs
 from packd.testrun.sandbox import SandboxFailed
 from tests.unit.testrun_ground import Ground, made_ground, shell, wait_until
@@ -577,6 +577,13 @@ def test_tap_is_read_from_stdout_alone(ground: Ground) -> None:
         Suite(name="t", runner_type="tap", command="echo 1..2; echo ok 1 - a >&2; echo ok 1 - a; echo not ok 2 - b")
     ).test_suites[0]
     assert ended(suite) == {"a": "passed", "b": "failed"}
+
+
+def test_a_printed_report_is_read_whole(ground: Ground) -> None:
+    """However little of what is printed is kept for people."""
+    command = "echo 1..2000; i=0; while [ $((i+=1)) -le 2000 ]; do echo ok $i - it does what it should; done"
+    suite = ground.run(Suite(name="t", runner_type="tap", command=command), limits=Limits(output_kb=16)).test_suites[0]
+    assert (suite.status, suite.passed) == ("passed", 2000), suite.detail
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
