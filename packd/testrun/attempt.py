@@ -124,7 +124,8 @@ class Attempt:
             run_id=request.run_id,
             search=self.equipment.search,
         )
-        return shared | dict(planned.env)
+        given = shared | dict(planned.env)
+        return given | {f"PACKD_{name}": given.pop(name) for name in planned.for_tests}
 
     def _ground(self) -> Ground:
         return Ground(

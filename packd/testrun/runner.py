@@ -31,6 +31,7 @@ class Plan:
     path: str | None = None  # where the report is; None: it is what the suite prints
     required: bool = False  # the suite itself promised this report; otherwise its output will do
     env: tuple[tuple[str, str], ...] = ()  # variables that its runner needs
+    for_tests: tuple[str, ...] = ()  # variables that its runner gives to the tests, and is not to start with itself
     readable: tuple[Path, ...] = ()  # what its runner needs to be seen
 
     @property
@@ -209,7 +210,7 @@ def _python(ground: Ground, program: str, *arguments: str, env: tuple[tuple[str,
         return Unavailable(sentence=f"there is no Python interpreter at {ground.python}; set tests.python to one")
     lent = tuple(Path(folder) for _, folder in env)
     argv = (str(ground.python), str(HARNESS / program), *arguments)
-    return Plan(argv=argv, reading="cases", env=env, readable=(HARNESS, *lent))
+    return Plan(argv=argv, reading="cases", env=env, for_tests=("PYTHONPATH",), readable=(HARNESS, *lent))
 
 
 def _pytest_fallback() -> tuple[tuple[str, str], ...]:

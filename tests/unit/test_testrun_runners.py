@@ -371,6 +371,25 @@ def test_what_a_pack_puts_into_modules_is_not_what_the_runner_uses(
     assert (suite.status, list(ended(suite).values())) == ("passed", ["passed", "passed"])
 
 
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_an_action_may_have_the_name_of_a_module_of_pythons(ground: Ground, kind: str) -> None:
+    """It hides nothing from the runner and the tests, which find its neighbours, also in what they start."""
+    for name in ("email", "json", "random", "types"):
+        ground.write(f"actions/{name}.py", "def run(): pass\n")
+    ground.write("actions/greet.py", "def run(): return 'hello'\n")
+    ground.write(
+        "test_a.py",
+        """
+        import email.message, greet, os, unittest
+        class T(unittest.TestCase):
+            def test_a(self): self.assertEqual(greet.run(), "hello")
+            def test_b(self): self.assertIn("actions", os.environ["PYTHONPATH"])
+        """,
+    )
+    suite = one(ground, kind, "test_a.py")
+    assert (suite.status, suite.passed) == ("passed", 2), suite
+
+
 STREAMS = """
 import sys, unittest
 class T(unittest.TestCase):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from json import dumps
 from os import fstat, getpid, write
 from typing import Any
@@ -14,6 +15,15 @@ from typing import Any
 _TEXT_LIMIT = 16384  # characters of a message or an output that are sent
 _MUCH = 16 * 1024 * 1024  # bytes told in all, more than packd keeps of the cases of a suite; from then on:
 _LITTLE = 200  # characters of each
+
+
+def take_python_path() -> None:
+    """The pack's own modules, behind those of Python and before what was installed: an action may be called email.py."""
+    path = os.environ.pop("PACKD_PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = path  # for what the tests start
+    installed = (at for at, place in enumerate(sys.path) if place.endswith(("site-packages", "dist-packages")))
+    at = next(installed, len(sys.path))
+    sys.path[at:at] = path.split(os.pathsep)
 
 
 class CaseStream:

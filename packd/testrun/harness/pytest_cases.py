@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from packd.testrun.harness.packd_case_stream import CaseStream
+    from packd.testrun.harness.packd_case_stream import CaseStream, take_python_path
 else:
-    from packd_case_stream import CaseStream
+    from packd_case_stream import CaseStream, take_python_path
 
 USAGE_ERROR = 4  # pytest's exit status when its command line or configuration is wrong
 CONTAINS_FAILED = "contains "  # how pytest's own summary of failed sub-tests begins
@@ -134,6 +134,7 @@ def find_pytest(stream: CaseStream) -> Any:
 
 def main(arguments: list[str]) -> int:
     sys.path[0] = str(Path.cwd())  # as `python -m pytest` has it, in place of this file's folder
+    take_python_path()
     stream = CaseStream()
     pytest = find_pytest(stream)
     if pytest is None:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from packd.testrun.harness.packd_case_stream import CaseStream
+    from packd.testrun.harness.packd_case_stream import CaseStream, take_python_path
 else:
-    from packd_case_stream import CaseStream
+    from packd_case_stream import CaseStream, take_python_path
 
 
 class Tee(io.StringIO):
@@ -243,6 +243,7 @@ def import_alone(path: Path) -> ModuleType:
 
 def main(entry: str) -> int:
     sys.path[0] = str(Path.cwd())  # as `python -m unittest` has it, in place of this file's folder
+    take_python_path()
     sys.argv = [entry]
     reporter = Reporter(CaseStream())
     load(entry).run(reporter)
