@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import yaml
 
 from packd.client import Client
 from packd.domain.failures import Failure
+from tests.waiting import wait_until
 
 DEADLINE_S = 60.0
 
@@ -124,11 +124,7 @@ class Daemon:
         self.wait_until(active, f"{ref} {version} to be active")
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + self.deadline_s
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"waited in vain for {what}; the log ends with\n{self.tail()}")
-            time.sleep(0.02)
+        wait_until(condition, lambda: f"{what}; the log ends with\n{self.tail()}", deadline_s=self.deadline_s)
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])

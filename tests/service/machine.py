@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOL = REPOSITORY.parent / "shared" / "tools" / "boot-systemd.sh"
@@ -113,12 +114,10 @@ class Machine:
         )
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            if time.monotonic() > deadline:
-                log = self.run("journalctl", "-u", "packd", "-n", "40", "--no-pager", check=False).stdout
-                raise AssertionError(f"waited in vain for {what}; the journal ends with\n{log}")
-            time.sleep(0.1)
+        def journal() -> str:
+            return self.run("journalctl", "-u", "packd", "-n", "40", "--no-pager", check=False).stdout
+
+        wait_until(condition, lambda: f"{what}; the journal ends with\n{journal()}", deadline_s=DEADLINE_S)
 
     def wait_active(self, ref: str, version: str) -> None:
         """Until this version of the pack is the one in use."""

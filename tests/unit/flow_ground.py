@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from packd.bootstrap import Parts, build
 from packd.config import load
+from packd.domain.lifecycle import REFUSED, Phase
 from packd.flow.occasion import Occasion
 from packd.registry import queries
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +65,18 @@ def looked_at(parts: Parts, *names: str) -> None:
     for name in names:
         parts.intake.take_soon(name, Occasion(first_change_at_s=time.time()))
         assert parts.lanes.wait_idle(30)
+
+
+def under_test(parts: Parts) -> None:
+    """The drop `core` is looked at; returns while the suite of what lies there runs."""
+    parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
+
+    def begun() -> bool:
+        phase = latest(parts).phase
+        assert phase not in REFUSED
+        return phase == Phase.VALIDATED and parts.runs.under_way() == ["core"]
+
+    wait_until(begun, "the tests of core to begin")
 
 
 def latest(parts: Parts, ref: str = "core") -> Revision:

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import tempfile
 import textwrap
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -33,6 +32,7 @@ from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
 from packd.registry.rows import Endpoint, Revision
 from packd.registry.tables import metadata
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,18 +219,13 @@ class Postgresql:
         with self._engine.connect() as connection:
             connection.execute(text(statement))
 
-    def wait(self, *, timeout_s: float) -> None:
-        """Until it answers."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                self.execute("SELECT 1")
-            except OperationalError:
-                assert self.process.poll() is None, "PostgreSQL did not start"
-                assert time.monotonic() < deadline, "PostgreSQL does not answer"
-                time.sleep(0.02)
-            else:
-                return
+    def answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except OperationalError:
+            assert self.process.poll() is None, "PostgreSQL did not start"
+            return False
+        return True
 
     def stop(self) -> None:
         self._engine.dispose()
@@ -265,7 +260,7 @@ def postgresql() -> Postgresql:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, **common, **account)
     started = Postgresql(folder, process)
     atexit.register(started.stop)
-    started.wait(timeout_s=60)
+    wait_until(started.answers, "PostgreSQL to answer")
     return started
 
 

@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 from packd.domain.ignore import Ignore
 from packd.snapshot.store import Refused, Snapshot, Store, Taken, Unsettled
 from packd.snapshot.tree import Limits, Tree, look
+from tests.waiting import wait_until
 
 Shape = Mapping[str, str | bytes | None]  # path → content; None: a folder; "-> x": a link to x
 
@@ -49,7 +50,7 @@ def made_tree(folder: Path, shape: Shape = PACK) -> Path:
 def aged(folder: Path) -> Path:
     """The same folder once its timestamps are old enough to be trusted."""
     newest = look(folder, Ignore(), Limits()).changed_ns
-    until(lambda: time.time_ns() > newest + 25_000_000)
+    wait_until(lambda: time.time_ns() > newest + 25_000_000)
     return folder
 
 
@@ -80,14 +81,6 @@ def open_folder_of_all() -> Iterator[Path]:
         yield folder
         for path in (folder, *folder.iterdir()):
             path.chmod(0o755)
-
-
-def until(condition: Callable[[], object], deadline_s: float = 20.0) -> None:
-    """Wait for a condition; fail when it does not come true."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.001)
 
 
 @dataclass

@@ -9,12 +9,13 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_until
 
 WHO = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -94,14 +95,13 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, "the server did not come up"
-            time.sleep(0.02)
+    """Until somebody listens there."""
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, f"somebody to listen at port {port}")
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:

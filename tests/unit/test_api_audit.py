@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from packd.registry.tables import audit
 from tests.unit.doors_ground import Ground, made_ground, report
 from tests.unit.registry_ground import KINDS, made_url
 from tests.unit.test_api_documentation import ask
+from tests.waiting import wait_until
 
 REGISTER = "/api/v1/packs/register"
 
@@ -31,13 +31,13 @@ def ground() -> Iterator[Ground]:
 
 def noted(ground: Ground, path: str, count: int = 1, *, pack: str | None = None) -> list[dict[str, Any]]:
     """What there is about requests to `path`, newest first, once it is so much: it is written behind the answer."""
-    ends_s = time.monotonic() + 10
-    while True:
+
+    def found() -> list[dict[str, Any]]:
         entries = ground.client.get("/audit", limit=1000, pack=pack)["data"]
-        found = [one for one in entries if one["what"].endswith(f" {path}")]
-        if len(found) >= count or time.monotonic() > ends_s:
-            return found
-        time.sleep(0.01)
+        return [one for one in entries if one["what"].endswith(f" {path}")]
+
+    wait_until(lambda: len(found()) >= count, lambda: f"{count} entries about {path}; there are {found()}")
+    return found()
 
 
 @pytest.mark.parametrize(

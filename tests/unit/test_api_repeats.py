@@ -13,6 +13,7 @@ import pytest
 
 from packd.domain.failures import Code, Failure
 from tests.unit.doors_ground import Ground, made_ground
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -77,8 +78,7 @@ def test_the_same_key_at_the_same_time_is_a_conflict(ground: Ground) -> None:
     found: list[tuple[int, dict[str, str], bytes]] = []
     first = threading.Thread(target=lambda: found.append(post(ground, "/packs/core/test", {})))
     first.start()
-    while not asked(ground, "run_tests"):
-        first.join(0.01)
+    wait_until(lambda: asked(ground, "run_tests"), "the first one to be at work")
     status, headers, _ = post(ground, "/packs/core/test", {})
     assert (status, headers["retry-after"]) == (409, "1")
     ground.asked.hold.set()

@@ -21,6 +21,7 @@ from packd.api.socket_file import bind
 from packd.client import Client
 from packd.domain.failures import Code, Failure
 from tests.unit.doors_ground import Ground, a_context, made_ground, report
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict
@@ -190,9 +191,7 @@ def test_a_command_that_goes_on_does_not_hold_up_stopping(ground: Ground) -> Non
 
     asker = threading.Thread(target=asking)
     asker.start()
-    deadline = time.monotonic() + 10
-    while not ground.asked.calls and time.monotonic() < deadline:
-        asker.join(0.01)
+    wait_until(lambda: ground.asked.calls, "the command to be carried out")
     began = time.monotonic()
     ground.server.stop()
     took_s = time.monotonic() - began

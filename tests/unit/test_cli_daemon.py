@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
-
-_PATIENCE_S = 30.0
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -38,10 +36,7 @@ class Daemon:
         return json.loads(self.packd(*arguments, "--json").stdout)
 
     def until(self, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while not holds():
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()[-3000:]
-            time.sleep(0.02)
+        wait_until(holds, lambda: f"it; the log ends with\n{(self.folder / 'log').read_text()[-3000:]}")
 
     def phase(self, ref: str) -> str | None:
         """Of its newest content."""

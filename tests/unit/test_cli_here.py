@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
+from tests.waiting import wait_until
 
 Packd = Callable[..., Result]
 
@@ -233,10 +233,7 @@ def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path, request_to_en
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 30
-    while not (suites := running_as(b"sleep\x00300.75\x00")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    suites = wait_until(lambda: running_as(b"sleep\x00300.75\x00"), "the suite to run")
     running.send_signal(request_to_end)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 128 + request_to_end, said

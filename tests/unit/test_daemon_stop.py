@@ -21,6 +21,7 @@ from packd.registry import queries
 from packd.service.notify import Notifier
 from packd.snapshot.store import Refused
 from tests.unit.flow_ground import MANIFEST, latest, made_parts, told, written
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +56,7 @@ def test_what_waits_in_a_lane_is_left_to_the_next_start(parts: Parts) -> None:
     assert begun.wait(10)
     stopping = threading.Thread(target=daemon._stop, args=(parts, None, Notifier({})))
     stopping.start()
-    while "daemon.stopping" not in types(parts):
-        assert stopping.is_alive()
+    wait_until(lambda: "daemon.stopping" in types(parts))
     over.set()
     stopping.join(30)
     assert done == []
@@ -93,8 +93,7 @@ def test_nothing_is_told_of_a_drop_that_was_in_hand(
     assert reading.wait(10)
     stopping = threading.Thread(target=daemon._stop, args=(parts, None, Notifier({})))
     stopping.start()
-    while "daemon.stopping" not in types(parts):
-        assert stopping.is_alive()
+    wait_until(lambda: "daemon.stopping" in types(parts))
     go_on.set()
     stopping.join(30)
     assert types(parts) == [*before, "daemon.stopping"]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from packd.domain.lifecycle import REFUSED, Phase
-from packd.flow.occasion import Occasion
+from packd.domain.lifecycle import Phase
 from packd.flow.pipeline import lane
-from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, told, written
+from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, told, under_test, written
+from tests.waiting import until_exists
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from packd.bootstrap import Parts
@@ -26,29 +26,32 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
         yield made
 
 
-def put_back(parts: Parts) -> Revision:
+def put_back(parts: Parts, meanwhile: Callable[[], object] = lambda: None) -> Revision:
     """Disabled, enabled, and looked at again; the newest revision then."""
     parts.availability.disable("core", actor="test")
+    meanwhile()
     parts.availability.enable("core", actor="test")
     looked_at(parts, "core")
     return latest(parts)
 
 
-def being_tested(parts: Parts, *, for_s: int) -> None:
-    written(parts, "core", MANIFEST.format(version="2.0.0", needs=""), test=f"sleep {for_s}")
-    parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
-    while latest(parts).phase != Phase.VALIDATED or parts.runs.under_way() != ["core"]:
-        assert latest(parts).phase not in REFUSED
+def being_tested(parts: Parts, gate: Path) -> None:
+    """Until there is something at `gate`."""
+    written(parts, "core", MANIFEST.format(version="2.0.0", needs=""), test=until_exists(gate))
+    under_test(parts)
 
 
-def test_what_was_being_tested_is_tested_again(parts: Parts) -> None:
+def test_what_was_being_tested_is_tested_again(parts: Parts, tmp_path: Path) -> None:
+    """Its run was stopped; the next one is that of a new revision."""
     core(parts)
-    being_tested(parts, for_s=2)  # long enough to be stopped in
-    newest = put_back(parts)
+    gate = tmp_path / "gate"
+    being_tested(parts, gate)
+    newest = put_back(parts, meanwhile=gate.touch)
     assert (newest.number, newest.version, newest.phase) == (3, "2.0.0", Phase.ACTIVE)
 
 
 def test_what_waited_for_another_pack_waits_again(parts: Parts) -> None:
+    """What it needs is as far away as before."""
     core(parts)
     core(parts, "2.0.0", needs="other")
     assert latest(parts).phase == Phase.WAITING
@@ -77,16 +80,19 @@ def lib(parts: Parts, version: str) -> None:
 
 
 def test_what_was_in_use_is_no_new_revision(parts: Parts) -> None:
+    """Its tests have passed already, with this content."""
     core(parts)
     newest = put_back(parts)
     assert (newest.number, newest.phase) == (1, Phase.ACTIVE)
 
 
 @pytest.mark.parametrize("how", ["remove", "disable"])
-def test_what_is_being_tested_is_not_tested_once_more_before_it_is_taken_out(parts: Parts, how: str) -> None:
+def test_what_is_being_tested_is_not_tested_once_more_before_it_is_taken_out(
+    parts: Parts, tmp_path: Path, how: str
+) -> None:
     """Though a scan has asked to carry it meanwhile: it never comes into use, and nobody waits for its tests."""
     core(parts)
-    being_tested(parts, for_s=60)
+    being_tested(parts, tmp_path / "never")
     while parts.lanes.is_free(lane("core")):  # whoever takes up the run may not be there yet
         assert parts.runs.under_way() == ["core"]
     parts.pipeline.start("core")

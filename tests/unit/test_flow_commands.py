@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from packd.domain.failures import Failure
-from packd.domain.lifecycle import REFUSED, Phase
+from packd.domain.lifecycle import Phase
 from packd.flow.occasion import Occasion
 from packd.watch.settle import Settled
-from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, told, written
+from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, told, under_test, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,14 +31,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 def being_tested(parts: Parts, version: str) -> None:
     """For longer than any test here takes, unless it is stopped."""
     written(parts, "core", MANIFEST.format(version=version, needs=""), test="sleep 60")
-    looked_at_soon(parts)
-
-
-def looked_at_soon(parts: Parts) -> None:
-    """Returns when it is being tested."""
-    parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
-    while latest(parts).phase != Phase.VALIDATED or parts.runs.under_way() != ["core"]:
-        assert latest(parts).phase not in REFUSED
+    under_test(parts)
 
 
 def other(parts: Parts, version: str, needs: str) -> None:
@@ -68,7 +61,7 @@ def test_what_is_in_use_when_asked_is_rolled_back_at_once(parts: Parts) -> None:
     assert "FAILED" not in said
 
     assert parts.commands.retry("core", actor="test") is None
-    looked_at_soon(parts)
+    under_test(parts)
     assert (latest(parts).number, latest(parts).version) == (4, "3.0.0")
     parts.runs.cancel("core")
 

@@ -24,6 +24,7 @@ from packd.notify.sender import Sender
 from packd.registry import outbox, queries
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
+from tests.waiting import wait_until
 
 TIMEOUT_S = 4.0  # of every endpoint here; fifteen seconds by default
 EVENTS = 40
@@ -206,7 +207,10 @@ def test_hostile_receivers_are_bounded_and_do_not_delay_the_others(
                         tx.emit(discovered(f"p{number}"), correlation_id="chg_1")
                 assert all_well.wait(SLOW_MACHINE_S), took
                 delay_s = time.monotonic() - began
-                wait_for(lambda: took.keys() >= servers.ports.keys(), took)
+                wait_until(
+                    lambda: took.keys() >= servers.ports.keys(),
+                    lambda: f"every endpoint to be tried: {took}",
+                )
             grown = memory("VmHWM") - before
             check(ground, took)
     finally:
@@ -255,10 +259,3 @@ def endpoint(name: str, port: int, ordering: str) -> Endpoint:
     return an_endpoint(
         name, url=f"{scheme}://{host}:{port}/in", allow_private=True, timeout_s=TIMEOUT_S, ordering=ordering, headers=()
     )
-
-
-def wait_for(condition: Callable[[], bool], said: object) -> None:
-    deadline = time.monotonic() + SLOW_MACHINE_S
-    while not condition():
-        assert time.monotonic() < deadline, said
-        time.sleep(0.02)

@@ -17,7 +17,7 @@ from packd.registry import queries
 from packd.registry.full_disk import DiskFull
 from packd.watch.settle import Settler
 from tests.unit.flow_ground import MANIFEST, core, latest, made_parts, told, written
-from tests.unit.testrun_ground import wait_until
+from tests.waiting import until_exists, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 def dropped(parts: Parts, gate: Path, ref: str) -> None:
     """A pack whose suite ends when there is something at `gate`."""
     manifest = MANIFEST.format(version="1.0.0", needs="").replace("ref: core", f"ref: {ref}")
-    written(parts, ref, manifest, test=f"until test -e {gate}; do sleep 0.02; done")
+    written(parts, ref, manifest, test=until_exists(gate))
     parts.intake.take_soon(ref, Occasion(first_change_at_s=0.0))
 
 

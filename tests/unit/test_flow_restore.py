@@ -20,7 +20,7 @@ from packd.flow.permissions import permit_alike
 from packd.snapshot import discarding
 from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
 from tests.unit.snapshot_ground import open_folder_of_all
-from tests.unit.testrun_ground import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

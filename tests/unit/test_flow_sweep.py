@@ -12,7 +12,7 @@ from packd.flow import sweep
 from packd.flow.occasion import Occasion
 from packd.registry import queries
 from tests.unit.flow_ground import MANIFEST, core, latest, made_parts, written
-from tests.unit.testrun_ground import wait_until
+from tests.waiting import until_exists, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,13 +35,9 @@ def parts(tmp_path: Path, go: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """Of the three versions of `core` the first is removable: the third is in use, the second to go back to."""
     with made_parts(tmp_path, retention={"revisions": 1}) as made:
         for version in ("1.0.0", "2.0.0", "3.0.0"):
-            core(made, version, test=waiting(go))
+            core(made, version, test=until_exists(go))
         monkeypatch.setattr(made.store, "age_s", lambda _: 1e9)
         yield made
-
-
-def waiting(go: Path) -> str:
-    return f"until [ -e {go} ]; do sleep 0.02; done"
 
 
 def first(parts: Parts) -> str:
@@ -65,6 +61,7 @@ def behind_the_plan(parts: Parts, monkeypatch: pytest.MonkeyPatch, then: Callabl
 
 
 def test_what_nobody_needs_is_removed(parts: Parts) -> None:
+    """And nothing else is."""
     assert parts.sweeper.run()["snapshots"] == 1
     assert not parts.store.has(first(parts))
     assert len(parts.store.digests()) == 2
@@ -75,7 +72,7 @@ def test_what_is_on_its_way_again_stays(parts: Parts, go: Path, monkeypatch: pyt
 
     def drop_again() -> None:
         go.unlink()
-        written(parts, "core", MANIFEST.format(version="1.0.0", needs=""), test=waiting(go))
+        written(parts, "core", MANIFEST.format(version="1.0.0", needs=""), test=until_exists(go))
         parts.intake.take_soon("core", Occasion(first_change_at_s=time.time()))
         wait_until(lambda: latest(parts).number == 4)
 
@@ -89,6 +86,7 @@ def test_what_is_on_its_way_again_stays(parts: Parts, go: Path, monkeypatch: pyt
 
 
 def test_what_a_roll_back_leads_to_by_now_stays(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came into use since the plan."""
     behind_the_plan(parts, monkeypatch, lambda: parts.commands.rollback("core", to=None, actor="test"))
     assert parts.sweeper.run()["snapshots"] == 0
     assert parts.store.has(first(parts))

@@ -18,6 +18,7 @@ from packd.registry.full_disk import DiskFull
 from packd.registry.registry import Registry, Writer
 from packd.watch.hints import Hint
 from tests.unit.registry_ground import made_ground
+from tests.waiting import wait_until
 
 SLOW_MACHINE_S = 20.0
 
@@ -61,9 +62,7 @@ def test_an_end_is_told_behind_its_beginning(behind: tuple[Behind, list[str]]) -
     def until_it_is_over() -> None:
         registry.first = lambda: None
         waits.set()
-        deadline = time.monotonic() + SLOW_MACHINE_S
-        while made.troubles() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: not made.troubles())
 
     registry.first = until_it_is_over
     beginning = threading.Thread(target=made.lost_root, args=("it was replaced",))

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from packd.domain.failures import Code, Failure
 from packd.flow.workers import Lanes
+from tests.waiting import wait_until
 
 PATIENCE_S = 20.0
 
@@ -139,8 +140,7 @@ def test_a_call_that_will_never_run_is_answered(lanes: Lanes) -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while lanes.depth() < 2:
-        pass
+    wait_until(lambda: lanes.depth() == 2)
     stopping = threading.Thread(target=lanes.stop, args=(PATIENCE_S,))
     stopping.start()
     gate.set()

@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from packd.domain.events import example as event
 from packd.domain.lifecycle import picture
 from packd.notify import signature
 from packd.notify.envelope import webhook_body
+from tests.unit.sources_ground import free_port, wait_for_port
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -71,7 +71,7 @@ def test_the_receiver_example_does_what_is_said_of_it(tmp_path: Path) -> None:
         text=True,
     )
     try:
-        wait_for(port)
+        wait_for_port(port)
         told = [posted(port, secret, place) for place in (1, 2, 2, 4, 3)]
         forged = posted(port, signature.new_secret("v1", secrets.token_bytes), 5)
     finally:
@@ -94,19 +94,3 @@ def posted(port: int, secret: str, place: int) -> int:
     status = connection.getresponse().status
     connection.close()
     return status
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError("the receiver does not listen")

@@ -20,7 +20,7 @@ from packd.registry.outbox import Outbox
 from packd.registry.rows import Drop
 from packd.registry.tables import endpoints
 from tests.unit.registry_ground import KINDS, Ground, an_endpoint, discovered, made_ground
-from tests.unit.testrun_ground import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,7 +21,7 @@ from packd.registry import database as database_module
 from packd.registry import kept, outbox, queries
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
-from tests.unit.testrun_ground import wait_until
+from tests.waiting import wait_until
 
 
 class Disk:

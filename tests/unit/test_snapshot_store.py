@@ -23,7 +23,8 @@ from packd.snapshot.checkout import unfinished
 from packd.snapshot.store import Snapshot, Store, Unsettled
 from packd.snapshot.taken import UNSETTLED
 from packd.snapshot.tree import Limits, look
-from tests.unit.snapshot_ground import PACK, Ground, aged, made_tree, shape_of, until
+from tests.unit.snapshot_ground import PACK, Ground, aged, made_tree, shape_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def test_a_snapshot_says_what_the_drop_was(ground: Ground) -> None:
 def test_what_is_read_just_after_its_writing_is_taken_and_not_trusted(ground: Ground) -> None:
     """A drop need not be old to become a snapshot; only its fingerprint is not yet believed."""
     numbers = itertools.count()
-    until(lambda: ground.snapshot(ground.drop(name=f"p{next(numbers)}")).fingerprint is None)
+    wait_until(lambda: ground.snapshot(ground.drop(name=f"p{next(numbers)}")).fingerprint is None)
 
 
 def test_a_drop_that_never_stops_changing_is_unsettled(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

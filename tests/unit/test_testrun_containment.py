@@ -15,7 +15,8 @@ import pytest
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken, Limits, kill_leftovers
 from packd.testrun.processes import Hurry, children
-from tests.unit.testrun_ground import Ground, is_alive, made_ground, number_in, shell, wait_until
+from tests.unit.testrun_ground import Ground, is_alive, made_ground, number_in, shell
+from tests.waiting import until_exists, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def test_a_suite_that_ends_when_asked_is_not_killed(ground: Ground) -> None:
 def test_a_double_forked_process_in_its_own_session_is_killed(ground: Ground, note: Path) -> None:
     """What left its parents and its session behind still belongs to the run."""
     suite = ground.shell(
-        f"(setsid sh -c 'echo $$ > {note}.part; mv {note}.part {note}; exec sleep 600' &) ; while [ ! -e {note} ]; do sleep 0.01; done"
+        f"(setsid sh -c 'echo $$ > {note}.part; mv {note}.part {note}; exec sleep 600' &) ; {until_exists(note)}"
     )
     assert suite.status == "passed"
     assert suite.detail is not None
@@ -70,7 +71,7 @@ def test_a_survivor_without_environment_and_folder_is_killed(ground: Ground, not
     """Clearing the environment, leaving the folder and closing every descriptor does not hide a process."""
     suite = ground.shell(
         f"(cd / && env -i setsid sh -c 'exec >/dev/null 2>&1; echo $$ > {note}.part; mv {note}.part {note}; exec sleep 600' &);"
-        f" while [ ! -e {note} ]; do sleep 0.01; done"
+        f" {until_exists(note)}"
     )
     assert suite.status == "passed"
     assert not is_alive(int(note.read_text()))
@@ -348,7 +349,7 @@ def test_orphans_go_with_their_own_run(tmp_path: Path) -> None:
             ground.executor.submit(
                 ground.request(
                     shell(
-                        f"(env -i setsid sh -c 'echo $$ > {note}; exec sleep 600' &); while [ ! -e {note}.end ]; do sleep 0.02; done"
+                        f"(env -i setsid sh -c 'echo $$ > {note}; exec sleep 600' &); {until_exists(note.with_suffix('.end'))}"
                     )
                 ),
                 cancel=token,
@@ -357,7 +358,7 @@ def test_orphans_go_with_their_own_run(tmp_path: Path) -> None:
         ]
         orphans = [number_in(note) for note in notes]
         for number in range(5):
-            notes[number].with_name(f"orphan{number}.end").touch()
+            notes[number].with_suffix(".end").touch()
             assert futures[number].result(timeout=30).status == "passed"
             assert [is_alive(pid) for pid in orphans] == [False] * (number + 1) + [True] * (9 - number)
         for token in tokens:
@@ -369,7 +370,13 @@ def test_orphans_go_with_their_own_run(tmp_path: Path) -> None:
 def test_no_remains_are_left_to_be_waited_for(ground: Ground) -> None:
     """An orphan that ended by itself was adopted; its exit status is taken when the run ends."""
     before = set(children(os.getpid()))
-    ground.shell("(setsid sh -c 'exit 3' &); (env -i setsid true &); sleep 0.2")
+    is_over = "until grep -q '^State:\tZ' /proc/$(cat {name})/status; do sleep 0.01; done"
+    suite = ground.shell(f"""
+        (setsid sh -c 'echo $$ > one; exit 3' &); (env -i setsid sh -c 'echo $$ > other' &)
+        {until_exists("one")}; {until_exists("other")}
+        {is_over.format(name="one")}; {is_over.format(name="other")}
+    """)
+    assert suite.status == "passed"
     assert set(children(os.getpid())) - before == set()
 
 
@@ -383,7 +390,6 @@ def test_exit_statuses_of_others_are_left_alone(ground: Ground) -> None:
 DAEMON = """
 import sys, shutil
 from pathlib import Path
-from packd.domain.manifest import Suite
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken, Limits, LocalExecutor, RunRequest
 root = Path(sys.argv[1])

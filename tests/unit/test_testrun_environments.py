@@ -24,13 +24,16 @@ from packd.testrun.interpreters import Interpreters
 from packd.testrun.processes import Killed
 from packd.testrun.supervisor import Ending, Stopped
 from tests.unit.environments_ground import executor_at, made_ground, quiet_origins, records, served_index
-from tests.unit.testrun_ground import Ground, shell, wait_until
+from tests.unit.testrun_ground import Ground, shell
+from tests.waiting import until_exists, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from packd.domain.reports import Report
     from tests.unit.environments_ground import Index
+
+ALL = -1.0  # seconds unused: also what was used in this very moment
 
 
 @pytest.fixture
@@ -248,15 +251,14 @@ def test_sweep(ground: Ground) -> None:
     go = ground.tree.parent / "go"
     started = ground.tree.parent / "started"
     running = ground.executor.submit(
-        ground.request(shell(f"touch {started}; until test -e {go}; do sleep 0.01; done; python3 -c 'import hue'")),
+        ground.request(shell(f"touch {started}; {until_exists(go)}; python3 -c 'import hue'")),
         cancel=CancelToken(),
     )
     wait_until(started.exists)
-    time.sleep(0.002)  # the record's age is compared with 0
-    assert environments.sweep(unused_for_s=0) == 0
+    assert environments.sweep(unused_for_s=ALL) == 0
     go.touch()
     assert running.result(30).status == "passed"
-    assert environments.sweep(unused_for_s=0) == 1
+    assert environments.sweep(unused_for_s=ALL) == 1
     assert list(folder.glob("*.*/")) == []
     assert ground.run(unit()).status == "passed"
 
@@ -289,8 +291,7 @@ def test_nothing_is_left_of_what_was_swept(ground: Ground) -> None:
     assert len(list(folder.glob("*.lock"))) == 2
     Environments(folder).sweep(unused_for_s=3600)
     assert [len(list(folder.glob(kind))) for kind in ("*.json", "*.json.*", "*.lock", "*.*/")] == [1, 0, 1, 1]
-    time.sleep(0.002)  # the record's age is compared with 0
-    Environments(folder).sweep(unused_for_s=0)
+    Environments(folder).sweep(unused_for_s=ALL)
     assert [path.name for path in folder.iterdir()] == ["downloads"]
     ground.write("requirements.txt", "hue\n")
     assert ground.run(unit()).status == "passed"

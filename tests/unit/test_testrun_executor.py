@@ -18,7 +18,8 @@ from packd.testrun.cancel import CancelToken
 from packd.testrun.executor import LocalExecutor, kill_leftovers
 from packd.testrun.sandbox import Lasting, OpenCell, Order, Unchanged
 from packd.testrun.workspace import workspace_at
-from tests.unit.testrun_ground import Ground, copy_tree, made_ground, number_in, shell, wait_until
+from tests.unit.testrun_ground import Ground, copy_tree, made_ground, number_in, shell
+from tests.waiting import until_exists, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,13 +46,18 @@ def test_no_more_runs_at_once_than_there_are_workers(ground: Ground, tmp_path: P
 def test_closing_gives_running_suites_their_time(tmp_path: Path) -> None:
     """What ends within the grace period has its own report; what waits is cancelled at once."""
     for ground in made_ground(tmp_path, workers=1):
-        note = tmp_path / "note"
-        running = ground.executor.submit(ground.request(shell(f"echo $$ > {note}; sleep 0.3")), cancel=CancelToken())
+        note, over = tmp_path / "note", tmp_path / "over"
+        suite = shell(f"echo $$ > {note}; {until_exists(over)}")
+        running = ground.executor.submit(ground.request(suite), cancel=CancelToken())
         waiting = ground.executor.submit(ground.request(shell("true")), cancel=CancelToken())
         number_in(note)
-        ground.executor.close(30)
+        closing = threading.Thread(target=ground.executor.close, args=(60,))
+        closing.start()
+        assert waiting.result(timeout=30).reason == "cancelled"
+        assert not running.done()
+        over.touch()
+        closing.join(60)
         assert running.result(timeout=0).status == "passed"
-        assert waiting.result(timeout=0).reason == "cancelled"
 
 
 def test_closing_ends_what_does_not_end(tmp_path: Path) -> None:
@@ -131,7 +137,7 @@ def test_a_suite_that_ended_is_told_while_the_next_one_runs(ground: Ground, tmp_
     told: queue.SimpleQueue[SuiteReport] = queue.SimpleQueue()
     go_on = tmp_path / "go_on"
     first = shell("echo 'Total Tests: 4 / Passed: 4 / Failed: 0'")
-    second = replace(shell(f"while [ ! -e {go_on} ]; do sleep 0.01; done"), name="second")
+    second = replace(shell(until_exists(go_on)), name="second")
     future = ground.executor.submit(ground.request(first, second), cancel=CancelToken(), on_suite=told.put)
     ended = told.get(timeout=30)
     assert not future.done()
@@ -218,10 +224,11 @@ def test_a_bad_run_id_does_not_end_the_worker(ground: Ground) -> None:
 def test_a_run_id_that_is_in_use_does_not_disturb_its_run(ground: Ground, tmp_path: Path) -> None:
     """The second gets a report that says so; the first keeps its folder."""
     note = tmp_path / "note"
-    first = ground.request(shell(f"echo $$ > {note}; while [ ! -e {note}.end ]; do sleep 0.02; done; touch still_here"))
+    end = tmp_path / "end"
+    first = ground.request(shell(f"echo $$ > {note}; {until_exists(end)}; touch still_here"))
     running = ground.executor.submit(first, cancel=CancelToken())
     number_in(note)
     second = ground.executor.submit(first, cancel=CancelToken()).result(timeout=30)
     assert (second.status, second.reason) == ("error", "unavailable")
-    note.with_name("note.end").touch()
+    end.touch()
     assert running.result(timeout=30).status == "passed"

@@ -23,7 +23,8 @@ from packd.testrun.executor import CancelToken, Limits, LocalExecutor
 from packd.testrun.ladder import Footing, NoRung, choose, rungs, suite_user
 from packd.testrun.sandbox import tool
 from tests.attacks.rungs import states
-from tests.unit.testrun_ground import Ground, copy_tree, is_alive, made_ground, shell, wait_until
+from tests.unit.testrun_ground import Ground, copy_tree, is_alive, made_ground, shell
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,8 @@ from packd.testrun.basic import BasicSandbox
 from packd.testrun.executor import CancelToken, Limits
 from packd.testrun.ladder import NAMES, working_rungs
 from packd.testrun.sandbox import SandboxFailed
-from tests.unit.testrun_ground import Ground, made_ground, shell, wait_until
+from tests.unit.testrun_ground import Ground, made_ground, shell
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

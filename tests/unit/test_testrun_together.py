@@ -8,7 +8,8 @@ import pytest
 
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken
-from tests.unit.testrun_ground import Ground, made_ground, wait_until
+from tests.unit.testrun_ground import Ground, made_ground
+from tests.waiting import until_exists, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +39,8 @@ def test_together_when_asked(ground: Ground, tmp_path: Path) -> None:
 
 def test_together_each_has_its_own_copy(ground: Ground, tmp_path: Path) -> None:
     """What one writes the other does not see, and nothing of any copy stays."""
-    writes = command("w", f"touch mine {tmp_path}/written; sleep 0")
-    looks = command("l", f"until test -e {tmp_path}/written; do sleep 0.01; done; test ! -e mine")
+    writes = command("w", f"touch mine {tmp_path}/written")
+    looks = command("l", f"{until_exists(tmp_path / 'written')}; test ! -e mine")
     assert ground.run(writes, looks, parallel=True).status == "passed"
     wait_until(lambda: not list(ground.work_dir.iterdir()))
 
@@ -61,9 +62,12 @@ def test_together_never_more_than_workers(ground: Ground, tmp_path: Path) -> Non
 
 def test_what_one_leaves_behind_does_not_end_another(ground: Ground, tmp_path: Path) -> None:
     """The survivors of a suite that ended are killed, the processes of one that still runs are not."""
-    quick = command("quick", f"until test -e {tmp_path}/up; do sleep 0.01; done; setsid sleep 60 & true")
-    slow = command("slow", f"sleep 1 & child=$!; touch {tmp_path}/up; wait $child")
-    report = ground.run(quick, slow, parallel=True)
+    up, over = tmp_path / "up", tmp_path / "over"
+    quick = command("quick", f"{until_exists(up)}; setsid sleep 60 & true")
+    slow = command("slow", f"({until_exists(over)}) & child=$!; touch {up}; wait $child")
+    report = ground.executor.submit(
+        ground.request(quick, slow, parallel=True), cancel=CancelToken(), on_suite=lambda _: over.touch()
+    ).result(60)
     assert {suite.name: suite.status for suite in report.test_suites} == {"quick": "passed", "slow": "passed"}
 
 

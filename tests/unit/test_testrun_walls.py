@@ -22,7 +22,8 @@ from packd.testrun.processes import children
 from packd.testrun.walled import WalledSandbox
 from packd.testrun.walls import Vacancy, Walls, WardenGate
 from tests.attacks.rungs import states
-from tests.unit.testrun_ground import Ground, is_alive, made_ground, shell, wait_until
+from tests.unit.testrun_ground import Ground, is_alive, made_ground, shell
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

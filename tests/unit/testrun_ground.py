@@ -1,20 +1,20 @@
-"""What the tests of the room `testrun` share: a pack written in a line, an executor, and ways to wait for something."""
+"""What the tests of the room `testrun` share: a pack written in a line, an executor, and what is left of a process."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
 import textwrap
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packd.domain.manifest import Suite
 from packd.testrun.executor import CancelToken, Limits, LocalExecutor, RunRequest
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from packd.domain.reports import Case, Report, SuiteReport
     from packd.testrun.sandbox import Sandbox
@@ -93,14 +93,6 @@ def made_ground(tmp_path: Path, workers: int = 2, sandbox: Sandbox | None = None
 
 def made_executor(work_dir: Path, workers: int = 2, **more: object) -> LocalExecutor:
     return LocalExecutor(work_dir, workers, **{"copy_tree": copy_tree, "grace_s": 0.3, **more})  # type: ignore[arg-type]
-
-
-def wait_until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
-    """Return as soon as it is true; fail when the deadline passes."""
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.005)
 
 
 def is_alive(pid: int) -> bool:
