@@ -22,6 +22,7 @@ from packd.flow import second_chances
 from packd.registry import queries
 from packd.service.notify import Notifier
 from tests.unit.environments_ground import Index, served_index
+from tests.waiting import wait_until
 
 TEST = "python3 -c 'import hue; print(hue.VERSION)'"
 
@@ -162,8 +163,11 @@ def test_what_the_network_broke_mends_itself(tmp_path: Path, index: Index, monke
 
 
 def settle(parts: Any) -> None:
-    while parts.settling.waiting() or parts.lanes.depth():
-        parts.lanes.wait_idle(0.05)
+    def is_at_rest() -> bool:
+        with parts.settling._wake:  # meanwhile nothing can be put off, nor be handed over to a lane
+            return not (parts.settling.waiting() or parts.lanes.depth())
+
+    wait_until(is_at_rest)
 
 
 def phases(parts: Any) -> dict[str, str]:

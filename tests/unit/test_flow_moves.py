@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from packd.domain.problems import Problem
+from packd.flow.clock import Clock
 from packd.flow.occasion import Occasion
 from packd.registry import queries
 from packd.snapshot.store import Unsettled
 from packd.watch.settle import Settled
 from tests.unit.flow_ground import looked_at, made_parts, told, written
-from tests.unit.testrun_ground import wait_until
+from tests.waiting import until_exists, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,8 @@ ref: {ref}
 version: "{version}"
 testing: {{enabled: true, runners: {{shell: {{type: script, entry_point: tests/run.sh}}}}}}
 """
-QUICK: Final = {"watch": {"quiet_ms": 10, "remove_grace_s": 0.1}}
+GRACE_S: Final = 3600.0
+QUICK: Final = {"watch": {"quiet_ms": 10, "remove_grace_s": GRACE_S}}
 
 
 def manifest(ref: str, version: str = "1.0.0") -> str:
@@ -136,11 +138,34 @@ def moved(folder: Path, move: Move) -> Iterator[Parts]:
         yield parts
 
 
+class Ahead(Clock):
+    """As far as it is set."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
 def come_to_rest(parts: Parts) -> None:
-    """All that was put off is looked at, and all times of grace are over."""
+    """All that was put off is looked at, and no time of grace is over before; then all of them are."""
+    clock = parts.settling._clock = Ahead()
     parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
-    wait_until(lambda: not (parts.settling.waiting() or parts.lanes.depth()))
+    wait_until(lambda: is_at_rest(parts, clock))
     parts.settling.stop()
+
+
+def is_at_rest(parts: Parts, clock: Ahead) -> bool:
+    """Where nothing but times of grace is waited for, those are over with this."""
+    settling = parts.settling
+    with settling._wake:  # meanwhile nothing can be put off, nor be handed over to a lane
+        if settling._triggers or settling._handing_over or parts.lanes.depth():
+            return False
+        if settling.waiting():
+            clock.ahead_s += GRACE_S
+            settling._wake.notify()
+            return False
+        return True
 
 
 def owners(parts: Parts) -> dict[str, str | None]:
@@ -389,16 +414,20 @@ def test_a_disabled_pack_stays_disabled_under_its_new_name(parts: Parts) -> None
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
-def test_what_is_on_its_way_while_drops_are_swapped_comes_into_use(parts: Parts, order: tuple[str, str]) -> None:
+def test_what_is_on_its_way_while_drops_are_swapped_comes_into_use(
+    parts: Parts, tmp_path: Path, order: tuple[str, str]
+) -> None:
     """Its tests may have to begin anew; they are not forgotten."""
     dropped(parts, "b", "beta")
-    written(parts, "a", manifest("alpha"), test="sleep 0.5")
+    gate = tmp_path / "gate"
+    written(parts, "a", manifest("alpha"), test=until_exists(gate))
     parts.intake.take_soon("a", Occasion(first_change_at_s=time.time()))
     begun = ("pack.test_started", "packs/alpha")
     wait_until(lambda: begun in [(one.type, one.subject) for one in told(parts)])
     swap(parts.settings.packs_dir)
     for name in order:
         parts.intake.take_soon(name, Occasion(first_change_at_s=time.time()))
+    gate.touch()
     come_to_rest(parts)
     assert owners(parts) == {"alpha": "b", "beta": "a"}
     assert "pack.unregistered" not in said_of(parts, "beta")
