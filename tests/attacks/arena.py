@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.unit.testrun_ground import is_alive
+from tests.processes import is_alive
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

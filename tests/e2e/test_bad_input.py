@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -15,6 +14,9 @@ import pytest
 from daemon import Daemon
 from packs import script, write_pack
 from receiver import Receiver
+
+from tests.processes import long_sleep, running
+from tests.waiting import until_exists
 
 
 def empty_folder(at: Path) -> None:
@@ -163,23 +165,17 @@ def test_bad_suites_are_told_apart(
     receiver.wait_for("pack.registered", "next")
 
 
-def command_lines() -> Iterator[bytes]:
-    """Of every process, in whatever namespace."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            yield path.read_bytes()
-
-
 def test_background_processes_are_ended_with_the_suite(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """Of the first suite as of every other, passed or failed: what it left is gone, and that it left something is said
     in the event, in the log and by `packd why`; where it failed, beside the drop as well."""
     daemon.start()
-    test = "setsid sh -c 'touch up; exec sleep 600.125' >/dev/null 2>&1 & until test -e up; do :; done"
+    left_running = long_sleep()
+    test = f"setsid sh -c 'touch up; exec {left_running}' >/dev/null 2>&1 & {until_exists('up')}"
     write_pack(tmp_path / "pack", "pack", test=test).rename(daemon.packs / "pack")
     receiver.wait_for("pack.registered", "pack")
     write_pack(tmp_path / "bad", "bad", test=f"{test}; exit 3").rename(daemon.packs / "bad")
     receiver.wait_for("pack.rolled_back", "bad")
-    assert not any(b"600.125" in line for line in command_lines())
+    assert not running(left_running)
     left = "it left 1 process running, which packd killed"
     for ref, outcome in (("pack", "pack.test_passed"), ("bad", "pack.test_failed")):
         assert left in " ".join(receiver.wait_for(outcome, ref).event["data"]["notes"])

@@ -17,6 +17,8 @@ from daemon import Daemon
 from packs import script, write_pack
 from receiver import Receiver
 
+from tests.processes import long_sleep, running
+
 CRASHING = Path(__file__).with_name("crashing.py")
 TRANSACTIONS = 14  # more than a start and two packs take
 CERTAIN = 8  # so many it takes at least: what arrived is written down together
@@ -75,18 +77,6 @@ def named(name: str, parent: int) -> list[int]:
     return [int(pid) for pid in listed if Path(f"/proc/{pid}/comm").read_text().strip() == name]
 
 
-def is_running(command: str) -> bool:
-    """Is there a process with this command line, in whatever namespace?"""
-    line = command.replace(" ", "\0").encode() + b"\0"
-    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if cmdline.read_bytes() == line:
-                return True
-        except OSError:
-            continue
-    return False
-
-
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, TRANSACTIONS + 1))
 def test_a_crash_at_every_transaction(moment: str, number: int, daemon: Daemon, receiver: Receiver) -> None:
@@ -108,9 +98,10 @@ def test_a_crash_at_every_transaction(moment: str, number: int, daemon: Daemon, 
 def test_a_killed_daemon_leaves_no_suite_running(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """Also not what the suite started in a session of its own; the next start tests the revision again."""
     daemon.start()
-    pack = write_pack(tmp_path / "slow", "slow", test="setsid sleep 300.25 & sleep 300.5")
+    apart, first = long_sleep(), long_sleep()
+    pack = write_pack(tmp_path / "slow", "slow", test=f"setsid {apart} & {first}")
     pack.rename(daemon.packs / "slow")
-    daemon.wait_until(lambda: is_running("sleep 300.25") and is_running("sleep 300.5"), "the suite to run")
+    daemon.wait_until(lambda: running(apart) and running(first), "the suite to run")
     begun = survivors(daemon)
     assert begun
     daemon.kill()
@@ -118,16 +109,17 @@ def test_a_killed_daemon_leaves_no_suite_running(daemon: Daemon, receiver: Recei
     daemon.start()
     receiver.wait_for("pack.registered", "slow")
     daemon.wait_until(lambda: not begun & survivors(daemon), "the survivors to be gone")
-    assert not is_running("sleep 300.25")
+    assert not running(apart)
 
 
 def test_a_suite_runs_outside_of_the_daemon(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """The process that carries out its run may be killed: the daemon says so and tries again, and the next run finds
     another one."""
     daemon.start()
-    pack = write_pack(tmp_path / "slow", "slow", test="sleep 300.75")
+    suite = long_sleep()
+    pack = write_pack(tmp_path / "slow", "slow", test=suite)
     pack.rename(daemon.packs / "slow")
-    daemon.wait_until(lambda: is_running("sleep 300.75"), "the suite to run")
+    daemon.wait_until(lambda: running(suite), "the suite to run")
     assert daemon.process is not None
     begun = survivors(daemon)
     (maker,) = named("packd-crew", daemon.process.pid)
@@ -146,9 +138,10 @@ def test_a_suite_runs_outside_of_the_daemon(daemon: Daemon, receiver: Receiver, 
 def test_stopping_takes_no_longer_than_ten_seconds(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
     """A suite that ignores the request to end is ended; the daemon leaves with 0 and its revision waits."""
     daemon.start()
-    pack = write_pack(tmp_path / "slow", "slow", test="trap '' TERM; while :; do sleep 1.25; done")
+    up = long_sleep()
+    pack = write_pack(tmp_path / "slow", "slow", test=f"trap '' TERM; while :; do {up}; done")
     pack.rename(daemon.packs / "slow")
-    daemon.wait_until(lambda: is_running("sleep 1.25"), "the suite to run")
+    daemon.wait_until(lambda: running(up), "the suite to run")
     began = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - began < 10

@@ -11,6 +11,8 @@ from daemon import Daemon
 from packs import script, write_pack
 from receiver import Receiver
 
+from tests.waiting import until_exists
+
 
 def drop(source: Path, daemon: Daemon) -> Path:
     """One rename, as a careful person does it."""
@@ -196,14 +198,17 @@ def test_restore_leaves_what_is_still_being_written(tmp_path: Path, receiver: Re
         webhooks=[{"name": "test", "url": receiver.url, "secret": SECRET, "types": ["pack.*", "pack.test_started"]}],
         rollback={"folder": "restore"},
         watch={"quiet_ms": 1500},
+        tests={"isolation": "basic"},  # the suite has to see a file out here
     )
+    go = tmp_path / "go"
     daemon.start()
     try:
         dropped = drop(write_pack(tmp_path / "hello", "hello"), daemon)
         first = receiver.wait_for("pack.registered", "hello").event["seq"]
-        write_pack(dropped, "hello", "2.0.0", test="sleep 2; exit 1")
+        write_pack(dropped, "hello", "2.0.0", test=f"{until_exists(go)}; exit 1")
         receiver.wait_for("pack.test_started", "hello", after=first)
         write_pack(dropped, "hello", "3.0.0")
+        go.touch()
         written = 0
         while "pack.rolled_back" not in receiver.types("hello") or written < 30:
             (dropped / f"{written}.txt").touch()
@@ -212,7 +217,8 @@ def test_restore_leaves_what_is_still_being_written(tmp_path: Path, receiver: Re
         fixed = receiver.wait_for("pack.updated", "hello").event["data"]["pack"]
         assert fixed["version"] == "3.0.0"
         assert len(list(dropped.glob("*.txt"))) == written
-        assert len(list((daemon.state / "active" / "hello").glob("*.txt"))) == written
+        in_use = daemon.state / "active" / "hello"
+        daemon.wait_until(lambda: len(list(in_use.glob("*.txt"))) == written, "all of it to be in use")
         assert not (daemon.packs / ".packd-failed").exists()
     finally:
         daemon.kill()

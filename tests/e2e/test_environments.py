@@ -108,7 +108,7 @@ def test_the_run_of_a_dropped_pack_can_be_followed(tmp_path: Path, index: Index)
                 "test_slow.Slow.test_a",
             ]
             assert ended.result(30)["data"]["report"]["passed"] == 2
-        assert told.get(timeout=1)[1]["name"] == "test_slow.Slow.test_b"
+        assert told.get_nowait()[1]["name"] == "test_slow.Slow.test_b"
         followed = daemon.cli("tests", "needy", "--follow")
         assert followed.returncode == 0, followed.stderr
         assert "test_slow.Slow.test_b" in followed.stdout

@@ -14,6 +14,7 @@ from packs import write_pack
 from receiver import SECRET, Receiver
 
 from packd.registry import queries
+from tests.waiting import until_exists
 
 
 def _settings(daemon: Daemon, **changes: Any) -> None:
@@ -112,18 +113,25 @@ def test_a_bad_configuration_changes_nothing(daemon: Daemon) -> None:
     assert _seen(daemon, "config.reloaded")[0]["applied"] == ["watch.quiet_ms"]
 
 
-def test_a_reload_drops_nothing(daemon: Daemon, receiver: Receiver) -> None:
-    """A run under way goes on, a stream stays open, deliveries leave, and what needs a restart is said."""
+def test_a_reload_drops_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    """A run under way goes on, deliveries leave, and what needs a restart is said."""
+    basic, go = {"isolation": "basic"}, tmp_path / "go"  # the suite has to see a file out here
+    hooks = [{"name": "test", "url": receiver.url, "secret": SECRET}]
+    daemon = Daemon(tmp_path, webhooks=hooks, tests=basic)
     daemon.start()
-    write_pack(daemon.packs / "slow", "slow", test="sleep 2")
-    daemon.wait_until(lambda: bool(_seen(daemon, "pack.test_started")), "the run")
-    _settings(daemon, tests={"timeout_s": 50, "workers": 7})
-    daemon.wait_until(lambda: bool(_seen(daemon, "config.needs_restart")), "what needs a restart")
-    assert _seen(daemon, "config.needs_restart")[0]["keys"] == ["tests.workers"]
-    assert _seen(daemon, "config.reloaded")[0]["applied"] == ["tests.timeout_s"]
-    daemon.wait_active("slow", "1.0.0")
-    receiver.wait_for("pack.registered", "slow")
-    assert len(_seen(daemon, "pack.test_started")) == 1
+    try:
+        write_pack(daemon.packs / "slow", "slow", test=until_exists(go))
+        daemon.wait_until(lambda: bool(_seen(daemon, "pack.test_started")), "the run")
+        _settings(daemon, tests={**basic, "timeout_s": 50, "workers": 7})
+        daemon.wait_until(lambda: bool(_seen(daemon, "config.needs_restart")), "what needs a restart")
+        assert _seen(daemon, "config.needs_restart")[0]["keys"] == ["tests.workers"]
+        assert _seen(daemon, "config.reloaded")[0]["applied"] == ["tests.timeout_s"]
+        go.touch()
+        daemon.wait_active("slow", "1.0.0")
+        receiver.wait_for("pack.registered", "slow")
+        assert len(_seen(daemon, "pack.test_started")) == 1
+    finally:
+        daemon.stop()
 
 
 def test_revalidation(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ import pytest
 from daemon import Daemon
 from packs import write_pack
 
+from tests.processes import is_alive
+from tests.waiting import wait_until
+
 
 class Early(Daemon):
     """Counts as started as soon as its socket takes callers."""
@@ -62,7 +65,6 @@ def daemon(tmp_path: Path) -> Iterator[Early]:
     daemon = Early(tmp_path)
     write_pack(daemon.packs / "one", "one")
     write_pack(daemon.packs / "two", "two")
-    time.sleep(0.05)
     assert daemon.once() == 0, daemon.tail()
     daemon.log.unlink()
     yield daemon
@@ -119,7 +121,7 @@ def test_every_caller_is_answered_once_whoever_is_at_the_door(daemon: Early) -> 
         calls = []
         while not daemon.has_begun() and len(calls) < 400:
             calls += [pool.submit(daemon.asked, path) for path in ("/readyz", "/api/v1/status")]
-            time.sleep(0.04)
+            time.sleep(0.04)  # so that they are spread over the start
         assert {call.result()[0] for call in calls} == {200}
     assert daemon.stop() == 0
 
@@ -144,9 +146,8 @@ def test_where_anything_is_to_be_done_readiness_waits_for_the_daemon(daemon: Ear
         with daemon._config.open("a") as config:
             config.write("tests: {isolation: basic}\n")
     daemon.start()
-    while (answer := daemon.asked())[0] == 503:
-        time.sleep(0.01)
-    assert answer == (200, False)
+    first_yes = wait_until(lambda: (answer := daemon.asked())[0] != 503 and answer, "it to be ready")
+    assert first_yes == (200, False)
     started(daemon)
     assert os.path.lexists(daemon.state / "active" / "two") or what == "gone"
     assert daemon.stop() == 0
@@ -168,21 +169,14 @@ def test_a_stop_before_it_has_loaded_is_a_clean_one(daemon: Early, number: int) 
     assert daemon.stop() == 0
 
 
-def lives(pid: int | None) -> bool:
-    """What has ended may still wait to be asked how: whoever runs the tests may adopt orphans."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
-
-
 def test_a_daemon_that_is_killed_takes_its_scout_with_it(daemon: Early) -> None:
     """And the next one starts at once."""
     daemon.start()
     daemon.wait_until(lambda: daemon.scout() is not None, "the scout")
     scout = daemon.scout()
+    assert scout is not None
     daemon.kill()
-    daemon.wait_until(lambda: not lives(scout), "the scout to be gone")
+    daemon.wait_until(lambda: not is_alive(scout), "the scout to be gone")
     daemon.start()
     started(daemon)
     assert daemon.stop() == 0

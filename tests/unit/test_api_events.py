@@ -20,6 +20,7 @@ from packd.api.server import Server
 from packd.client import Client
 from packd.domain.failures import Code, Failure
 from tests.unit.doors_ground import Ground, a_context, made_ground
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -156,12 +157,7 @@ def test_a_stream_begins_now(ground: Ground) -> None:
     found: list[dict[str, Any]] = []
     reading = threading.Thread(target=lambda: found.extend(islice(stream, 1)))
     reading.start()
-    while not ground.feed._listeners:  # the server listens from its start on
-        pass
-    deadline = time.monotonic() + 10
-    while not found and time.monotonic() < deadline:
-        ground.say()  # until one comes behind the moment at which the reader asked
-        reading.join(0.02)
+    wait_until(lambda: (ground.say(), found)[1])  # one comes behind the moment at which the reader asked
     reading.join(10)
     assert found[0]["seq"] > 3
 
@@ -303,9 +299,7 @@ def test_a_reader_that_takes_nothing_is_cut_and_can_resume(ground: Ground, monke
     lazy.sendall(b"GET /api/v1/events/stream?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
     ground.say(times=600)
     with structlog.testing.capture_logs() as logged:
-        deadline = time.monotonic() + 20
-        while not any(line["event"] == "stream.cut" for line in logged) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: any(line["event"] == "stream.cut" for line in logged), "the connection to be cut")
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while chunk := lazy.recv(65536):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
+from tests.processes import long_sleep, running
 from tests.waiting import wait_until
 
 Packd = Callable[..., Result]
@@ -210,35 +210,26 @@ def test_one_suite(packd: Packd) -> None:
     assert "it has: shell" in unknown.stderr
 
 
-def running_as(line: bytes) -> list[str]:
-    """Processes with this command line, in whatever namespace."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if path.read_bytes() == line:
-                found.append(path.parent.name)
-    return found
-
-
 @pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupting_ends_the_suite(packd: Packd, tmp_path: Path, request_to_end: signal.Signals) -> None:
     """Ctrl-C, a CI system and a closed terminal end what runs, and the working copy goes; shells know the exit status."""
     pack = made(packd)
-    (pack / "tests/run_tests.sh").write_text("#!/bin/sh\nexec sleep 300.75\n")
+    suite = long_sleep()
+    (pack / "tests/run_tests.sh").write_text(f"#!/bin/sh\nexec {suite}\n")
     work = tmp_path / "work"
     work.mkdir()
-    running = subprocess.Popen(
+    asked = subprocess.Popen(
         [sys.executable, "-m", "packd", "test", "./hello"],
         env={**os.environ, "TMPDIR": str(work)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    suites = wait_until(lambda: running_as(b"sleep\x00300.75\x00"), "the suite to run")
-    running.send_signal(request_to_end)
-    _, said = running.communicate(timeout=30)
-    assert running.returncode == 128 + request_to_end, said
+    wait_until(lambda: running(suite), "the suite to run")
+    asked.send_signal(request_to_end)
+    _, said = asked.communicate(timeout=30)
+    assert asked.returncode == 128 + request_to_end, said
     assert b"Traceback" not in said
-    assert not [suite for suite in suites if suite in running_as(b"sleep\x00300.75\x00")]
+    assert not running(suite)
     assert os.listdir(work) == []
 
 

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -13,29 +14,34 @@ from packd.cli.live import Progress
 from packd.cli.registering import fetching
 
 _WAITING = """
-import time
+import sys
 from packd.cli.live import progress
 with progress("testing core") as line:
     line.on_case("test_\\x1b[2Jgreets", "passed")
     line.on_case("test_other", "error")
-    time.sleep(0.25)
+    sys.stdin.read()
 print("after")
 """
 
 
-def seen(**environ: str) -> str:
-    """What a terminal gets of it."""
+def seen(until: bytes, **environ: str) -> str:
+    """What a terminal gets of it; what is waited for ends when `until` was shown."""
     ours, theirs = pty.openpty()
     run = subprocess.Popen(
-        [sys.executable, "-c", _WAITING], stdout=theirs, stderr=theirs, env={**os.environ, **environ}
+        [sys.executable, "-c", _WAITING],
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, **environ},
     )
     os.close(theirs)
+    assert run.stdin is not None
     text = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            text += chunk
-    except OSError:  # Linux says so when the last writer has gone
-        pass
+    with suppress(OSError):  # Linux says so when the last writer has gone
+        while True:
+            if until in text:
+                run.stdin.close()
+            text += os.read(ours, 4096)
     os.close(ours)
     assert run.wait() == 0
     return text.decode()
@@ -43,7 +49,7 @@ def seen(**environ: str) -> str:
 
 def test_on_a_terminal() -> None:
     """What was counted so far, the time and the latest case; taken away before anything else is printed."""
-    text = seen(TERM="xterm")
+    text = seen(b"1 failed", TERM="xterm")
     assert "testing core · 1 passed · 1 failed · " in text
     assert text.endswith("\r\x1b[Kafter\r\n")
     assert "\n" not in text[: text.index("after")]
@@ -51,12 +57,14 @@ def test_on_a_terminal() -> None:
 
 def test_not_on_a_dumb_one() -> None:
     """A terminal that can't erase gets nothing of it."""
-    assert seen(TERM="dumb") == "after\r\n"
+    assert seen(b"", TERM="dumb") == "after\r\n"
 
 
 def test_not_in_a_pipe() -> None:
     """Nor does a file."""
-    run = subprocess.run([sys.executable, "-c", _WAITING], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", _WAITING], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
     assert (run.stdout, run.stderr) == ("after\n", "")
 
 

@@ -27,6 +27,7 @@ from packd.registry.glimpse import Glimpse, glimpse
 from packd.registry.rows import Drop
 from packd.watch import queue, watcher
 from tests.unit.registry_ground import Ground, a_revision, an_endpoint, made_ground
+from tests.waiting import wait_until
 
 
 def a_pack(root: Path, name: str, *folders: str) -> Path:
@@ -45,6 +46,11 @@ def root(tmp_path: Path) -> Path:
 
 def surveyed(root: Path, watch: Callable[[bytes], None] = lambda _: None) -> Survey:
     return Surveyor(usual_extent(root).folder(), watch).survey()
+
+
+def survey_at_rest(root: Path) -> Survey:
+    """Once each change is so long ago that its timestamp would tell it from another."""
+    return wait_until(lambda: (survey := surveyed(root)).is_as(known(survey)) and survey)
 
 
 # --- the queue -------------------------------------------------------------------------------------------------------
@@ -109,9 +115,8 @@ def test_a_survey_glances_as_the_packs_directory_does(root: Path, monkeypatch: p
     a_pack(root, "p", "lib")
     a_pack(root, "with link")
     (root / "with link" / "link").symlink_to("pack.yaml")
-    time.sleep(0.05)  # a change may be followed by another that no timestamp shows
     folder = usual_extent(root).folder()
-    survey = surveyed(root)
+    survey = survey_at_rest(root)
     entered: list[str] = []
     assert survey.glance("p", entered.append) == folder.glance("p")
     assert sorted(entered) == ["p", "p/lib"]
@@ -124,8 +129,7 @@ def test_a_survey_glances_as_the_packs_directory_does(root: Path, monkeypatch: p
 def test_only_what_is_as_it_was_is_at_rest(root: Path) -> None:
     """Another root, a drop more, less, changed or too fresh, and whatever the registry has open: then it is not."""
     a_pack(root, "p")
-    time.sleep(0.05)  # as above
-    survey = surveyed(root)
+    survey = survey_at_rest(root)
     same = known(survey).fingerprints
     assert survey.is_as(known(survey))
     for changed in (
@@ -263,9 +267,19 @@ class Visit:
         caller.sendall(said)
         return caller
 
+    def asked(self) -> tuple[http.client.HTTPResponse, bytes]:
+        """Somebody wants to know whether packd is ready."""
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = self.caller(b"")
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer, content
+
     def relieved(self) -> list[socket.socket]:
         """Those who were kept waiting."""
-        time.sleep(0.05)  # for those who came last
+        self.asked()  # callers are let in one after another: who came before has been listened to
         self._line.send(b"relieved")
         self._thread.join(10)
         for one in self._found:
@@ -282,15 +296,11 @@ def visit(tmp_path: Path) -> Iterator[Visit]:
 def test_the_porch_tells_readiness(visit: Visit) -> None:
     """As often as it is asked, in the words of the whole door; the connection ends with the answer."""
     for _ in range(3):
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = visit.caller(b"")
-        connection.request("GET", "/readyz")
-        answer = connection.getresponse()
+        answer, content = visit.asked()
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.headers["X-Request-Id"].startswith("req_")
-        assert json.loads(answer.read()) == {"data": {"status": "ready", "warnings": []}}
-        connection.close()
+        assert json.loads(content) == {"data": {"status": "ready", "warnings": []}}
     assert visit.relieved() == []
 
 

@@ -21,7 +21,8 @@ from packd.testrun.cancel import CancelToken
 from packd.testrun.crew import Member
 from packd.testrun.member import StopButton
 from packd.testrun.progress import nobody
-from tests.unit.testrun_ground import Ground, is_alive, number_in, shell
+from tests.processes import is_alive
+from tests.unit.testrun_ground import Ground, number_in, shell
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -23,7 +24,8 @@ from packd.testrun.executor import CancelToken, Limits, LocalExecutor
 from packd.testrun.ladder import Footing, NoRung, choose, rungs, suite_user
 from packd.testrun.sandbox import tool
 from tests.attacks.rungs import states
-from tests.unit.testrun_ground import Ground, copy_tree, is_alive, made_ground, shell
+from tests.processes import is_alive, long_sleep, running
+from tests.unit.testrun_ground import Ground, copy_tree, made_ground, shell
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -112,16 +114,16 @@ def test_links_out_of_the_pack_are_not_read(ground: Ground, tmp_path: Path) -> N
 def test_cancelling_ends_the_whole_tree_within_a_second(ground: Ground) -> None:
     """Also what ignores requests and left its session. (Twice that is allowed here, for a busy machine.)"""
     token = CancelToken()
-    number = f"{400 + os.getpid() % 1000}.{time.monotonic_ns() % 10**9}"
-    request = ground.request(shell(f"trap '' TERM; setsid sleep {number} & while :; do sleep 1; done"))
+    apart = long_sleep()
+    request = ground.request(shell(f"trap '' TERM; setsid {apart} & while :; do sleep 1; done"))
     future = ground.executor.submit(request, cancel=token)
-    wait_until(lambda: is_running(number))
+    wait_until(lambda: running(apart))
     pressed = time.monotonic()
     token.cancel("newer content arrived")
     report = future.result(timeout=20)
     assert time.monotonic() - pressed < 2.0
     assert report.reason == "cancelled"
-    assert not is_running(number)
+    assert not running(apart)
 
 
 def test_a_suite_that_is_late_may_clean_up(ground: Ground) -> None:
@@ -137,16 +139,6 @@ def test_events_come_through(ground: Ground) -> None:
     report = ground.run(Suite(name="u", runner_type="unittest", entry_point="tests/test_a.py"))
     assert report.status == "passed", report
     assert [case.name for _, case in ground.told] == [case.name for case in report.test_suites[0].test_cases]
-
-
-def is_running(argument: str) -> bool:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes() == b"sleep\0" + argument.encode() + b"\0":
-                return True
-        except OSError:
-            continue
-    return False
 
 
 # --- on every rung that has a view of its own -----------------------------------------------------------------------------
@@ -247,11 +239,14 @@ def test_the_kernel_holds_a_crowd(apart: Ground) -> None:
 
 def test_runs_side_by_side_do_not_see_each_other(tmp_path: Path) -> None:
     """Neither files in /tmp nor processes."""
+    pause = long_sleep()
     for ground in made_ground(tmp_path, workers=2, sandbox=WORKING[APART[0]]):
-        command = "echo mine > /tmp/file.$PACKD_RUN_ID; sleep 0.3; ls /tmp/file.* | wc -l; ls -d /proc/[0-9]* | wc -l"
+        command = f"echo mine > /tmp/file.$PACKD_RUN_ID; {pause}; ls /tmp/file.* | wc -l; ls -d /proc/[0-9]* | wc -l"
         futures = [ground.executor.submit(ground.request(shell(command)), cancel=CancelToken()) for _ in range(2)]
+        for pid in wait_until(lambda: len(found := running(pause)) == 2 and found, "both to be at work"):
+            os.kill(pid, signal.SIGTERM)
         for future in futures:
-            files, processes = future.result(30).test_suites[0].output_tail.split()
+            files, processes = future.result(30).test_suites[0].output_tail.split()[-2:]
             assert (files, int(processes) < 8) == ("1", True)
 
 

@@ -22,7 +22,8 @@ from packd.testrun.processes import children
 from packd.testrun.walled import WalledSandbox
 from packd.testrun.walls import Vacancy, Walls, WardenGate
 from tests.attacks.rungs import states
-from tests.unit.testrun_ground import Ground, is_alive, made_ground, shell
+from tests.processes import is_alive, long_sleep, running
+from tests.unit.testrun_ground import Ground, made_ground, shell
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def test_the_next_cell_is_made_while_a_long_program_runs(ground: Ground) -> None
     ground.shell("true")
     (warden,) = set(wardens()) - before
     token = CancelToken()
-    running = ground.executor.submit(ground.request(shell("sleep 600.125")), cancel=token)
+    running = ground.executor.submit(ground.request(shell(long_sleep())), cancel=token)
     wait_until(lambda: any("sleep" in name_of(pid) for pid in inside(warden)))
     wait_until(lambda: len(cells(warden)) == 2)
     token.cancel("seen")
@@ -357,9 +358,15 @@ def test_the_copy_does_not_pass_the_disk(ground: Ground, tmp_path: Path) -> None
 
 def test_suites_side_by_side_have_sandboxes_of_their_own(tmp_path: Path) -> None:
     """The warden has one program at a time: what runs beside it shares no network with it."""
+    pause = long_sleep()
+    listen = "import socket, subprocess; s = socket.create_server(('127.0.0.1', 4712)); subprocess.run({})"
+    command = f'python3 -I -c "{listen.format(pause.split())}"'
     for ground in made_ground(tmp_path, workers=2, sandbox=STATES[STANDING]):
-        listen = "python3 -I -c 'import socket, time; s = socket.create_server((\"127.0.0.1\", 4712)); time.sleep(0.2)'"
-        report = ground.run(*(Suite(name=name, runner_type="command", command=listen) for name in "ab"), parallel=True)
+        suites = [Suite(name=name, runner_type="command", command=command) for name in "ab"]
+        both = ground.executor.submit(ground.request(*suites, parallel=True), cancel=CancelToken())
+        for pid in wait_until(lambda: len(found := running(pause)) == 2 and found, "both to listen"):
+            os.kill(pid, signal.SIGTERM)
+        report = both.result(30)
         assert report.status == "passed", report
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from packd.flow.packs_folder import PacksFolder
 from packd.snapshot.limits import Limits
 from packd.watch.scan import DropSeen, count_folders, drops, root_identity, subfolders
 from tests.unit.snapshot_ground import open_folder_of_all
+from tests.waiting import wait_until
 
 
 def test_folders_and_archives_are_drops_and_nothing_else_is(tmp_path: Path) -> None:
@@ -119,12 +119,19 @@ def test_the_identity_of_the_root_follows_the_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_made_anew_is_another_one(tmp_path: Path) -> None:
     """Also where the file system gives it the inode of the one before."""
-    root = tmp_path / "packs"
+    root, stamped = tmp_path / "packs", tmp_path / "stamped"
+    stamped.touch()
     seen = set()
+
+    def is_later() -> bool:
+        """By the clock that folders are stamped with, which ticks."""
+        stamped.touch()
+        return stamped.stat().st_ctime_ns > root.stat().st_ctime_ns
+
     for _ in range(20):
         root.mkdir()
         seen.add(root_identity(root))
-        time.sleep(0.01)  # longer than a tick of the clock that folders are stamped with
+        wait_until(is_later)
         root.rmdir()
     assert len(seen) == 20
 

@@ -65,6 +65,11 @@ class Scene:
                 assert time.monotonic() < end, f"never came; told: {self.told[-20:]}"
                 self._changed.wait(0.02)
 
+    def wait_for_a_look(self) -> None:
+        """Until the supervisor has seen to it once more that all is well."""
+        before = self.watcher.state().checked_at
+        self.wait(lambda: self.watcher.state().checked_at != before)
+
     def hints(self) -> list[tuple[str | None, bool]]:
         return [(told.drop, told.whole) for told in list(self.told) if isinstance(told, Hint)]
 
@@ -605,7 +610,8 @@ def test_what_was_queued_before_it_began_is_told(scene: Scene) -> None:
     (scene.root / "q").mkdir()
     scene.watcher = scene.new_watcher(queue=made)
     scene.watcher.start(walk=False)
-    time.sleep(0.2)
+    for _ in range(3):
+        scene.wait_for_a_look()
     assert scene.told == []
     with scene.watcher.first_scan() as scan:
         assert scan.queued

@@ -1,4 +1,4 @@
-"""What the tests of the room `testrun` share: a pack written in a line, an executor, and what is left of a process."""
+"""What the tests of the room `testrun` share: a pack written in a line, and an executor."""
 
 from __future__ import annotations
 
@@ -93,14 +93,6 @@ def made_ground(tmp_path: Path, workers: int = 2, sandbox: Sandbox | None = None
 
 def made_executor(work_dir: Path, workers: int = 2, **more: object) -> LocalExecutor:
     return LocalExecutor(work_dir, workers, **{"copy_tree": copy_tree, "grace_s": 0.3, **more})  # type: ignore[arg-type]
-
-
-def is_alive(pid: int) -> bool:
-    """Is there such a process, and not only its remains?"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
 
 
 def number_in(path: Path) -> int:
