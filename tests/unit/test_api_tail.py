@@ -46,6 +46,7 @@ def commit(feed: Feed, seq: int) -> None:
 
 
 def test_without_anybody_who_waits_the_loop_is_left_alone() -> None:
+    """A commit wakes the event loop only for somebody who waits in it."""
     loop = CountingLoop()
     feed, tail = opened(loop, newest=3)
     commit(feed, 4)
@@ -57,6 +58,7 @@ def test_without_anybody_who_waits_the_loop_is_left_alone() -> None:
 
 
 def test_whoever_waits_is_woken_and_told_at_once_of_what_was_missed() -> None:
+    """Waiting ends with the next commit, and does not begin where there was one already."""
     loop = CountingLoop()
     feed, tail = opened(loop, newest=3)
 

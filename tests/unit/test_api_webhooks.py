@@ -137,7 +137,7 @@ def test_a_name_is_given_once(ground: Ground) -> None:
 
 
 def test_an_unknown_endpoint_gets_the_nearest_name(ground: Ground) -> None:
-    """As everywhere."""
+    """The refusal has a suggestion where a name is nearly right."""
     create(ground, "deploy-bot")
     assert "did you mean 'deploy-bot'?" in refused(ground, lambda: show(ground, "deploybot")).sentence
 

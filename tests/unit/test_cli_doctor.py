@@ -157,6 +157,7 @@ def test_a_configuration_that_can_not_be_used(folder: Path) -> None:
 
 
 def test_a_database_without_tables_is_no_damage(folder: Path) -> None:
+    """It was made and never used: a warning, which says what follows."""
     (folder / "state" / "packd.db").touch()
     (database,) = checks(doctor(folder, "--json"))["database"]
     assert database["outcome"] == "warning"

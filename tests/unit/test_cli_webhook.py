@@ -233,6 +233,6 @@ def lowered(headers: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_mistyped_command_gets_the_nearest(packd: Packd) -> None:
-    """As everywhere."""
+    """Also below a group of commands."""
     result = packd("webhook", "delivery")
     assert (result.exit_code, "did you mean" in result.output) == (2, True)

@@ -42,6 +42,7 @@ def types(parts: Parts) -> list[str]:
 
 
 def test_a_start_that_is_overtaken_by_the_stop_is_not_told(parts: Parts) -> None:
+    """Nothing is told behind `daemon.stopping`."""
     daemon._stop(parts, None, Notifier({}))
     daemon._first_reconcile(parts, threading.Event(), None)
     assert types(parts) == ["daemon.stopping"]

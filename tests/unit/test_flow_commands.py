@@ -147,6 +147,7 @@ def test_packs_that_moved_up_together_go_back_together(parts: Parts) -> None:
 
 
 def test_whoever_can_go_back_alone_goes_first(parts: Parts) -> None:
+    """The refusal names who that is, and then both ways are open."""
     core(parts)
     other(parts, "1.0.0", "*")
     core(parts, "2.0.0")

@@ -32,6 +32,7 @@ class Noting:
 
 @pytest.mark.parametrize("there", [True, False])
 def test_every_delivery_comes_back(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With uvloop where it is installed, and with asyncio's own loop elsewhere."""
     if there and importlib.util.find_spec("uvloop") is None:
         pytest.skip("this machine has no uvloop")
     if not there:

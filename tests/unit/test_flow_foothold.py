@@ -62,6 +62,7 @@ def test_a_database_that_is_gone_is_said_once(database: Database, tmp_path: Path
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_lock_that_was_removed_is_held_again(database: Database, tmp_path: Path, *, replaced: bool) -> None:
+    """It is said once, and a second daemon is refused as before."""
     with exclusively(tmp_path) as lock:
         (tmp_path / "packd.lock").unlink()
         if replaced:
@@ -111,6 +112,7 @@ def test_a_lock_that_is_removed_while_it_is_taken(tmp_path: Path, monkeypatch: p
 
 
 def test_whether_somebody_had_it_before(tmp_path: Path) -> None:
+    """A lock is new where its file was not there."""
     for is_new in (True, False):
         with Lock(tmp_path) as lock:
             assert lock.is_new is is_new

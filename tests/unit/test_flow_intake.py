@@ -39,6 +39,7 @@ def test_a_second_drop_with_the_same_ref_is_told_with_what_stays_in_use(parts: P
 
 
 def test_a_version_that_goes_backwards_is_taken_and_logged(parts: Parts) -> None:
+    """One warning for its revision, and none when the drop is looked at again."""
     core(parts, "2.0.0")
     with capture_logs() as logged:
         core(parts, "1.0.0")

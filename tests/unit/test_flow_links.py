@@ -53,6 +53,7 @@ def test_a_folder_in_the_place_of_a_link_is_moved_aside(state: Path, links: Link
 
 
 def test_a_folder_that_is_no_packs_keeps_nothing_from_being_repaired(state: Path, links: Links) -> None:
+    """All links are put right around it."""
     (state / "active" / "aaa").mkdir()
     assert links.rebuild(trees(state)) == 3
     assert said(state) == RIGHT

@@ -68,6 +68,7 @@ def test_whoever_dropped_the_pack_may_read_it(parts: Parts) -> None:
 
 
 def test_it_goes_with_a_drop_that_was_in_use_before(parts: Parts) -> None:
+    """When the drop has stayed away, its marker is gone as well."""
     core(parts)
     folder = dropped(parts, "core", BROKEN)
     assert "stays in use" in (parts.settings.packs_dir / "core.failed").read_text()
@@ -79,6 +80,7 @@ def test_it_goes_with_a_drop_that_was_in_use_before(parts: Parts) -> None:
 
 
 def test_it_follows_a_drop_to_its_new_name(parts: Parts) -> None:
+    """It lies beside the new name at once, and beside the old one no more when that is given up."""
     folder = dropped(parts, "core", BROKEN)
     folder.rename(folder.with_name("other"))
     looked_at(parts, "core", "other")
@@ -145,6 +147,7 @@ def refused(parts: Parts) -> Path:
 
 
 def test_a_start_removes_them(tmp_path: Path) -> None:
+    """Where markers are not wanted any more, those of the daemon before go."""
     with made_parts(tmp_path) as parts:
         marker = refused(parts)
     with made_parts(tmp_path, markers="none") as parts:
@@ -154,6 +157,7 @@ def test_a_start_removes_them(tmp_path: Path) -> None:
 
 
 def test_a_new_configuration_removes_them(parts: Parts) -> None:
+    """Where it wants no markers, without a restart."""
     marker = refused(parts)
     source = Source(load=lambda: parts.settings.model_copy(update={"markers": "none"}), file=None)
     assert Reloader(parts, source).reload()
@@ -163,6 +167,7 @@ def test_a_new_configuration_removes_them(parts: Parts) -> None:
 
 @pytest.mark.parametrize("mode", ["failed", "all"])
 def test_what_is_true_stays(parts: Parts, mode: Mode) -> None:
+    """Putting markers right leaves those that are right."""
     marker = refused(parts)
     parts.markers.follow(mode)
     parts.projections.put_markers_right()
@@ -192,6 +197,7 @@ def test_a_marker_that_a_crash_left_behind_is_removed(parts: Parts) -> None:
 
 
 def test_those_of_packs_in_use_go_when_only_failures_are_told(tmp_path: Path) -> None:
+    """`markers: failed` where it was `all` takes the `.active` ones away."""
     with made_parts(tmp_path, markers="all") as parts:
         core(parts)
         marker = parts.settings.packs_dir / "core.active"
@@ -248,6 +254,7 @@ def test_packs_in_use_get_theirs_when_all_are_asked_for(parts: Parts, two_refuse
 
 
 def test_without_markers_none_is_shown_again(parts: Parts, two_refused: list[str]) -> None:
+    """What is missing is not missed under `markers: none`."""
     without_markers(parts)
     parts.markers.follow("none")
     parts.projections.put_markers_right()
@@ -308,6 +315,7 @@ def test_they_wait_for_the_packs_directory_while_it_is_away(
 
 
 def test_one_that_became_untrue_while_the_packs_directory_was_away_goes(parts: Parts, two_refused: list[str]) -> None:
+    """As soon as that is back."""
     packs = parts.settings.packs_dir
     (packs / "core.failed").write_text((packs / "failing.failed").read_text().replace("failing", "core"))
     away(packs)

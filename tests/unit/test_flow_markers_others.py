@@ -99,6 +99,7 @@ def test_what_is_somebodys_stays(place: Path, make: Callable[[Path], None], fail
 
 
 def test_it_is_said_again_of_what_comes_back(place: Path) -> None:
+    """Once for each time that somebody's file is in a marker's place."""
     markers = Markers(place.parent, "failed")
     for _ in range(2):
         file_of_theirs(place)
@@ -118,6 +119,7 @@ def test_nobody_is_told_of_names_that_packd_does_not_use(place: Path) -> None:
 
 
 def test_a_marker_that_somebody_wrote_into_is_theirs(place: Path) -> None:
+    """packd does not take it away, and says so."""
     marked(place)
     with place.open("a") as file:
         file.write("asked Ann about it\n")
@@ -145,12 +147,14 @@ def test_a_copy_under_another_name_is_somebodys(place: Path) -> None:
     ],
 )
 def test_those_from_before_they_were_signed_are_known(place: Path, text: str) -> None:
+    """They are packd's own, and go when they are not true any more."""
     place.write_text(f"{text}  tests: 0 of 1 passed\n\n  Change what lies there.\n")
     assert marked(place, failed=None) == []
     assert not place.exists()
 
 
 def test_of_those_what_somebody_wrote_into_is_theirs(place: Path) -> None:
+    """Known by its words, and left alone where there are others."""
     place.write_text(f"{TEXT}asked Ann about it\n")
     assert marked(place, failed=None) == [("marker.left_alone", str(place))]
 
@@ -189,6 +193,7 @@ def test_what_can_not_be_written_leaves_nothing_and_is_said_once(tmp_path: Path)
 
 
 def test_why_tells_what_the_marker_can_not(parts: Parts) -> None:
+    """Where somebody's file is in its place, that is left as it is and `packd why` has the reason."""
     notes = parts.settings.packs_dir / "core.failed"
     file_of_theirs(notes)
     written(parts, "core", "ref: core\n")

@@ -57,6 +57,7 @@ def write_more(parts: Parts) -> None:
 
 
 def test_what_was_refused_is_kept_beside(parts: Parts) -> None:
+    """The last good content lies in the folder again, what failed in `.packd-failed`."""
     core(parts, "2.0.0", test="exit 1")
     assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
     assert version(kept(parts)) == 'version: "2.0.0"'
@@ -205,6 +206,7 @@ def test_what_is_being_written_is_left_there_until_it_has_settled(parts: Parts) 
 
 
 def test_what_was_written_while_the_copy_was_made_stays(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is written to is not exchanged."""
     copy_out = parts.store.copy_out
 
     def slow(digest: str, destination: Path, **how: Any) -> None:
@@ -369,6 +371,7 @@ def test_what_was_not_put_back_is_put_back_at_the_next_start(parts: Parts) -> No
 
 
 def test_a_copy_that_never_became_whole_is_swept(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not while it may be under way: when it is three days old."""
     half = parts.settings.packs_dir / ".packd-restore-0123"
     half.mkdir()
     parts.restorer.sweep()
@@ -456,6 +459,7 @@ def test_what_is_in_no_snapshot_stays_when_the_same_content_is_kept_again(parts:
 
 
 def test_what_is_kept_is_not_overwritten_with_other_content(parts: Parts) -> None:
+    """What somebody changed in it is kept under another name."""
     core(parts, "2.0.0", test="exit 1")
     (kept(parts) / "fix.txt").write_text("the fix")
     core(parts, "2.0.0", test="exit 1")
@@ -531,6 +535,7 @@ def test_what_is_in_no_snapshot_is_not_swept(parts: Parts, monkeypatch: pytest.M
 def test_a_link_in_the_place_of_the_folder_is_not_swept(
     parts: Parts, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nothing is removed where it leads to, and it is said what to do."""
     later(monkeypatch, 1000)
     with capture_logs() as logs:
         parts.restorer.sweep()
@@ -551,6 +556,7 @@ def test_nothing_is_put_where_a_link_leads(parts: Parts, elsewhere: Path) -> Non
 
 
 def test_a_folder_of_somebody_else_is_not_swept(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever it belongs to may have put something there."""
     core(parts, "2.0.0", test="exit 1")
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     later(monkeypatch, 1000)

@@ -38,6 +38,7 @@ def test_it_is_well_from_the_beginning_to_the_end(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_thread_that_ended_is_told() -> None:
+    """Its pulse says that it does not live."""
     schedule = Schedule()
     schedule.start()
     schedule._scheduler.shutdown()

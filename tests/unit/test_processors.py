@@ -49,6 +49,7 @@ def in_a_thread(call: Callable[[], frozenset[int]]) -> frozenset[int]:
 
 
 def test_every_thread_settles_and_so_do_those_that_come() -> None:
+    """On one processor, the same for all."""
     go_on = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         before = pool.submit(lambda: go_on.wait(20) and own())
@@ -73,6 +74,7 @@ def test_what_is_started_is_as_free_as_the_daemon_was() -> None:
 
 
 def test_before_it_settles_nothing_is_changed() -> None:
+    """All processors are its own, and there is nothing to look after."""
     here = Processors()
     with here.all():
         assert own() == _ALL
@@ -81,6 +83,7 @@ def test_before_it_settles_nothing_is_changed() -> None:
 
 
 def test_those_beside_it_keep_off_and_what_they_start_need_not() -> None:
+    """Their threads leave the home to the daemon; programs that they start may use every processor."""
     here, (home, *others) = Processors(), sorted(_ALL)
     here.keep_off(home)
     assert own() == in_a_thread(own) == set(others)
@@ -152,6 +155,7 @@ def home_of(here: Processors) -> int:
 
 
 def test_it_moves_to_where_others_leave_more(here: Processors, machine: Machine) -> None:
+    """A home that others keep busy is left, by all threads."""
     home = home_of(here)
     assert machine.ten_seconds(here, own_s=5, taken_s={home: 4.0})
     assert here.home != home
@@ -159,6 +163,7 @@ def test_it_moves_to_where_others_leave_more(here: Processors, machine: Machine)
 
 
 def test_its_own_work_is_no_reason(here: Processors, machine: Machine) -> None:
+    """However busy it keeps its home itself, it stays."""
     assert not machine.ten_seconds(here, own_s=10)
 
 
@@ -168,6 +173,7 @@ def test_it_stays_where_it_is_no_worse_than_elsewhere(here: Processors, machine:
 
 
 def test_what_was_long_ago_counts_no_more(here: Processors, machine: Machine) -> None:
+    """It goes by the time since it last looked."""
     assert not machine.ten_seconds(here, own_s=1, taken_s=dict.fromkeys(_ALL, 9.0))
     assert machine.ten_seconds(here, own_s=1, taken_s={home_of(here): 9.0})
 
@@ -184,6 +190,7 @@ def test_while_nothing_is_done_nobody_is_looked_at(here: Processors, machine: Ma
 
 
 def test_a_processor_that_is_gone_is_left(here: Processors, machine: Machine) -> None:
+    """As when a machine takes one offline."""
     home = home_of(here)
     machine.own_s, machine.at_s = machine.own_s + 5, machine.at_s + 10
     del machine.busy_s[home]
@@ -192,6 +199,7 @@ def test_a_processor_that_is_gone_is_left(here: Processors, machine: Machine) ->
 
 
 def test_it_finds_out_by_itself_how_busy_they_are() -> None:
+    """The kernel's own counters can be read, and it always has a home."""
     here = Processors()
     here.settle()
     for _ in range(3):

@@ -71,6 +71,7 @@ def at_work(tmp_path: Path) -> Iterator[AtWork]:
 
 
 def test_a_report_and_its_cases_come_back(at_work: AtWork) -> None:
+    """From the other process as from a thread: each case, each suite, and the verdict with its detail."""
     at_work.ask(id=1, command="echo hello; exit 3")
     assert at_work.hear("case")["case"] == "shell: shell failed"
     assert at_work.hear("suite")["suite"] == "shell: 1 of 1 failed"
@@ -80,6 +81,7 @@ def test_a_report_and_its_cases_come_back(at_work: AtWork) -> None:
 
 
 def test_the_stop_button_reaches_it(at_work: AtWork, tmp_path: Path) -> None:
+    """The suite is gone when the report is there, and that says why."""
     at_work.ask(id=1, command=f"echo $$ > {tmp_path}/pid; sleep 300")
     suite = number_in(tmp_path / "pid")
     at_work.ask(cancel="newer content arrived")
@@ -116,6 +118,7 @@ def test_a_button_that_is_pressed_early_is_for_the_run_that_follows() -> None:
 
 
 def test_closing_ends_every_process(at_work: AtWork) -> None:
+    """When it says that it is closed, none is left."""
     at_work.ask(id=1, command="exit 0")
     at_work.hear("id")
     crew = at_work.crew()

@@ -32,6 +32,7 @@ def test_no_more_than_there_are(slots: Slots) -> None:
 
 
 def test_a_waiting_thread_gets_what_is_given_back(slots: Slots) -> None:
+    """A slot that becomes free goes to whoever waits for one."""
     assert slots.acquire(0.0)
     assert slots.acquire(0.0)
     got: list[bool] = []
