@@ -10,6 +10,7 @@ from packd.domain.failures import HTTP_STATUS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from packd.domain.failures import Failure
     from packd.domain.problems import Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -42,6 +43,19 @@ def details(
     if problems:
         body["problems"] = [found.to_dict() for found in problems]
     return body
+
+
+def refused(failure: Failure, *, instance: str, request_id: str) -> dict[str, Any]:
+    """What a failure comes to."""
+    return details(
+        HTTP_STATUS[failure.code],
+        failure.sentence,
+        instance=instance,
+        request_id=request_id,
+        code=failure.code,
+        problems=failure.problems,
+        members=failure.members,
+    )
 
 
 def _phrase(status: int) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from ulid import ULID
 
-from packd.api.details import MEDIA_TYPE, details
+from packd.api.details import MEDIA_TYPE, refused
 from packd.api.readiness import ready
 from packd.domain.failures import HTTP_STATUS, Failure
 from packd.domain.health import Pulse
@@ -74,7 +74,7 @@ class Front:
             status, kind, body = 200, "application/json", {"data": data}
         except Failure as failure:
             status, kind = HTTP_STATUS[failure.code], MEDIA_TYPE
-            body = _refused(failure, instance=scope["path"], request_id=request_id)
+            body = refused(failure, instance=scope["path"], request_id=request_id)
         content = json.dumps(body, separators=(",", ":")).encode("ascii")
         headers = {"content-length": str(len(content)), "content-type": kind, "x-request-id": request_id}
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -88,14 +88,3 @@ def _asks_for_readiness(scope: Scope) -> bool:
         return False
     server = scope.get("server")
     return server is not None and server[1] is None
-
-
-def _refused(failure: Failure, *, instance: str, request_id: str) -> dict[str, Any]:
-    return details(
-        HTTP_STATUS[failure.code],
-        failure.sentence,
-        instance=instance,
-        request_id=request_id,
-        code=failure.code,
-        members=failure.members,
-    )

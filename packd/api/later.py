@@ -11,7 +11,7 @@ from fastapi import Depends, Header, Request
 
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
-from packd.api.details import details
+from packd.api.details import details, refused
 from packd.api.views import job_view
 from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.flow.jobs import Progress
@@ -101,16 +101,7 @@ def _as_answer(context: Context, work: Work, instance: str, request_id: str) -> 
         try:
             return _named(work, progress)
         except Failure as failure:
-            status = HTTP_STATUS[failure.code]
-            return status, details(
-                status,
-                failure.sentence,
-                instance=instance,
-                request_id=request_id,
-                code=failure.code,
-                problems=failure.problems,
-                members=failure.members,
-            )
+            return HTTP_STATUS[failure.code], refused(failure, instance=instance, request_id=request_id)
         except Exception:
             log.exception("api.handler_broke", path=instance, request_id=request_id)
             said = f"packd broke while working on it; its log has the details under {request_id}"

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from packd.api.answer import Answer
-from packd.api.details import MEDIA_TYPE, details
+from packd.api.details import MEDIA_TYPE, details, refused
 from packd.api.methods import allowed
 from packd.domain.failures import HTTP_STATUS, Code, Failure
 from packd.domain.problems import Problem
@@ -33,15 +33,11 @@ def problem(
     *,
     instance: str,
     request_id: str,
-    code: str | None = None,
     problems: Sequence[Problem] = (),
-    members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """The answer. `members` are more of it for machines and never replace the standard ones."""
-    body = details(
-        status, detail, instance=instance, request_id=request_id, code=code, problems=problems, members=members
-    )
+    """The answer."""
+    body = details(status, detail, instance=instance, request_id=request_id, problems=problems)
     return Answer(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -56,16 +52,8 @@ def refusal(failure: Failure, *, instance: str, request_id: str) -> Answer:
         headers["WWW-Authenticate"] = 'Bearer realm="packd"'
     if "retry_after" in failure.members:
         headers["Retry-After"] = str(failure.members["retry_after"])
-    return problem(
-        HTTP_STATUS[failure.code],
-        failure.sentence,
-        headers=headers,
-        instance=instance,
-        request_id=request_id,
-        code=failure.code,
-        problems=failure.problems,
-        members=failure.members,
-    )
+    body = refused(failure, instance=instance, request_id=request_id)
+    return Answer(body, status_code=HTTP_STATUS[failure.code], headers=headers, media_type=MEDIA_TYPE)
 
 
 async def _refused_by_framework(request: Request, failure: HTTPException) -> Answer:
