@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
-from packd.cli.screen import paragraph, say_json
+from packd.cli.screen import say_done
 from packd.client import part
-from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -29,7 +28,4 @@ def command(client: Client, ref: str, as_json: bool) -> None:
     Exit status: 0 done, 1 there is no such pack or it is not disabled, 3 no daemon answers.
     """
     answer = client.post(f"/packs/{part(ref)}/enable")
-    if as_json:
-        say_json(answer["data"])
-    else:
-        paragraph(clean(answer["message"]), fg="green")
+    say_done(answer, as_json=as_json)

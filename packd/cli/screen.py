@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from packd.cli.text import chopped, fit, folded, one_line, width
+from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,6 +133,14 @@ def paragraph(text: str, *, indent: str = "", hanging: str | None = None, err: b
 def note(text: str) -> None:
     """Something beside the data: on stderr."""
     paragraph(text, err=True, dim=True)
+
+
+def say_done(answer: dict[str, Any], *, as_json: bool, fg: str = "green") -> None:
+    """What the daemon says of what it has done: its sentence, or its data."""
+    if as_json:
+        say_json(answer["data"])
+    else:
+        paragraph(clean(answer["message"]), fg=fg)
 
 
 def say_json(value: Any) -> None:

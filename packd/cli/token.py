@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, note, paragraph, say_json, table, word
+from packd.cli.screen import Cell, cell, note, say_done, say_json, table, word
 from packd.cli.text import ago, day_and_time
 from packd.client import part
 from packd.domain.printing import clean
@@ -107,10 +107,7 @@ def revoke(client: Client, name: str, as_json: bool) -> None:
     Exit status: 0 done, 1 there is no such token, 3 no daemon answers.
     """
     answer = client.delete(f"/tokens/{part(name)}")
-    if as_json:
-        say_json(answer["data"])
-    else:
-        paragraph(clean(answer["message"]), fg="green")
+    say_done(answer, as_json=as_json)
 
 
 def _row(token: dict[str, Any]) -> list[Cell]:

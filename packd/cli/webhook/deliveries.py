@@ -9,7 +9,7 @@ import click
 
 from packd.cli.moments import moment
 from packd.cli.options import as_json, asks_daemon
-from packd.cli.screen import Cell, cell, facts, heading, note, paragraph, say, say_json, table
+from packd.cli.screen import Cell, cell, facts, heading, note, say, say_done, say_json, table
 from packd.cli.text import ago, clock, duration
 from packd.cli.webhook.endpoints import path_of
 from packd.domain.failures import Code, Failure
@@ -188,10 +188,7 @@ def replay(client: Client, name: str, since: str, as_json: bool) -> None:
 
 def _again(client: Client, name: str, step: str, since: str, as_json: bool) -> None:
     answer = client.post(path_of(name, step), {"since": since})
-    if as_json:
-        say_json(answer["data"])
-    else:
-        paragraph(clean(answer["message"]), fg="green")
+    say_done(answer, as_json=as_json)
 
 
 COMMANDS: Final = {"deliveries": deliveries, "resend": resend, "recover": recover, "replay": replay}

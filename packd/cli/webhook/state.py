@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from packd.cli.options import A_PATH, as_json, asks_daemon
-from packd.cli.screen import paragraph, say_json
+from packd.cli.screen import paragraph, say_done, say_json
 from packd.cli.webhook.endpoints import path_of
 from packd.cli.webhook.secret import read_text, show_secret
 from packd.domain.printing import clean
@@ -121,10 +121,7 @@ def remove(client: Client, name: str) -> None:
 
 def _do(client: Client, name: str, step: str, as_json: bool) -> None:
     answer = client.post(path_of(name, step))
-    if as_json:
-        say_json(answer["data"])
-    else:
-        paragraph(clean(answer["message"]), fg="green")
+    say_done(answer, as_json=as_json)
 
 
 COMMANDS: Final = {"test": try_it, "rotate": rotate, "enable": enable, "disable": disable, "remove": remove}
