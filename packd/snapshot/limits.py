@@ -47,6 +47,15 @@ def shown(path: str) -> str:
     return clip(path, _SHOWN_BYTES)
 
 
+def is_utf8(text: str) -> bool:
+    """Or are some of its bytes kept as surrogate escapes, because they are not?"""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def path_bytes(path: str) -> int:
     """How long a path is on disk."""
     return len(path) if path.isascii() else len(path.encode("utf-8", "surrogateescape"))

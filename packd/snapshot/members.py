@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from packd.snapshot.limits import NAME_BYTES, finding, path_bytes, shown, too_large, too_many
+from packd.snapshot.limits import NAME_BYTES, finding, is_utf8, path_bytes, shown, too_large, too_many
 
 if TYPE_CHECKING:
     from packd.domain.problems import Problem
@@ -104,7 +104,7 @@ class MemberPolicy:
 
     def _path(self, name: str) -> str | Problem:
         """The normalised path: no "." or empty component, no slash at either end; "" for the top itself."""
-        if not _is_utf8(name):
+        if not is_utf8(name):
             said = "has a name that is not UTF-8: make the archive anew with UTF-8 names"
             return self._refuse(name, "archive.name_not_utf8", said)
         if "\0" in name or "\\" in name:
@@ -148,11 +148,3 @@ class MemberPolicy:
 
     def _refuse(self, name: str, code: str, said: str) -> Problem:
         return finding(code, f"member {shown(name)!r} {said}", self._archive)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -16,6 +16,7 @@ from packd.snapshot.limits import (
     MOST_PROBLEMS,
     Limits,
     finding,
+    is_utf8,
     path_bytes,
     too_deep,
     too_large,
@@ -248,7 +249,7 @@ class _Walker:
 
     def _nameable(self, path: str, text: str, what: str) -> bool:
         """Can `text`, the path itself or where it leads, be kept under the digest? Says why not."""
-        if not _is_utf8(text):
+        if not is_utf8(text):
             self._say(finding("tree.name_not_utf8", f"{what} is not UTF-8: rename it", path))
             return False
         if path_bytes(text) > self._limits.path_length:
@@ -310,11 +311,3 @@ def _special(path: str, mode: int) -> Problem:
 def _link() -> Problem:
     said = "this is a link; packd follows none out of the packs directory: put the folder or archive itself here"
     return finding("tree.link_escapes", said)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -47,6 +47,9 @@ class Unavailable:
     sentence: str  # what is missing, and the way out
 
 
+_NO_NODE: Final = Unavailable(sentence="node is not installed on this machine; install Node.js 20 or later")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ground:
     """What suites of one run have in common."""
@@ -136,7 +139,7 @@ def _pytest(suite: Suite, ground: Ground) -> Plan | Unavailable:
 def _node(suite: Suite, ground: Ground) -> Plan | Unavailable:
     node = shutil.which("node", path=ground.search)
     if node is None:
-        return Unavailable(sentence="node is not installed on this machine; install Node.js 20 or later")
+        return _NO_NODE
     entries = [suite.entry_point] if suite.entry_point else []
     if suite.entry_point is not None:
         entry = ground.find(suite.entry_point)
@@ -159,7 +162,7 @@ def _node(suite: Suite, ground: Ground) -> Plan | Unavailable:
 def _jest(suite: Suite, ground: Ground) -> Plan | Unavailable:
     node = shutil.which("node", path=ground.search)
     if node is None:
-        return Unavailable(sentence="node is not installed on this machine; install Node.js 20 or later")
+        return _NO_NODE
     jest = ground.modules / "jest" / "bin" / "jest.js" if ground.modules is not None else None
     if jest is None or not ground.workspace.at(jest).is_file():
         return Unavailable(
