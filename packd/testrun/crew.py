@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packd.processors import HERE
 from packd.testrun.leftovers import end_run
+from packd.testrun.mark import WALLS
 from packd.testrun.member import serve
 from packd.testrun.run import cancelled_report, lost_report
 
@@ -72,7 +73,11 @@ class Crew:
             return False
 
     def close(self) -> None:
-        """Once every member is closed. Returns when none of the processes is left; one that hangs is killed."""
+        """Once every member is closed. Returns when none of the processes is left; one that hangs is killed.
+
+        Walls end with whoever made them, but for those that were being made: bubblewrap may be killed before what it has
+        forked knows that it is to die with it.
+        """
         self._door.close()
         handle = os.pidfd_open(self._pid)
         poll = select.poll()
@@ -81,6 +86,7 @@ class Crew:
             os.kill(self._pid, signal.SIGKILL)  # and with it the others
         os.close(handle)
         os.waitpid(self._pid, 0)
+        end_run(self._tools.work_dir, WALLS)
 
 
 class Member:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 WORK_VARIABLE: Final = "PACKD_WORK"
+WALLS: Final = "walls"  # carry a mark as if this were their run, whose id would be longer
 
 # The mark is carried by a limit that means nothing to an ordinary process: the processor time that it may spend under
 # real-time scheduling (microseconds). Children inherit it through fork, exec, setsid and a cleared environment.

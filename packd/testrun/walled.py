@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packd.processors import HERE
-from packd.testrun.mark import WORK_VARIABLE
+from packd.testrun.mark import WALLS, WORK_VARIABLE
 from packd.testrun.sandbox import SandboxFailed
 from packd.testrun.view import SHM, TMP, room_in_common
 from packd.testrun.walls import Walls, WardenGate
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _LAUNCHER: Final = Path(__file__).parent / "launcher"
 _SEEN_AS: Final = Path("/run/packd")  # where the launcher lies inside, until the warden runs
-_NAME: Final = "walls"  # as if they were a run's, which has an id that is longer
 _MOST: Final = 3  # walls of one thread: as many views as packs commonly need side by side
 _MOST_KNOWN: Final = 64
 _TRIES: Final = 3  # to make walls that a warden lives in, on a machine that may forbid it
@@ -181,7 +180,7 @@ class WalledSandbox:
             command = self._rung.walls_command(view, only_for_warden, gate, warden)
             room = next(mount.path for mount in own if mount.path not in (TMP, SHM))
             # By this the next daemon finds what one that was killed in the middle of it may have left.
-            started = gate.start_with(command, theirs.fileno(), {WORK_VARIABLE: str(room / _NAME)})
+            started = gate.start_with(command, theirs.fileno(), {WORK_VARIABLE: str(room / WALLS)})
             given_up.pop_all()
         walls = Walls(view.mounts, gate=gate, line=ours, warden=started)
         try:

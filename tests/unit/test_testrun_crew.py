@@ -21,7 +21,7 @@ from packd.testrun.cancel import CancelToken
 from packd.testrun.crew import Member
 from packd.testrun.member import StopButton
 from packd.testrun.progress import nobody
-from tests.processes import is_alive
+from tests.processes import is_alive, long_sleep
 from tests.unit.testrun_ground import Ground, number_in, shell
 from tests.waiting import wait_until
 
@@ -127,6 +127,21 @@ def test_closing_ends_every_process(at_work: AtWork) -> None:
     at_work.process.stdin.close()
     assert at_work.hear("closed")["closed"] == []
     assert not any(map(is_alive, crew))
+
+
+def test_closing_ends_what_is_left_of_walls_that_were_being_made(at_work: AtWork, tmp_path: Path) -> None:
+    """Nobody else would, before the next start: whoever made them has ended, and what they forked does not know it yet."""
+    at_work.ask(id=1, command="exit 0")
+    at_work.hear("id")
+    env = {"PACKD_WORK": str(tmp_path / "work" / "walls")}
+    with subprocess.Popen(long_sleep().split(), env={**os.environ, **env}) as left:
+        try:
+            assert at_work.process.stdin is not None
+            at_work.process.stdin.close()
+            at_work.hear("closed")
+            assert not is_alive(left.pid)
+        finally:
+            left.kill()
 
 
 def test_they_end_with_a_killed_daemon(at_work: AtWork, tmp_path: Path) -> None:
