@@ -32,8 +32,8 @@ from packd.flow import standing as asked
 from packd.flow.availability import Availability
 from packd.registry import outbox, queries
 from packd.registry.database import Database, sqlite_url
-from packd.registry.rows import Drop, Run
-from tests.unit.registry_ground import Ground, a_revision, an_endpoint, digest_of
+from packd.registry.rows import Drop
+from tests.unit.registry_ground import Ground, a_revision, a_run, an_endpoint, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -318,7 +318,10 @@ class RegistryMachine(RuleBasedStateMachine):
 
         def step(tx: Writer) -> None:
             revision = self._candidate(tx, ref)
-            run, report = a_run(f"run_{self.ground.now_s}", revision, tx.now), a_report(revision, well=well)
+            run, report = (
+                a_run(f"run_{self.ground.now_s}", ref=revision.ref, number=revision.number, at=tx.now),
+                a_report(revision, well=well),
+            )
             tx.start_run(run)
             tx.finish_run(run.id, status=report.status, accepted=well, verdict="so it is", report=report.to_dict())
             if not well:
@@ -610,23 +613,6 @@ class RegistryMachine(RuleBasedStateMachine):
 
 def number_of(label: dict[str, Any] | None) -> int | None:
     return None if label is None else label["revision"]
-
-
-def a_run(name: str, revision: Revision, at: str) -> Run:
-    return Run(
-        id=name,
-        ref=revision.ref,
-        number=revision.number,
-        trigger_reason="install",
-        source="watch",
-        actor="watch",
-        started_at=at,
-        finished_at=None,
-        status=None,
-        accepted=None,
-        verdict=None,
-        report=None,
-    )
 
 
 def a_report(revision: Revision, *, well: bool) -> Report:

@@ -30,7 +30,7 @@ from packd.registry import conditions, migrations
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
 from packd.registry.registry import Registry
-from packd.registry.rows import Endpoint, Revision
+from packd.registry.rows import Endpoint, Revision, Run
 from packd.registry.tables import metadata
 from tests.waiting import wait_until
 
@@ -102,6 +102,24 @@ def a_revision(ref: str, number: int = 1, phase: Phase = Phase.SNAPSHOTTED, **ch
         phase_at="2026-01-31T08:05:09.120Z",
     )
     return replace(revision, **changes)
+
+
+def a_run(name: str, *, ref: str = "core", number: int = 1, at: str = "2026-01-31T08:05:09.120Z") -> Run:
+    """One that has begun."""
+    return Run(
+        id=name,
+        ref=ref,
+        number=number,
+        trigger_reason="install",
+        source="watch",
+        actor="watch",
+        started_at=at,
+        finished_at=None,
+        status=None,
+        accepted=None,
+        verdict=None,
+        report=None,
+    )
 
 
 def an_endpoint(name: str = "ops", **changes: Any) -> Endpoint:

@@ -149,6 +149,7 @@ def test_nobody_gets_at_a_file_by_putting_it_among_what_comes_back(tmp_path: Pat
 
 @pytest.mark.usefixtures("strict_umask")
 def test_whoever_may_read_the_packs_directory_gets_at_what_was_taken_out(parts: Parts) -> None:
+    """Whatever the umask of the daemon is."""
     parts.settings.packs_dir.chmod(0o2775)
     core(parts, "2.0.0", test="exit 1")
     assert kept(parts).parent.stat().st_mode & 0o777 == 0o755
@@ -450,6 +451,7 @@ def test_a_read_only_folder_is_kept_once_and_swept(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_in_no_snapshot_stays_when_the_same_content_is_kept_again(parts: Parts) -> None:
+    """It is nowhere else: each time has a place of its own."""
     place = parts.settings.packs_dir / "core"
     for text in ("first", "second"):
         (place / ".packdignore").write_text("my.local\n")

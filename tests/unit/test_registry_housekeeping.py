@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from packd.registry import housekeeping, outbox, queries
-from packd.registry.rows import Run
-from tests.unit.registry_ground import KINDS, Ground, a_revision, an_endpoint, discovered, made_ground
+from tests.unit.registry_ground import KINDS, Ground, a_revision, a_run, an_endpoint, discovered, made_ground
 
 EARLY, LATE = "2020-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"
 
@@ -85,7 +84,7 @@ def test_reports_go_by_age_and_each_packs_last_stays(ground: Ground) -> None:
     ground.add(a_revision("other"))
     for number, ref in enumerate(("core", "core", "core", "other")):
         with ground.registry.write() as tx:
-            tx.start_run(a_run(f"run_{number}", ref, f"2021-01-0{number + 1}T00:00:00.000Z"))
+            tx.start_run(a_run(f"run_{number}", ref=ref, at=f"2021-01-0{number + 1}T00:00:00.000Z"))
             tx.finish_run(f"run_{number}", status="passed", accepted=True, verdict="good", report={"total_tests": 1})
     with ground.registry.write() as tx:
         assert housekeeping.forget_reports(tx.connection, before=EARLY, most=100) == 0
@@ -94,23 +93,6 @@ def test_reports_go_by_age_and_each_packs_last_stays(ground: Ground) -> None:
         assert [(run.id, run.status) for run in history] == [(f"run_{number}", "passed") for number in (2, 1, 0)]
         kept = tx.connection.execute(text("SELECT id FROM runs WHERE report IS NOT NULL ORDER BY id")).scalars().all()
     assert kept == ["run_2", "run_3"]
-
-
-def a_run(name: str, ref: str, at: str) -> Run:
-    return Run(
-        id=name,
-        ref=ref,
-        number=1,
-        trigger_reason="install",
-        source="watch",
-        actor="watch",
-        started_at=at,
-        finished_at=None,
-        status=None,
-        accepted=None,
-        verdict=None,
-        report=None,
-    )
 
 
 def test_room_is_given_back(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from packd.domain.lifecycle import UNFINISHED, NotATransition, Phase, Trigger
 from packd.domain.manifest import Component
 from packd.registry import queries
-from packd.registry.rows import Drop, Run
-from tests.unit.registry_ground import KINDS, Ground, a_revision, add, digest_of, made_ground
+from packd.registry.rows import Drop
+from tests.unit.registry_ground import KINDS, Ground, a_revision, a_run, add, digest_of, made_ground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -358,23 +358,6 @@ def test_components_are_replaced_as_a_whole(ground: Ground) -> None:
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
-
-
-def a_run(name: str, *, at: str = "2026-01-31T08:05:09.120Z", number: int = 1) -> Run:
-    return Run(
-        id=name,
-        ref="core",
-        number=number,
-        trigger_reason="install",
-        source="watch",
-        actor="watch",
-        started_at=at,
-        finished_at=None,
-        status=None,
-        accepted=None,
-        verdict=None,
-        report=None,
-    )
 
 
 def test_a_run_is_open_until_it_is_finished(ground: Ground) -> None:
