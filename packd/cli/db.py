@@ -336,7 +336,7 @@ def _refusals() -> Iterator[None]:
     """What a database refuses is a sentence, not a traceback."""
     from packd.registry.backup import NotPackds
     from packd.registry.broken import DatabaseBroken
-    from packd.registry.database import SchemaMismatch
+    from packd.registry.schema import SchemaMismatch
 
     try:
         yield

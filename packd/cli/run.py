@@ -172,8 +172,8 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
     for warning in settings.warnings:
         log.warning("config.unwise", detail=str(warning))
     from packd.daemon import run
-    from packd.registry.database import SchemaMismatch
     from packd.registry.full_disk import DiskFull
+    from packd.registry.schema import SchemaMismatch
 
     try:
         return run(settings, once=once, source=source, scout=scout, lock=lock)

@@ -37,6 +37,10 @@ class DatabaseBroken(Failure):
         self.said = said
 
 
+class DatabaseUnusable(OSError):
+    """The database can't be opened, or is not packd's; the message says why and what to do."""
+
+
 def is_broken(said: object) -> bool:
     """Is it the database itself, or its disk, that the driver complains of?"""
     return _code(said) in _WAYS and getattr(said, "sqlite_errorcode", None) != sqlite3.SQLITE_IOERR_SHMSIZE

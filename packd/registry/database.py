@@ -1,71 +1,35 @@
-"""Opening the database: SQLite set up to be durable and safe with threads, PostgreSQL by its URL alone."""
+"""The database that the registry is kept in: SQLite in one file, or PostgreSQL by its URL alone."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import create_engine, event, inspect, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from packd.domain.masking import masked_url
 from packd.registry.backup import NotPackds, back_up
-from packd.registry.broken import DatabaseBroken, is_broken, is_damage
+from packd.registry.broken import DatabaseBroken, DatabaseUnusable, is_damage
 from packd.registry.conditions import SCHEMA_VERSION
+from packd.registry.engine import POSTGRESQL_MODES, SQLITE_MODES, engine_of, shown
 from packd.registry.full_disk import DiskFull, is_full
-from packd.registry.kept import BEGIN_WRITE, Kept
+from packd.registry.kept import Kept
 from packd.registry.occupancy import Occupancy
 from packd.registry.place import Place
-from packd.registry.prepared import from_json, to_json
-from packd.registry.tables import metadata, use_on_postgresql
+from packd.registry.schema import check_foreign_keys, create, schema_version, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import URL, Connection, Engine
-    from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy import Connection, Engine
 
-_WRITES: Final = "packd_write"  # the option of a connection that is going to write
-_BUSY_TIMEOUT_S: Final = 15
 _LINGERS_S: Final = 5.0  # until a server has noticed that a daemon was killed
 _OPTIMISE_WAITS_S: Final = 0.5  # for readers, while nobody can write
-_AGAIN_S: Final = 0.01
 _MANY_PAGES: Final = 1000  # empty ones that are worth rewriting the file for
-_PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
-_WRITER_LOCK: Final = int.from_bytes(b"packd", "big")  # of PostgreSQL's advisory locks, which are numbered per database
-
-_HOW_TO_NAME_ONE: Final = (
-    "leave it out for the embedded database, or write postgresql+psycopg://USER:PASSWORD@HOST/NAME and "
-    "`pip install 'packd[postgresql]'`"
-)
-
-# On PostgreSQL each statement would see its own moment; one for the whole of a reading has to be asked for.
-_POSTGRESQL_MODES: Final[tuple[dict[str, Any], dict[str, Any]]] = (
-    {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-    {"isolation_level": "READ COMMITTED", _WRITES: True},
-)
-_SQLITE_MODES: Final[tuple[dict[str, Any], dict[str, Any]]] = ({}, {_WRITES: True})
-
-_VERSIONS: Final = "alembic_version"  # the table is made as alembic would, so that either way gives the same schema
-_CREATE_VERSIONS: Final = text(
-    f"CREATE TABLE {_VERSIONS} (\n\tversion_num VARCHAR(32) NOT NULL, \n"
-    f"\tCONSTRAINT {_VERSIONS}_pkc PRIMARY KEY (version_num)\n)"
-)
-_INSERT_VERSION: Final = text(f"INSERT INTO {_VERSIONS} (version_num) VALUES (:version)")  # noqa: S608
-_SELECT_VERSION: Final = text(f"SELECT version_num FROM {_VERSIONS}")  # noqa: S608
-
-
-class DatabaseUnusable(OSError):
-    """The database can't be opened, or is not packd's; the message says why and what to do."""
-
-
-class SchemaMismatch(Exception):
-    """The database was made by a newer packd; the message says by which and what to do."""
 
 
 class Database:
@@ -73,8 +37,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """`url` is SQLAlchemy's. Raises DatabaseUnusable when it is none, or its driver is not installed."""
-        self._engine = _engine(url)
-        reading, writing = _POSTGRESQL_MODES if self._is_postgresql else _SQLITE_MODES
+        self._engine = engine_of(url)
+        reading, writing = POSTGRESQL_MODES if self._is_postgresql else SQLITE_MODES
         self._reading = self._engine.execution_options(**reading)
         self._writing = self._engine.execution_options(**writing)
         # The database lets one writer in at a time; waiting for that here is fair and holds no connection meanwhile.
@@ -161,7 +125,7 @@ class Database:
     def schema(self) -> str | None:
         """The version of the schema that is there, None where there is none. Raises what `prepare` does."""
         with self._refusals(), self.read() as connection:
-            return _schema_version(connection)
+            return schema_version(connection)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -251,16 +215,16 @@ class Database:
     @property
     def shown(self) -> str:
         """Where it is, without what may be secret in its URL."""
-        return _shown(self._engine.url)
+        return shown(self._engine.url)
 
     def _bring_up_to_date(self) -> None:
         """Looks once more under the lock: another packd may have done it in the meantime."""
         with self._write_whole_tables() as connection:
-            found = _schema_version(connection)
+            found = schema_version(connection)
             if found is None:
-                _create(connection)
+                create(connection)
             elif found != SCHEMA_VERSION:
-                _upgrade(connection, found)
+                upgrade(connection, found)
 
     @contextmanager
     def _write_whole_tables(self) -> Iterator[Connection]:
@@ -279,15 +243,9 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
-                    _check_foreign_keys(connection)
+                    check_foreign_keys(connection)
             finally:
                 switch.execute("PRAGMA foreign_keys=ON")
-
-
-def _shown(url: URL) -> str:
-    if url.drivername.startswith("sqlite"):
-        return str(url.database)
-    return masked_url(url.render_as_string(hide_password=False))  # SQLAlchemy would hide it in one place of two
 
 
 def _size(file: Path) -> int:
@@ -302,140 +260,7 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'packd.db'}"
 
 
-# --- the schema ------------------------------------------------------------------------------------------------------
-
-
-def _schema_version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(_VERSIONS):
-        return None
-    version: str | None = connection.execute(_SELECT_VERSION).scalar()
-    return version
-
-
-def _create(connection: Connection) -> None:
-    """An empty database gets the whole schema at once; importing alembic for that would cost 0.4 s."""
-    taken = sorted({*metadata.tables, _VERSIONS} & set(inspect(connection).get_table_names()))
-    if taken:
-        raise DatabaseUnusable(
-            f"the database has tables that packd did not make ({', '.join(taken)}): give packd a database of its own"
-        )
-    metadata.create_all(connection, checkfirst=False)
-    connection.execute(_CREATE_VERSIONS)
-    connection.execute(_INSERT_VERSION, {"version": SCHEMA_VERSION})
-
-
-def _upgrade(connection: Connection, found: str) -> None:
-    from packd.registry.migrations import UnknownRevision, upgrade
-
-    try:
-        upgrade(connection, to=SCHEMA_VERSION)
-    except UnknownRevision:
-        raise SchemaMismatch(
-            f"the database has schema {found}, this packd knows up to {SCHEMA_VERSION}: "
-            "install the packd that made it, or a newer one, or point it at another --state-dir"
-        ) from None
-
-
-def _check_foreign_keys(connection: Connection) -> None:
-    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-    if broken is not None:
-        raise RuntimeError(f"the migration left rows of '{broken[0]}' without what they belong to: nothing was changed")
-
-
-# --- the engine ------------------------------------------------------------------------------------------------------
-
-
-def _engine(url: str) -> Engine:
-    try:
-        if url.startswith("sqlite"):
-            return _sqlite_engine(url)
-        # Asked before each use whether they are still there: the server may have been started anew.
-        engine = create_engine(url, pool_size=16, max_overflow=48, pool_pre_ping=True, hide_parameters=True)
-    except (ArgumentError, ModuleNotFoundError) as failure:
-        raise DatabaseUnusable(f"database_url can't be used ({failure}): {_HOW_TO_NAME_ONE}") from failure
-    except ValueError:  # which quotes what stands in the place of the port, as a part of a password may
-        raise DatabaseUnusable(f"database_url can't be used (its port is no number): {_HOW_TO_NAME_ONE}") from None
-    use_on_postgresql()
-    event.listen(engine, "begin", _begin_postgresql)
-    event.listen(engine, "handle_error", _say_that_it_is_away)
-    return engine
-
-
-def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(
-        url,
-        pool_size=16,
-        max_overflow=48,
-        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
-        json_serializer=to_json,
-        json_deserializer=from_json,
-        hide_parameters=True,  # among them are secrets, and errors are logged
-    )
-    event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    event.listen(engine, "handle_error", _say_what_broke)
-    return engine
-
-
 def _place_of(engine: Engine) -> Place:
     place = Place(Path(str(engine.url.database)))
     event.listen(engine, "do_connect", lambda *_: place.check())
     return place
-
-
-def _say_what_broke(context: ExceptionContext) -> DatabaseBroken | None:
-    """In the place of what SQLAlchemy says, which is mostly SQL."""
-    said = context.original_exception
-    engine = context.engine
-    return DatabaseBroken(str(engine.url.database), said) if engine is not None and is_broken(said) else None
-
-
-def _say_that_it_is_away(context: ExceptionContext) -> DatabaseBroken | None:
-    """A server that can't be reached, or went away in the middle."""
-    failed_to_connect = context.connection is None and isinstance(context.sqlalchemy_exception, OperationalError)
-    is_away = context.is_disconnect or failed_to_connect
-    if not is_away or context.is_pre_ping or context.engine is None:
-        return None
-    return DatabaseBroken(_shown(context.engine.url), context.original_exception)
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin when we say so, see _begin_sqlite
-    _write_ahead(connection)
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turning it on does not wait for a lock as statements do: of several that open a new database some are refused."""
-    give_up_at = time.monotonic() + _BUSY_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as failure:
-            if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
-                raise
-            time.sleep(_AGAIN_S)
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Nothing to do where `transaction` has begun already."""
-    driver: Any = connection.connection.driver_connection
-    if not driver.in_transaction:
-        connection.exec_driver_sql(BEGIN_WRITE if _is_write(connection) else "BEGIN")
-
-
-def _begin_postgresql(connection: Connection) -> None:
-    """One writer at a time, here and on other machines: it holds this lock until its transaction has ended.
-
-    What follows then sees everything that the writers before it did, so that nothing has to be tried again.
-    """
-    if _is_write(connection):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
-
-
-def _is_write(connection: Connection) -> bool:
-    is_write: bool = connection.get_execution_options().get(_WRITES, False)
-    return is_write

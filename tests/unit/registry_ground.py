@@ -326,5 +326,5 @@ def next_packd(folder: Path, monkeypatch: pytest.MonkeyPatch, *, last: str = "pa
     later = textwrap.dedent(MIGRATION).format(last=last, recreate=recreate, now=conditions.SCHEMA_VERSION, next=NEXT)
     (scripts / "versions" / f"{NEXT}_later.py").write_text(later)
     monkeypatch.setattr(migrations, "SCRIPTS", str(scripts))
-    for known in ("packd.registry.conditions", "packd.registry.database"):
+    for known in ("packd.registry.conditions", "packd.registry.database", "packd.registry.schema"):
         monkeypatch.setattr(f"{known}.SCHEMA_VERSION", NEXT)

@@ -14,11 +14,10 @@ from packd.domain.failures import Failure
 from packd.domain.health import is_ready
 from packd.flow.clock_sync import ClockWatch
 from packd.flow.health import Health
-from packd.registry import database as database_module
-from packd.registry import queries
+from packd.registry import engine, queries
 from packd.registry.backup import NotPackds, Unused, schema_of
-from packd.registry.broken import DatabaseBroken
-from packd.registry.database import Database, DatabaseUnusable
+from packd.registry.broken import DatabaseBroken, DatabaseUnusable
+from packd.registry.database import Database
 from packd.registry.rows import Drop
 from tests.unit.registry_ground import Ground, made_ground
 
@@ -63,7 +62,7 @@ def damaged(file: Path) -> None:
 
 def test_another_program_that_keeps_it_locked_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the way out, and it is used again when that has ended."""
-    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_S", 0.05)
     with made_ground("sqlite", tmp_path) as ground:
         with closing(sqlite3.connect(tmp_path / "packd.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from packd.registry import database as database_module
 from packd.registry import outbox, queries
-from packd.registry.database import Database, DatabaseUnusable
+from packd.registry.broken import DatabaseUnusable
+from packd.registry.database import Database
 from packd.registry.full_disk import DiskFull
 from packd.registry.outbox import Outbox
 from packd.registry.rows import Drop

@@ -17,8 +17,7 @@ from sqlalchemy import text
 from packd.domain.deliveries import Outcome
 from packd.flow.clock import Clock
 from packd.flow.dispatch import Dispatcher
-from packd.registry import database as database_module
-from packd.registry import kept, outbox, queries
+from packd.registry import engine, kept, outbox, queries
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
 from tests.waiting import wait_until
@@ -231,7 +230,7 @@ def test_a_disk_that_fails_fails_every_commit_that_waited(ground: Ground, disk: 
 
 def test_without_a_log_each_commit_flushes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some network file systems can't have one."""
-    monkeypatch.setattr(database_module, "_write_ahead", lambda _: None)
+    monkeypatch.setattr(engine, "_write_ahead", lambda _: None)
     with made_ground("sqlite", tmp_path) as ground, ground.database.write() as connection:
         found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
     assert found == ["delete", 2]

@@ -14,8 +14,10 @@ from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Component
 from packd.registry import conditions, migrations, outbox, queries
 from packd.registry.backup import schema_of, troubles_of
-from packd.registry.database import Database, DatabaseUnusable, SchemaMismatch, sqlite_url
+from packd.registry.broken import DatabaseUnusable
+from packd.registry.database import Database, sqlite_url
 from packd.registry.queries import outgoing
+from packd.registry.schema import SchemaMismatch
 from tests.unit.registry_ground import (
     KINDS,
     NEXT,

@@ -72,7 +72,8 @@ def _damage(path: Path) -> list[str]:
 
 def server_database(url: str) -> Answer:
     """One that is named by database_url."""
-    from packd.registry.database import Database, DatabaseUnusable
+    from packd.registry.broken import DatabaseUnusable
+    from packd.registry.database import Database
 
     about = "database"
     try:
