@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from packd.registry.registry import Registry
     from packd.registry.rows import Drop
     from packd.snapshot.tree import Tree
+    from packd.watch.first_scan import FirstScan
     from packd.watch.scan import DropSeen
-    from packd.watch.watcher import FirstScan, Watcher
+    from packd.watch.watcher import Watcher
 
     Enter = Callable[[str], None] | None
     Glance = Callable[[str, Enter], str | None]

@@ -24,6 +24,7 @@ from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGroupe
 
 from packd.watch import advice
 from packd.watch.ears import Ears
+from packd.watch.first_scan import FirstScan
 from packd.watch.hints import Hint, Recovered, Sorter, Trouble, WatchState
 from packd.watch.queue import last_error, make_queue
 from packd.watch.scan import root_identity
@@ -155,38 +156,6 @@ class Watcher:
         A file system that is mounted on a folder, or taken away from it, is such a change.
         """
         self._supervisor.doubt(drops)
-
-
-class FirstScan:
-    """Watches what a scan comes by: each folder before its content is listed, so that no change falls between."""
-
-    def __init__(self, tree: Tree | None) -> None:
-        self._tree = tree
-        self._partial: list[str] = []
-        self._is_over = False
-
-    @property
-    def queued(self) -> bool:
-        """Has everything that changed since the queue given to the watcher was made been kept in it?"""
-        return self._tree is not None and self._tree.queued
-
-    @property
-    def enter(self) -> Callable[[str], None] | None:
-        """To be called with each folder's path within the packs directory; None when they are watched already."""
-        return None if self._tree is None else self._tree.enter
-
-    def partly(self, drop: str) -> None:
-        """Not every folder of this drop was entered."""
-        self._partial.append(drop)
-
-    def over(self) -> None:
-        """Everything in the packs directory was looked at."""
-        self._is_over = True
-
-    @property
-    def doubtful(self) -> list[str] | None:
-        """The drops that have to be walked once more; None: all of them."""
-        return self._partial if self._is_over else None
 
 
 class Tree:
