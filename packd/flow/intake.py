@@ -141,9 +141,9 @@ class Intake:
                 log.debug("drop.unsettled", drop=name, why=problem.message)
                 self._settling.again(name, occasion)
             case Unsettled(problem=problem):
-                self._refuse(_seen(name, kind, known), (problem,), occasion)
+                self._refuse(_seen(name, kind, known), (problem,))
             case Refused(problems=problems, fingerprint=fingerprint):
-                self._refuse(replace(_seen(name, kind, known), fingerprint=fingerprint), problems, occasion)
+                self._refuse(replace(_seen(name, kind, known), fingerprint=fingerprint), problems)
             case Snapshot():
                 self._record(_seen(name, kind, known), taken, occasion, snapshot_ms=took_ms)
 
@@ -212,7 +212,7 @@ class Intake:
             return None
         if rival is not None:
             why = (rival,) if findings.ref else errors(self._pipeline.objections(findings))
-            self._refuse_in(tx, seen, why, occasion)
+            self._refuse_in(tx, seen, why)
             self._removal.offer_former(tx, seen)
             return None
         latest = tx.latest(ref)
@@ -252,15 +252,15 @@ class Intake:
 
     # --- a drop that could not ---------------------------------------------------------------------------------------
 
-    def _refuse(self, seen: Drop, problems: Sequence[Problem], occasion: Occasion) -> None:
+    def _refuse(self, seen: Drop, problems: Sequence[Problem]) -> None:
         with self._registry.write() as tx:
             self._lanes.go_on()
-            self._refuse_in(tx, seen, problems, occasion)
+            self._refuse_in(tx, seen, problems)
         if seen.ref is not None:
             self._projections.show(seen.ref)  # it may be what was told before, and its marker gone
             self._runs.cancel(seen.ref)
 
-    def _refuse_in(self, tx: Writer, seen: Drop, problems: Sequence[Problem], occasion: Occasion) -> None:
+    def _refuse_in(self, tx: Writer, seen: Drop, problems: Sequence[Problem]) -> None:
         """No revision is made of it; what was in use stays. Told once, not at every look."""
         listed = tuple(problem.to_dict() for problem in problems)
         known = queries.drop(tx.connection, seen.name)

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 STAGES: Final = ("settle", "snapshot", "validate", "test", "activate")
 SWEPT: Final = ("snapshots", "events", "deliveries", "requests", "reports")
-CHORES: Final = ("reconcile", "sweep", "integrity")
 
 # From a few milliseconds, as deliveries and stages take, to the days of a schedule.
 _STAGE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
@@ -143,7 +142,7 @@ class Metrics:
         self._probes.labels("passed" if passed else "failed").inc()
 
     def completed(self, chore: str) -> None:
-        """Called whenever one of CHORES was done to its end."""
+        """Called whenever a chore, `reconcile`, `sweep` or `integrity`, was done to its end."""
         self._completed.labels(chore).set(self._clock.now())
 
     def swept(self, removed: Mapping[str, int]) -> None:

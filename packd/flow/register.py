@@ -128,13 +128,13 @@ class Registrar:
         taken = self._lanes.call(one_at_a_time, lambda: self._take(wish, path, drop))
         revision = taken.revision
         if taken.unchanged or revision.phase not in UNFINISHED:
-            return self._outcome(wish, taken)
+            return self._outcome(taken)
         if on_revision is not None:
             on_revision(revision)
         self._runs.cancel(revision.ref, older_than=revision.number)
         with self._runs.followed(revision, say):
             self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
-        return self._outcome(wish, taken)
+        return self._outcome(taken)
 
     def inspect(self, path: Path, *, tests_skipped: bool) -> Inspected:
         """What lies there, without registering it. Raises Failure when it can't be taken, or is no pack."""
@@ -286,7 +286,7 @@ class Registrar:
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 
-    def _outcome(self, wish: Registration, taken: Registered) -> Registered:
+    def _outcome(self, taken: Registered) -> Registered:
         with self._registry.read() as connection:
             ref, number = taken.revision.ref, taken.revision.number
             revision = queries.revision(connection, ref, number) or taken.revision

@@ -110,12 +110,6 @@ def open_the_way(state: Path, someone: Someone) -> None:
     state.chmod(0o710)
 
 
-def working_rungs(folder: Path) -> dict[str, Sandbox]:
-    """Those that work on this machine by their names, best first."""
-    footing = Footing(folder=folder, someone=suite_user(None))
-    return {rung.name: rung.sandbox for rung in rungs(footing) if rung.sandbox is not None}
-
-
 def suite_user(wanted: str | None) -> Someone | None:
     """Whom suites become: the user of that name or number, else a usual one; None where packd is not root.
 

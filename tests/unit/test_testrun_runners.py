@@ -17,8 +17,8 @@ import pytest
 from packd.domain.manifest import Suite
 from packd.testrun.basic import BasicSandbox
 from packd.testrun.executor import CancelToken, Limits
-from packd.testrun.ladder import NAMES, working_rungs
 from packd.testrun.sandbox import SandboxFailed
+from tests.attacks import rungs
 from tests.unit.testrun_ground import Ground, made_ground, shell
 from tests.waiting import wait_until
 
@@ -689,10 +689,10 @@ def test_cases_of_node_are_told_while_it_runs(ground: Ground, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-@pytest.mark.parametrize("rung", NAMES)
+@pytest.mark.parametrize("rung", rungs.NAMES)
 def test_runners_find_what_they_need_on_every_rung(tmp_path: Path, rung: str) -> None:
     """Interpreters, packd's own runners and the report that a script writes, whatever the rung shows of the machine."""
-    sandbox = working_rungs(tmp_path / "rungs").get(rung)
+    sandbox = rungs.working(tmp_path / "rungs").get(rung)
     if sandbox is None:
         pytest.skip(f"the rung {rung} does not work on this machine; `packd doctor` says why")
     for ground in made_ground(tmp_path, sandbox=sandbox):
