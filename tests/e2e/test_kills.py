@@ -144,7 +144,7 @@ def live(chance: random.Random, receiver: Receiver) -> None:
     told, wanted = len(receiver.received), chance.randint(1, MOST_TOLD)
     with suppress(AssertionError):  # fewer were to be told: then it is killed while it has nothing to do
         receiver.wait_until(lambda received: len(received) >= told + wanted, PATIENCE_S)
-    time.sleep(chance.uniform(0, 0.02))
+    time.sleep(chance.uniform(0, 0.02))  # as above
 
 
 def check(daemon: Daemon, receiver: Receiver, name: str, *, strict: bool) -> None:

@@ -199,6 +199,7 @@ def test_the_size_of_files_is_limited(ground: Ground) -> None:
 def test_the_size_of_all_files_together_is_limited(ground: Ground) -> None:
     """Many small files fill a disk as well as a large one does; what the pack itself holds is not counted."""
     ground.write("large", "x" * 6 * 1024 * 1024)
+    # The pauses are for packd to look while it runs; what comes of the second does not hang on when that is.
     assert ground.shell("sleep 0.2; head -c 1000000 large > more", limits=Limits(disk_mb=4)).status == "passed"
     suite = ground.shell(
         "for i in $(seq 100); do head -c 1000000 large > $TMPDIR/$i; sleep 0.02; done", limits=Limits(disk_mb=4)
