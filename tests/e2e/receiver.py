@@ -51,7 +51,7 @@ class Receiver:
         self._server.server_close()
 
     def wait_for(
-        self, event_type: str, ref: str | None = None, *, after: int = 0, timeout_s: float = 30.0, **data: Any
+        self, event_type: str, ref: str | None = None, *, after: int = 0, timeout_s: float = 60.0, **data: Any
     ) -> Received:
         """The first event of this kind that is behind number `after`; fails with all that came when there is none."""
 
