@@ -352,6 +352,7 @@ def test_without_one_step_a_kill_leaves_nobody_with_nothing(
 def test_without_one_step_a_failure_leaves_the_folder_as_it_was(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, fails: int
 ) -> None:
+    """Whichever of its renames fails: what was refused lies there, nothing is kept beside, and it is said."""
     WithoutExchange(monkeypatch, fails=fails)
     with capture_logs() as logs:
         core(parts, "2.0.0", test="exit 1")
