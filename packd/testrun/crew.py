@@ -26,6 +26,7 @@ from packd.testrun.run import cancelled_report, lost_report
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from packd.domain.reports import Report
     from packd.testrun.bench import Errand, Tools
     from packd.testrun.request import RunRequest
 
@@ -143,11 +144,15 @@ class Member:
     def _lost(self, errand: Errand, *, answered: bool) -> str | None:
         trouble = end_run(self._tools.work_dir, errand.request.run_id)
         if not answered:
-            made, why = (
-                (lost_report, _LOST) if errand.cancel.reason is None else (cancelled_report, errand.cancel.reason)
-            )
-            errand.answer(made(errand.request, self._tools.sandbox.isolation, why))
+            errand.answer(self._report_of(errand))
         return trouble or (None if answered else _LOST)
+
+    def _report_of(self, errand: Errand) -> Report:
+        """Of a run that nobody else will report."""
+        isolation = self._tools.sandbox.isolation
+        if errand.cancel.reason is not None:
+            return cancelled_report(errand.request, isolation, errand.cancel.reason)
+        return lost_report(errand.request, isolation, _LOST)
 
 
 class _Hearing:
