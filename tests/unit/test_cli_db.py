@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
@@ -35,6 +36,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "packs" / "hello" / "notes.txt").write_text("more\n")
     _once(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command sets it up for the process that it has to itself."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def _once(folder: Path) -> None:
