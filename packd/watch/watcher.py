@@ -32,7 +32,7 @@ from packd.watch.supervisor import Loss, Supervisor
 from packd.watch.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -233,9 +233,7 @@ class Tree:
             self.tend()
 
     def _verify(self, tops: list[bytes]) -> None:
-        """Only when all are put right can it be said where to look: what one watch told may have been of another top."""
-        wrong = [folder for top in tops for folder in self._group.verify(top)]
-        self._ears.misheard(os.fsdecode(folder) for folder in wrong)
+        self._ears.misheard(os.fsdecode(folder) for folder in self._group.verify(tops))
 
     def enter(self, inside: str) -> None:
         """Watch one folder, by its path within the root."""
@@ -422,16 +420,23 @@ class _Group(inotify.InotifyWatchGroup):
         self.overflowed = True
         self.on_overflow()
 
-    def verify(self, below: bytes) -> list[bytes]:
-        """Make the watches on `below` and all under it agree with the folders that are there; returns those of which
-        changes may have gone unheard, or been told as if they were another's."""
+    def verify(self, tops: Sequence[bytes]) -> list[bytes]:
+        """Make the watches on `tops` and all below them agree with the folders that are there; returns those in the place
+        of others, of which changes may have gone unheard, or been told as if they were another's. A new folder is no such
+        thing: what tells of it is on its way."""
         with self._lock:
-            before = {wd: path for wd, path in self._active_callbacks_by_watch.items() if _is_below(path, below)}
-        confirmed = self._add_tree(below, self._lock)
+            before = {
+                wd: path
+                for wd, path in self._active_callbacks_by_watch.items()
+                if any(_is_below(path, top) for top in tops)
+            }
+        confirmed = {wd: folder for top in tops for wd, folder in self._add_tree(top, self._lock).items()}
         for wd in before.keys() - confirmed.keys():
             with self._lock:
                 self._recheck(wd)
-        return [folder for wd, folder in confirmed.items() if before.get(wd) != folder]
+        places = set(before.values())
+        other = {wd: folder for wd, folder in confirmed.items() if before.get(wd) != folder}
+        return [folder for wd, folder in other.items() if wd in before or folder in places]
 
     def retry(self) -> None:
         for path in sorted(self.unwatched_folders()):
