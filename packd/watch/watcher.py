@@ -221,7 +221,7 @@ class Tree:
         names = self._ears.take_renamed()
         if len(names) > MANY_RENAMED:
             self._verify([self._group.path])
-        else:
+        elif names:  # mostly there are none, and to look at all watches takes a millisecond
             self._verify([self._group.path + b"/" + os.fsencode(name) for name in names])
 
     def recount(self) -> None:

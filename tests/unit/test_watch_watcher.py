@@ -270,6 +270,15 @@ def test_what_changes_right_after_an_exchange_is_told_of_its_own_drop(tmp_path: 
         tree.close()
 
 
+def test_where_nothing_was_renamed_no_watch_is_looked_at(live: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This is asked many times a minute, also of ten thousand watches."""
+    live.after(lambda: make_pack(live.root / "p"))
+    looked: list[object] = []
+    monkeypatch.setattr(live.tree()._group, "verify", lambda tops: looked.append(tops) or [])
+    live.tree().tend()
+    assert looked == []
+
+
 def exchange(one: Path, other: Path) -> None:
     """In one step; skips the test where that can't be done."""
     flag = 2  # RENAME_EXCHANGE, renameat2(2)
