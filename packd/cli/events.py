@@ -180,6 +180,5 @@ def _details(data: dict[str, Any]) -> Iterator[str]:
 def _in_use_by_now(pack: dict[str, Any], restored: dict[str, Any] | None) -> str:
     if restored is None:
         return "nothing is in use"
-    return (
-        f"#{restored['revision']} {'is in use again' if restored['revision'] == pack['revision'] else 'stays in use'}"
-    )
+    how = "is in use again" if restored["revision"] == pack["revision"] else "stays in use"
+    return f"#{restored['revision']} {how}"

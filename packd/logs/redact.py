@@ -18,9 +18,8 @@ _SECRET_KEY: Final = re.compile(
     r"(?:.*[_-])?(?:secret|token|password|passwd|passphrase|authorization|cookie|credential|api[_-]?key)s?",
     re.IGNORECASE,
 )
-_HINTS: Final = re.compile(
-    "whsec_|whsk_|pkd_|://|authorization|bearer ", re.IGNORECASE
-)  # texts without these are clean
+# Texts without these are clean.
+_HINTS: Final = re.compile("whsec_|whsk_|pkd_|://|authorization|bearer ", re.IGNORECASE)
 _CLEAN: Final = (str, int, bool, type(None))  # types whose values are shown as they are, if their text is clean
 _IN_TEXT: Final = (
     (re.compile(r"\b(whsec_|whsk_|pkd_)[A-Za-z0-9+/=_-]+"), rf"\1{STARS}"),

@@ -19,9 +19,7 @@ class ValidationLimits:
 
     metadata_files: int = 2000  # YAML files in component folders
     metadata_file_bytes: int = 1024 * 1024  # one of them, or pack.yaml
-    metadata_bytes: int = (
-        8 * 1024 * 1024
-    )  # all of those in component folders: reading one takes a second of processor time
+    metadata_bytes: int = 8 * 1024 * 1024  # all of those in component folders: one takes a second of processor time
     metadata_values: int = 1_000_000  # in all of those: what was read takes some 150 bytes of memory each
     traversed_entries: int = 10_000  # names looked at in component folders and below the tests folder
     depth: int = 64  # YAML containers inside containers

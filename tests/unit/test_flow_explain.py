@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -165,13 +165,18 @@ def test_the_ref_of_a_pack_goes_before_the_name_of_another_drop(ground: Ground) 
     assert said.text().startswith("What lies in 'emoji' was refused.\n")
 
 
+def unregistered(ground: Ground, ref: str, *, reason: Literal["removed", "operator"]) -> None:
+    """A pack that was in use."""
+    activate(ground, ref)
+    with ground.registry.write() as tx:
+        pack = queries.pack(tx.connection, ref)
+        assert pack is not None
+        outcomes.unregister(tx, pack, reason=reason, correlation_id="chg_1")
+
+
 def test_gone(ground: Ground) -> None:
     """Since when, where its history is, and how to have it back."""
-    activate(ground, "core")
-    with ground.registry.write() as tx:
-        pack = queries.pack(tx.connection, "core")
-        assert pack is not None
-        outcomes.unregister(tx, pack, reason="removed", correlation_id="chg_1")
+    unregistered(ground, "core", reason="removed")
     said = text(ground, "core")
     assert "'core' is not registered any more since " in said
     assert "packd history core" in said
@@ -180,11 +185,8 @@ def test_gone(ground: Ground) -> None:
 
 def test_removed_and_asked_for_again(ground: Ground) -> None:
     """Until it is read nothing is said that sends anybody to drop what lies there."""
-    activate(ground, "core")
+    unregistered(ground, "core", reason="operator")
     with ground.registry.write() as tx:
-        pack = queries.pack(tx.connection, "core")
-        assert pack is not None
-        outcomes.unregister(tx, pack, reason="operator", correlation_id="chg_1")
         tx.save_drop(Drop(name="core", kind="folder", ref="core"))
     said = text(ground, "core")
     assert "'core' is about to be read again" in said

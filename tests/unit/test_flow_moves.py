@@ -256,6 +256,18 @@ def test_there_and_back_is_no_change(parts: Parts, between: tuple[str, ...], beh
     assert said_of(parts, "alpha") == ["pack.discovered", "pack.test_passed", "pack.registered"]
 
 
+def read_while_the_grace_ends(parts: Parts, monkeypatch: pytest.MonkeyPatch, name: str, *, gone: str) -> None:
+    """The time of grace of the drop that is `gone` is over in the middle of a look at the drop `name`."""
+    reader, read = parts.intake._reader, parts.intake._reader.read
+
+    def slowly(name: str) -> Snapshot | Unsettled | Refused:
+        parts.intake._removal.carry_out(gone)
+        return read(name)
+
+    monkeypatch.setattr(reader, "read", slowly)
+    looked_at(parts, name)
+
+
 def test_a_rename_is_found_however_long_the_drop_takes_to_be_read(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,14 +275,7 @@ def test_a_rename_is_found_however_long_the_drop_takes_to_be_read(
     there = dropped(parts, "a")
     there.rename(there.with_name("b"))
     looked_at(parts, "a")
-    reader, read = parts.intake._reader, parts.intake._reader.read
-
-    def slowly(name: str) -> Snapshot | Unsettled | Refused:
-        parts.intake._removal.carry_out("a")
-        return read(name)
-
-    monkeypatch.setattr(reader, "read", slowly)
-    looked_at(parts, "b")
+    read_while_the_grace_ends(parts, monkeypatch, "b", gone="a")
     come_to_rest(parts)
     assert owners(parts) == {"alpha": "b"}
     assert said_of(parts, "alpha") == ["pack.discovered", "pack.test_passed", "pack.registered"]
@@ -283,14 +288,7 @@ def test_what_does_not_turn_up_in_what_was_read_meanwhile_is_unregistered(
     dropped(parts, "a")
     removed(parts, "a")
     written(parts, "b", manifest("beta"))
-    reader, read = parts.intake._reader, parts.intake._reader.read
-
-    def slowly(name: str) -> Snapshot | Unsettled | Refused:
-        parts.intake._removal.carry_out("a")
-        return read(name)
-
-    monkeypatch.setattr(reader, "read", slowly)
-    looked_at(parts, "b")
+    read_while_the_grace_ends(parts, monkeypatch, "b", gone="a")
     assert owners(parts) == {"alpha": "a", "beta": "b"}
     come_to_rest(parts)
     assert owners(parts) == {"beta": "b"}
