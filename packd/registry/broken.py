@@ -37,6 +37,18 @@ class DatabaseBroken(Failure):
         self.said = said
 
 
+class NotOnDisk(Failure):
+    """What was asked of it is done and everybody sees it, but the disk did not take it: a power cut may undo it."""
+
+    def __init__(self, database: str, said: OSError) -> None:
+        """`database` is its file; `said` is what the disk answered."""
+        why = said.strerror or said
+        sentence = (
+            f"it is done, but the disk with the database {database} did not keep it ({why}): a power cut may undo it"
+        )
+        super().__init__(Code.UNAVAILABLE, f"{sentence}; {_LOOK}")
+
+
 class DatabaseUnusable(OSError):
     """The database can't be opened, or is not packd's; the message says why and what to do."""
 

@@ -11,6 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from packd.registry.broken import NotOnDisk
 from packd.registry.flushing import flush
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class GroupCommit:
 
     def __init__(self, database: Path) -> None:
         """Its log is opened when the first transaction waits: by then there is one."""
+        self._database = database
         self._log = database.with_name(f"{database.name}-wal")
         self._opened: int | None = None
         self._changed = threading.Condition()
@@ -43,12 +45,11 @@ class GroupCommit:
             self._changed.notify_all()
 
     def wait(self, number: int) -> None:
-        """Until this commit is on the disk. Raises OSError when the disk fails."""
+        """Until this commit is on the disk. Raises NotOnDisk when the disk fails: made it is even so."""
         self._wait(number)
         for numbers, trouble in self._lost:
             if number in numbers:
-                sentence = f"the registry could not be written to the disk: {trouble}"
-                raise OSError(trouble.errno, sentence, str(self._log)) from trouble
+                raise NotOnDisk(str(self._database), trouble) from trouble
 
     def wait_for_all(self, timeout_s: float | None) -> bool:
         """Until everything that can be read now is on the disk, as far as the disk takes it; False on time-out.

@@ -6,9 +6,11 @@ revision, which is why they are no generators.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from packd.registry.broken import NotOnDisk
 from packd.registry.group_commit import GroupCommit
 from packd.registry.prepared import Transaction, connect
 
@@ -120,12 +122,18 @@ class Writing:
         number = group.begin() if group is not None else 0
         try:
             self._transaction.__exit__(kind, *failure)
-        finally:
-            if group is not None:
-                group.end()
-            self._kept.one_writer.release()
-            if group is not None:  # also what failed: others may be waiting for its number
-                group.wait(number)
+        except BaseException:
+            with suppress(NotOnDisk):  # there is nothing of it that could be; others may be waiting for its number
+                self._leave(group, number)
+            raise
+        self._leave(group, number)
+
+    def _leave(self, group: GroupCommit | None, number: int) -> None:
+        if group is not None:
+            group.end()
+        self._kept.one_writer.release()
+        if group is not None:
+            group.wait(number)
 
 
 def _group_for(writer: Connection) -> GroupCommit | None:

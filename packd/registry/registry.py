@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from packd.domain.lifecycle import Trigger, after
 from packd.domain.moments import rfc3339
 from packd.registry import outbox, queries, redelivery
+from packd.registry.broken import NotOnDisk
 from packd.registry.full_disk import DiskFull, is_full
 from packd.registry.heads import Heads
 from packd.registry.prepared import Prepared
@@ -44,7 +45,8 @@ class Registry:
         self.commits = 0  # another number after every commit; what was read while it stayed the same is still true
 
     def on_commit(self, listener: Callable[[tuple[StoredEvent, ...]], None]) -> None:
-        """`listener` gets the events of every transaction after it is durable; it must be quick and must not raise."""
+        """`listener` gets the events of every transaction that was made, after it is durable or the disk has failed to make
+        it so; it must be quick and must not raise."""
         self._listeners.append(listener)
 
     def read(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
@@ -55,7 +57,7 @@ class Registry:
     def write(self, *, durable: bool = True) -> Iterator[Writer]:
         """One transaction: all of it, with its events and deliveries, or nothing. See `Database.write` for `durable`.
 
-        Raises DiskFull when there is no room for it.
+        Raises DiskFull when there is no room for it, NotOnDisk when it was made and the disk did not keep it.
         """
         try:
             with self._database.write(durable=durable) as connection:
@@ -66,6 +68,12 @@ class Registry:
             if is_full(failure):
                 raise DiskFull(self._database.shown) from failure
             raise
+        except NotOnDisk:
+            self._committed(writer)
+            raise
+        self._committed(writer)
+
+    def _committed(self, writer: Writer) -> None:
         self.commits = next(self._commits)
         if writer.emitted:
             for listener in self._listeners:

@@ -18,6 +18,7 @@ from packd.domain.deliveries import Outcome
 from packd.flow.clock import Clock
 from packd.flow.dispatch import Dispatcher
 from packd.registry import engine, kept, outbox, queries
+from packd.registry.broken import NotOnDisk
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, an_endpoint, discovered, made_ground
 from tests.waiting import wait_until
@@ -219,13 +220,48 @@ def test_a_disk_that_fails_fails_every_commit_that_waited(ground: Ground, disk: 
         wait_until_written(ground, {"second", "third"})
         disk.is_quick.set()
         for one in (first, *others):
-            with pytest.raises(OSError, match="the disk is broken"):
+            with pytest.raises(NotOnDisk, match=r"it is done, but .*packd\.db did not keep it \(the disk is broken\)"):
                 one.result(30)
     assert disk.flushes == 2
     disk.fails = False
     write(ground, "fourth")
     with ground.registry.read() as connection:
         assert queries.fact(connection, "fourth") == "1"
+
+
+def test_what_the_disk_did_not_keep_is_told_as_it_can_be_seen(ground: Ground, disk: Disk) -> None:
+    """The transaction stands: who was not told of it would wait for the next one, be it a link, a marker or a webhook."""
+    told: list[str] = []
+    ground.registry.on_commit(lambda events: told.extend(event.type for event in events))
+    disk.fails = True
+    with pytest.raises(NotOnDisk):
+        say(ground)
+    assert told == ["pack.discovered"]
+    with ground.registry.read() as connection:
+        assert queries.last_seq(connection) == 1
+
+
+def test_what_was_not_made_is_not_told_though_the_disk_fails_as_well(
+    ground: Ground, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can see it, and its own failure is what is said."""
+    told: list[str] = []
+    ground.registry.on_commit(lambda events: told.extend(event.type for event in events))
+    leave = kept.Transaction.__exit__
+
+    def refuse(transaction: kept.Transaction, kind: type[BaseException] | None, *failure: object) -> None:
+        leave(transaction, ZeroDivisionError, *failure)
+        raise ZeroDivisionError
+
+    disk.fails = True
+    with monkeypatch.context() as patched:
+        patched.setattr(kept.Transaction, "__exit__", refuse)
+        with pytest.raises(ZeroDivisionError):
+            say(ground)
+    assert told == []
+    disk.fails = False
+    say(ground)
+    assert told == ["pack.discovered"]
 
 
 def test_without_a_log_each_commit_flushes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
