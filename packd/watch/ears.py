@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from pathlib import Path
@@ -32,10 +33,13 @@ class Ears:
         if path == self._root:
             self._wake()
             return
-        for hint in hints_of(self._place(path, is_folder), whole=closed, written=written, at=time.monotonic()):
+        place = self._place(path, is_folder)
+        for hint in hints_of(place, whole=closed, written=written, at=time.monotonic()):
             self._hint(hint)
         if is_folder and came_or_went:
             self.folders_changed = True
+        elif came_or_went and place.drop is None:
+            self._gone_from_top(path)
 
     def renamed(self, path: str, target: str, *, is_folder: bool) -> None:
         """`path` or `target` is empty when that end lies outside of the watched folders."""
@@ -46,6 +50,8 @@ class Ears:
             self.folders_changed = True
             if path:
                 self._renamed.extend(place.drop for place in (source, goal) if place.drop is not None)
+        elif source.drop is None:
+            self._gone_from_top(path)
 
     def doubt(self, drops: list[str]) -> None:
         """What is watched in these drops is doubtful, too."""
@@ -62,6 +68,12 @@ class Ears:
         """What changed in them until now was perhaps not told, or of another drop."""
         for drop in {self._sorter.place(folder, plain=False).drop for folder in folders} - {None}:
             self._hint(Hint(drop=drop, at=time.monotonic()))
+
+    def _gone_from_top(self, path: str) -> None:
+        """What is not there any more may have been a link, which is a drop, and can't be told from a plain file now."""
+        if self._sorter.is_top(path) and not os.path.lexists(path):
+            for hint in hints_of(self._sorter.place(path, plain=False), at=time.monotonic()):
+                self._hint(hint)
 
     def _place(self, path: str, is_folder: bool) -> Place:
         place = self._sorter.place(path, plain=not is_folder)

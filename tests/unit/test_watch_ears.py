@@ -23,8 +23,10 @@ class Heard:
     def _woken(self) -> None:
         self.woken += 1
 
-    def changed(self, path: str, *, folder: bool = False, closed: bool = False) -> list[tuple[str | None, bool]]:
-        self.ears.changed(f"{self.root}/{path}", is_folder=folder, came_or_went=False, closed=closed)
+    def changed(
+        self, path: str, *, folder: bool = False, closed: bool = False, came_or_went: bool = False
+    ) -> list[tuple[str | None, bool]]:
+        self.ears.changed(f"{self.root}/{path}", is_folder=folder, came_or_went=came_or_went, closed=closed)
         return self.take()
 
     def renamed(self, path: str | None, target: str | None, *, folder: bool) -> list[tuple[str | None, bool]]:
@@ -113,6 +115,21 @@ def test_a_link_at_the_top_gives_a_hint(heard: Heard) -> None:
     """It is no drop, but it must be seen to be refused by name."""
     (Path(heard.root) / "core").symlink_to("/")
     assert heard.changed("core") == [("core", False)]
+
+
+def test_a_link_that_is_gone_from_the_top_gives_a_hint(heard: Heard) -> None:
+    """What it was refused for is over. A plain file that is still there, a marker and what is inside a drop are no link."""
+    (Path(heard.root) / "README.md").touch()
+    assert heard.changed("core", came_or_went=True) == [("core", False)]
+    assert heard.renamed("core", None, folder=False) == [("core", False)]
+    assert heard.changed("README.md", came_or_went=True) == []
+    assert heard.changed("core.failed", came_or_went=True) == []
+    assert heard.changed("core/.git/index", came_or_went=True) == []
+
+
+def test_an_archive_renamed_from_a_plain_file_at_the_top_is_whole(heard: Heard) -> None:
+    """That name, which is free now, was that of no drop as far as is known."""
+    assert heard.renamed("upload", "web.tgz", folder=False) == [("web.tgz", True), ("upload", False)]
 
 
 def test_a_change_of_the_root_itself_asks_for_a_check(heard: Heard) -> None:

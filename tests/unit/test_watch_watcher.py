@@ -150,6 +150,13 @@ def test_every_way_to_drop_names_the_drop_and_nothing_else(live: Scene, command:
     assert {name for name, _ in live.shell(command)} == names
 
 
+@pytest.mark.parametrize("command", ["rm p", "mv p $OUT/p"])
+def test_a_link_that_goes_names_the_drop(live: Scene, command: str) -> None:
+    """It was refused; its marker is to go, too."""
+    live.shell("ln -s $OUT p")
+    assert live.shell(command) == [("p", False)]
+
+
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")
 def test_rsync_names_the_drop(live: Scene) -> None:
     """Its temporary files do not matter, its renames do."""
@@ -307,8 +314,8 @@ def test_ignored_names_and_markers_give_no_hint(live: Scene) -> None:
     live.after(lambda: None)
     told = live.shell(
         "mkdir -p p/.git/objects/ab p/actions/__pycache__ .staging; echo x > p/.git/objects/ab/cd; echo x > p/.git/index;"
-        "touch p/actions/__pycache__/run.pyc p/.pack.yaml.swp .staging/x notes.txt;"
-        "echo why > p.failed; chmod 600 p.failed; mv p.failed p.active; rm p.active notes.txt; rm -rf p/.git"
+        "touch p/actions/__pycache__/run.pyc p/.pack.yaml.swp .staging/x notes.txt; chmod 600 notes.txt;"
+        "echo why > p.failed; chmod 600 p.failed; mv p.failed p.active; rm p.active; rm -rf p/.git"
     )
     assert told == []
 
