@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 LOOKED_FOR: Final = ("run_tests.sh", "test_*.py", "*.test.js", "*.test.mjs")
 
-# What only pytest runs: its import, and tests that are functions of the module.
-_PYTEST: Final = re.compile(r"^(?:[ \t]*(?:import|from)[ \t]+pytest\b|(?:async[ \t]+)?def[ \t]+test)", re.MULTILINE)
+# What only pytest runs: its import, tests that are functions of the module, and classes that say by `__test__` whether
+# they hold tests, which unittest does not ask.
+_PYTEST: Final = re.compile(
+    r"^(?:[ \t]*(?:import|from)[ \t]+pytest\b|(?:async[ \t]+)?def[ \t]+test|[ \t]+__test__[ \t]*=)", re.MULTILINE
+)
 
 
 def suites_by_convention(path: str, files: Sequence[str], source: Callable[[str], str]) -> tuple[Suite, ...]:

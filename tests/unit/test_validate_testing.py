@@ -267,11 +267,13 @@ def test_suites_found_by_convention(files: list[str], found: list[tuple[str, str
         ("import pytest\n", "pytest"),
         ("    from pytest import fixture\n", "pytest"),
         ("async def test_a(): ...\n", "pytest"),
-        ("# import pytest would be nice\nx = 'def test_'\nimport pytestish\n", "unittest"),
+        ("class T(Shared):\n    __test__ = True\n    def test_a(self): ...\n", "pytest"),
+        ("__test__ = {}\n# import pytest would be nice\nx = 'def test_'\nimport pytestish\n", "unittest"),
     ],
 )
 def test_pytest_is_chosen_where_only_it_would_do(source: str, runner_type: str) -> None:
-    """An import of pytest or a test that is a plain function needs pytest; all else runs on the standard library."""
+    """An import of pytest, a test that is a plain function, or a class that says whether it holds tests needs pytest; all
+    else runs on the standard library."""
     assert suites_by_convention("", ["test_a.py"], lambda _: source)[0].runner_type == runner_type
 
 
