@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Where packs in the wild keep the modules that their tests import.
-ROOTS: Final = ("lib", "actions", "sensors")
+# Where packs in the wild keep the modules that their actions, and so their tests, import.
+ROOTS: Final = ("lib", "actions", "sensors", "actions/lib")
 
 
 def search_path(python: Path, programs: Sequence[Path] = ()) -> str:

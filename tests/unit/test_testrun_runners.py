@@ -260,6 +260,45 @@ def test_unittest_finds_every_file_of_a_folder(ground: Ground) -> None:
     assert suite.status == "passed"
 
 
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_tests_find_what_lies_where_actions_keep_it(ground: Ground, kind: str) -> None:
+    """`actions/lib` is on the way of an action twice, by itself and as a package of `actions`; and a folder of the same
+    name among the tests, which are a package, does not come before it."""
+    for folder in ("actions/lib", "tests", "tests/lib"):
+        ground.write(f"{folder}/__init__.py", "")
+    ground.write("actions/lib/words.py", "HELLO = 'hello'\n")
+    ground.write("actions/greet.py", "from lib import base\ndef run(): return base.hello()\n")
+    ground.write("actions/lib/base.py", "import words\ndef hello(): return words.HELLO\n")
+    ground.write("tests/lib/support.py", "import unittest\nclass Shared(unittest.TestCase): pass\n")
+    ground.write(
+        "tests/test_greet.py",
+        """
+        import greet
+        from tests.lib.support import Shared
+        class T(Shared):
+            def test_greet(self): self.assertEqual(greet.run(), "hello")
+        """,
+    )
+    suite = one(ground, kind, "tests")
+    assert (suite.status, suite.passed) == ("passed", 1), suite
+
+
+def test_unittest_finds_a_neighbour_of_a_test_in_a_package(ground: Ground) -> None:
+    """`import helper` works beside it, as where the folder is no package."""
+    ground.write("tests/__init__.py", "")
+    ground.write("tests/helper.py", "")
+    ground.write(
+        "tests/test_a.py",
+        """
+        import unittest
+        import helper
+        class T(unittest.TestCase):
+            def test_a(self): pass
+        """,
+    )
+    assert one(ground, "unittest", "tests").passed == 1
+
+
 def test_unittest_takes_a_dotted_name(ground: Ground) -> None:
     """As `python -m unittest` does."""
     ground.write("tests/test_a.py", UNITTEST)

@@ -21,9 +21,14 @@ def take_python_path() -> None:
     """The pack's own modules, behind those of Python and before what was installed: an action may be called email.py."""
     path = os.environ.pop("PACKD_PYTHONPATH", "")
     os.environ["PYTHONPATH"] = path  # for what the tests start
-    installed = (at for at, place in enumerate(sys.path) if place.endswith(("site-packages", "dist-packages")))
-    at = next(installed, len(sys.path))
+    at = before_installed()
     sys.path[at:at] = path.split(os.pathsep)
+
+
+def before_installed() -> int:
+    """The place in sys.path that is behind Python's own modules and before what was installed."""
+    installed = (at for at, place in enumerate(sys.path) if place.endswith(("site-packages", "dist-packages")))
+    return next(installed, len(sys.path))
 
 
 class CaseStream:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from packd.testrun.harness.packd_case_stream import CaseStream, take_python_path
+    from packd.testrun.harness.packd_case_stream import CaseStream, before_installed, take_python_path
 else:
-    from packd_case_stream import CaseStream, take_python_path
+    from packd_case_stream import CaseStream, before_installed, take_python_path
 
 
 class Tee(io.StringIO):
@@ -217,16 +217,22 @@ def import_file(path: Path) -> ModuleType:
     root, names = path.parent, [path.stem]
     while (root / "__init__.py").is_file() and root.parent != root:
         root, names = root.parent, [root.name, *names]
-    for place in (str(path.parent), str(root)):
-        if place in sys.path:
-            sys.path.remove(place)
-        sys.path.insert(0, place)
+    prefer(str(root))
+    if len(names) > 1 and str(path.parent) not in sys.path:
+        sys.path.insert(before_installed(), str(path.parent))  # for neighbours, behind all that the pack calls so
     if all(name.isidentifier() for name in names):
         module = importlib.import_module(".".join(names))
         found = getattr(module, "__file__", None)
         if found and Path(found).resolve() == path.resolve():
             return module
     return import_alone(path)
+
+
+def prefer(place: str) -> None:
+    """Look there first."""
+    if place in sys.path:
+        sys.path.remove(place)
+    sys.path.insert(0, place)
 
 
 def import_alone(path: Path) -> ModuleType:
