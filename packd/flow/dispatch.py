@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 _TOGETHER_S: Final = 0.05  # arrivals of so long are written down together
 _CLOCK_ROUND_S: Final = 30.0  # between two looks for what waits for a moment that the clock moved away
 _AGAIN_S: Final = 1.0  # after a failure of our own
+_LONGEST_S: Final = 86_400.0  # of one sleep: a rate may put the next delivery off for longer than a thread can wait
 
 
 class Courier(Protocol):
@@ -178,7 +179,7 @@ class Dispatcher:
 
     def _left_s(self) -> float | None:
         """Until it is time to do something without any other reason; None: it never is."""
-        left_s = None if self._next_due_s is None else max(0.0, self._next_due_s - self._clock.now())
+        left_s = None if self._next_due_s is None else min(max(0.0, self._next_due_s - self._clock.now()), _LONGEST_S)
         if not self._back:
             return None if self._stopping else left_s
         together_s = max(0.0, self._back_since_s + _TOGETHER_S - self._clock.monotonic())

@@ -17,6 +17,7 @@ from packd.flow.dispatch import Dispatcher
 from packd.registry import outbox, queries
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, Time, an_endpoint, discovered, made_ground
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -78,6 +79,29 @@ def test_nothing_leaves_behind_what_failed(ground: Ground) -> None:
     courier = Answering(ground, fails=1)
     told(ground, courier, ["a", "a", "b"])
     assert sorted(courier.carried) == [1, 3]
+
+
+def test_a_rate_of_one_in_centuries_holds_up_nobody_else(ground: Ground) -> None:
+    """That is longer than a thread can wait at once: others still hear of what happens meanwhile."""
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint("slow", rate=1e-11))
+        outbox.save_endpoint(tx.connection, an_endpoint("other"))
+        tx.emit(discovered("a"), correlation_id="chg_1")
+        tx.emit(discovered("a"), correlation_id="chg_1")
+    dispatcher = Dispatcher(registry=ground.registry, courier=Answering(ground), clock=Clock())
+    dispatcher.start()
+    assert dispatcher.wait_empty(30.0)
+    with ground.registry.write() as tx:
+        tx.emit(discovered("a"), correlation_id="chg_1")
+    dispatcher.wake()
+    wait_until(lambda: delivered(ground, "other") == 3, "the third to arrive")
+    assert delivered(ground, "slow") == 1
+    dispatcher.stop(5.0)
+
+
+def delivered(ground: Ground, name: str) -> int:
+    with ground.registry.read() as connection:
+        return queries.delivery_counts(connection)[name].get("delivered", 0)
 
 
 def test_an_arrival_is_not_written_down_in_the_moment_in_which_something_new_leaves(ground: Ground) -> None:
