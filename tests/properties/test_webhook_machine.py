@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from packd.domain.breaker import OPENS_AFTER, state
 from packd.domain.deliveries import Outcome, Rules
 from packd.domain.failures import Failure
-from packd.domain.subscriptions import subscribes
+from packd.domain.subscriptions import TRIAL, subscribes
 from packd.flow.dispatch import Dispatcher
 from packd.flow.endpoints import follow_configuration
 from packd.flow.webhooks import Webhooks
@@ -114,7 +114,7 @@ class WebhookMachine(RuleBasedStateMachine):
         assert (delivery.next_attempt_at_s or 0.0) <= now, "too early"
         mine = [one for one, _ in self.postman.under_way if one.endpoint == endpoint.name]
         assert delivery.lane not in {one.lane for one in mine}, "two of one lane are on their way"
-        if current.ordering == "pack":
+        if current.ordering == "pack" and delivery.event_type != TRIAL:  # which waits for no other one
             assert delivery.subject not in {one.subject for one in mine}, "two about one pack are on their way"
         if state(current.health, now) == "half_open":
             assert not mine, "one is enough to find out"
@@ -124,7 +124,7 @@ class WebhookMachine(RuleBasedStateMachine):
             one
             for one in self.deliveries()
             if (one.endpoint, one.lane, one.state) == (delivery.endpoint, delivery.lane, "pending")
-            and one.endpoint_seq < delivery.endpoint_seq
+            and one.event_seq < delivery.event_seq
         ]
         assert {one.id for one in before} <= self.arriving, "not the first of its lane"
 
