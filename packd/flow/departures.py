@@ -33,7 +33,7 @@ class Gate:
     standing: list[Delivery] = field(default_factory=list)  # read and ready, in order
     away: dict[int, Delivery] = field(default_factory=dict)  # by id: those under way, or held
     held: int = 0  # came back, and must be written down before anything else leaves
-    read_up_to: int = 0  # the place of the last one that was read
+    read_up_to: int = 0  # the event of the last one that was read
     has_more: bool = True  # there may be more behind that
     due_s: float | None = None  # Unix seconds at which something that waits now may leave
     not_before_s: float = 0.0  # Unix seconds, where a rate was asked for

@@ -333,7 +333,7 @@ class Dispatcher:
             return _most_tried(connection, gate.endpoint, now)
         found = queries.waiting_deliveries(connection, gate.endpoint.name, after=gate.read_up_to, now=now, most=most)
         gate.has_more = len(found) == most
-        gate.read_up_to = found[-1].endpoint_seq if found else gate.read_up_to
+        gate.read_up_to = found[-1].event_seq if found else gate.read_up_to
         return found
 
     def _is_wanted(self, event: StoredEvent) -> bool:

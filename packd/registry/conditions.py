@@ -6,7 +6,7 @@ from typing import Final
 
 from packd.domain.lifecycle import UNFINISHED, Phase
 
-SCHEMA_VERSION: Final = "0003"
+SCHEMA_VERSION: Final = "0004"
 
 
 def one_of(column: str, words: object) -> str:

@@ -241,9 +241,9 @@ deliveries = Table(
     UniqueConstraint("endpoint", "endpoint_seq"),
     UniqueConstraint("endpoint", "event_seq"),
     CheckConstraint(one_of("state", ("pending", "delivered", "exhausted", "aborted")), name="state"),
-    Index("ix_deliveries_pending", "endpoint", "lane", "endpoint_seq", sqlite_where=text(IS_PENDING)),
+    Index("ix_deliveries_pending", "endpoint", "lane", "event_seq", sqlite_where=text(IS_PENDING)),
     # Where every delivery has a lane of its own, the first few must be found without reading all of them.
-    Index("ix_deliveries_waiting", "endpoint", "endpoint_seq", sqlite_where=text(IS_PENDING)),
+    Index("ix_deliveries_waiting", "endpoint", "event_seq", sqlite_where=text(IS_PENDING)),
     # Few were tried before: whether one of them holds up its lane is asked for every delivery that is read.
     Index("ix_deliveries_later", "endpoint", "lane", "next_attempt_at_s", sqlite_where=text(IS_PENDING_LATER)),
     Index("ix_deliveries_soonest", "endpoint", "next_attempt_at_s", sqlite_where=text(IS_PENDING_LATER)),

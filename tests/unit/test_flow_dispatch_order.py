@@ -43,10 +43,10 @@ class Answering:
         done(delivery, Outcome(status=500 if first and delivery.endpoint_seq == self._fails else 204))
 
 
-def told(ground: Ground, courier: Answering, refs: list[str]) -> Dispatcher:
+def told(ground: Ground, courier: Answering, refs: list[str], ordering: str = "pack") -> Dispatcher:
     """After everything that could leave has left."""
     with ground.registry.write() as tx:
-        outbox.save_endpoint(tx.connection, an_endpoint())
+        outbox.save_endpoint(tx.connection, an_endpoint(ordering=ordering))
         for ref in refs:
             tx.emit(discovered(ref), correlation_id="chg_1")
     dispatcher = Dispatcher(registry=ground.registry, courier=courier, clock=Clock())
@@ -79,6 +79,22 @@ def test_nothing_leaves_behind_what_failed(ground: Ground) -> None:
     courier = Answering(ground, fails=1)
     told(ground, courier, ["a", "a", "b"])
     assert sorted(courier.carried) == [1, 3]
+
+
+@pytest.mark.parametrize("ordering", ["pack", "strict"])
+def test_what_an_endpoint_was_not_there_for_leaves_before_what_came_later(ground: Ground, ordering: str) -> None:
+    """Told again, an endpoint hears of a pack as it happened: what it is told last is how things are."""
+    for subscribed in (False, True):
+        with ground.registry.write() as tx:
+            if subscribed:
+                outbox.save_endpoint(tx.connection, an_endpoint(ordering=ordering))
+            for _ in range(2):
+                tx.emit(discovered("a"), correlation_id="chg_1")
+    with ground.registry.write() as tx:
+        assert tx.tell_again("ops", since="2020-01-01T00:00:00.000Z") == 4
+    courier = Answering(ground)
+    told(ground, courier, [], ordering=ordering)
+    assert courier.carried == [3, 4, 1, 2]
 
 
 def test_a_rate_of_one_in_centuries_holds_up_nobody_else(ground: Ground) -> None:

@@ -26,14 +26,14 @@ _IS_HELD_UP = (
     select(_AHEAD.c.id)
     .where(text(f"ahead.{IS_PENDING}"), _AHEAD.c.endpoint == bindparam("name"), _AHEAD.c.lane == deliveries.c.lane)
     .where(_AHEAD.c.next_attempt_at_s > bindparam("now"))
-    .where(text("+ahead.endpoint_seq <= deliveries.endpoint_seq"))  # +: SQLite is not to look for this by an index
+    .where(text("+ahead.event_seq <= deliveries.event_seq"))  # +: SQLite is not to look for this by an index
     .exists()
 )
 _WAITING = Prepared(
     select(deliveries)
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
-    .where(deliveries.c.endpoint_seq > bindparam("after"), ~_IS_HELD_UP)
-    .order_by(deliveries.c.endpoint_seq)
+    .where(deliveries.c.event_seq > bindparam("after"), ~_IS_HELD_UP)
+    .order_by(deliveries.c.event_seq)
     .limit(bindparam("most"))
 )
 _SOONEST = Prepared(
@@ -47,18 +47,18 @@ _UNTRIED = Prepared(
     select(deliveries)
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
     .where(deliveries.c.event_type == TRIAL, deliveries.c.attempts == 0, deliveries.c.lane != ONLY_LANE)
-    .order_by(deliveries.c.endpoint_seq.desc())
+    .order_by(deliveries.c.event_seq.desc())
     .limit(1)
 )
 _FIRSTS = (
-    select(func.min(deliveries.c.endpoint_seq).label("endpoint_seq"))
+    select(func.min(deliveries.c.event_seq).label("event_seq"))
     .where(text(f"deliveries.{IS_PENDING}"), deliveries.c.endpoint == bindparam("name"))
     .group_by(deliveries.c.lane)
     .subquery()
 )
 _LANE_HEADS = Prepared(
     select(*_HEAD)
-    .join(_FIRSTS, (deliveries.c.endpoint == bindparam("name")) & (deliveries.c.endpoint_seq == _FIRSTS.c.endpoint_seq))
+    .join(_FIRSTS, (deliveries.c.endpoint == bindparam("name")) & (deliveries.c.event_seq == _FIRSTS.c.event_seq))
     .order_by(deliveries.c.id)
 )
 _NEWEST_ATTEMPT = deliveries.c.earlier_attempts + deliveries.c.attempts
@@ -109,7 +109,10 @@ def lane_heads(connection: Connection, name: str) -> list[Head]:
 
 
 def waiting_deliveries(connection: Connection, name: str, *, after: int, now: float, most: int) -> list[Delivery]:
-    """The first few of this endpoint behind the place `after` that are due, and so is all of their lane before them."""
+    """The first few of this endpoint behind the event `after` that are due, and so is all of their lane before them.
+
+    In the order of what happened, which is not that of their places where an endpoint is told of what came before it.
+    """
     return many(connection, Delivery, _WAITING, name=name, after=after, now=now, most=most)
 
 
