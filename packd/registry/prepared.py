@@ -9,12 +9,13 @@ so the two ways mix freely. On other databases, where the network costs more tha
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import JSON
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from packd.registry.anytext import AnyText
 from packd.registry.broken import DatabaseBroken, is_broken
@@ -246,8 +247,21 @@ class Transaction:
                 whom.commit()
             else:
                 whom.rollback()
-        except connection.dialect.loaded_dbapi.Error as failure:
-            raise _as_told(failure, "COMMIT" if kind is None else "ROLLBACK", None, connection) from failure
+        except BaseException as failure:
+            self._abandon()
+            if isinstance(failure, connection.dialect.loaded_dbapi.Error):
+                raise _as_told(failure, "COMMIT" if kind is None else "ROLLBACK", None, connection) from failure
+            raise
+
+    def _abandon(self) -> None:
+        """Its end failed, as on a full disk: SQLAlchemy and SQLite both wait to be told that it is over all the same.
+
+        Else the first refuses whatever is asked of this connection from now on, or the second to begin another one.
+        """
+        with suppress(SQLAlchemyError, DatabaseBroken):
+            self._connection.rollback()
+        with suppress(self._connection.dialect.loaded_dbapi.Error):
+            _driver_of(self._connection).rollback()
 
 
 def _as_told(failure: Exception, sql: str, parameters: Any, connection: Connection) -> BaseException:
