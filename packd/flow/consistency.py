@@ -97,18 +97,23 @@ class Checkup:
         """What the registry needs and the store has not, as `hello#2 (in use)`; nothing is read for that."""
         with self._database.read() as connection:
             needed = _needed(connection)
-        return sorted(_whose(one) for digest, one in needed.items() if not self._store.has(digest))
+        return sorted(map(_whose, self._lost(needed)))
 
     def _missing(self, needed: dict[str, Revision], *, repair: bool) -> Iterator[Finding]:
-        for digest, revision in needed.items():
-            if not self._store.has(digest):
-                found = Finding(
-                    where="store",
-                    severity="error",
-                    message=f"the content of {_whose(revision)} is missing from the store",
-                    cure=_LOST,
-                )
-                yield replace(found, repaired=repair and self._taken_again(revision))
+        for revision in self._lost(needed):
+            found = Finding(
+                where="store",
+                severity="error",
+                message=f"the content of {_whose(revision)} is missing from the store",
+                cure=_LOST,
+            )
+            yield replace(found, repaired=repair and self._taken_again(revision))
+
+    def _lost(self, needed: dict[str, Revision]) -> list[Revision]:
+        """Of these, what is not there, and was not swept before it was needed again."""
+        gone = [revision for digest, revision in needed.items() if not self._store.has(digest)]
+        with self._database.read() as connection:
+            return [one for one in gone if one.phase != Phase.SUPERSEDED or queries.was_in_use_until(connection, one)]
 
     def _damaged(
         self,

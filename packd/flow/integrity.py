@@ -102,13 +102,13 @@ class Integrity:
         return drift
 
     def _is_kept(self, revision: Revision) -> bool:
-        """Not swept: what is in use and what a roll-back leads to never is, though it may be lost."""
+        """Not swept: what is in use never is, nor what was so until that came, though they may be lost."""
         with self._registry.read() as connection:
-            needed = (
-                queries.active_revision(connection, revision.ref),
-                queries.rollback_target(connection, revision.ref),
-            )
-        if any(one is not None and one.digest == revision.digest for one in needed):
+            active = queries.active_revision(connection, revision.ref)
+            before = queries.rollback_target(connection, revision.ref)
+            if before is not None and not queries.was_in_use_until(connection, before):
+                before = None
+        if any(one is not None and one.digest == revision.digest for one in (active, before)):
             return True
         return not _is_in_use(revision) and self._store.has(revision.digest)
 

@@ -58,6 +58,7 @@ from packd.registry.queries.packs import (
     usable_revisions,
     waiting_candidates,
     was_ever_active,
+    was_in_use_until,
 )
 from packd.registry.queries.pages import (
     Stretch,
@@ -178,4 +179,5 @@ __all__ = [
     "waiting_candidates",
     "waiting_deliveries",
     "was_ever_active",
+    "was_in_use_until",
 ]

@@ -268,6 +268,14 @@ def was_ever_active(connection: Connection, ref: str, number: int) -> bool:
     return connection.execute(query).first() is not None
 
 
+def was_in_use_until(connection: Connection, revision: Revision) -> bool:
+    """Until what is in use came, or until nothing was: since then it is what a roll-back leads to, so that no sweep has
+    taken its content. What became that again, because of a roll-back, may have been swept before."""
+    query = select(activations).where(activations.c.ref == revision.ref).order_by(activations.c.id.desc()).limit(1)
+    last = connection.execute(query).first()
+    return last is not None and revision.number in (last.number, last.previous_number)
+
+
 def component_counts(connection: Connection, ref: str, number: int) -> dict[str, int]:
     """kind → how many."""
     return dict(_COMPONENT_COUNTS.rows(connection, {"ref": ref, "number": number}))
