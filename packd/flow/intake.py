@@ -140,8 +140,8 @@ class Intake:
             case Unsettled(problem=problem) if not occasion.forced:
                 log.debug("drop.unsettled", drop=name, why=problem.message)
                 self._settling.again(name, occasion)
-            case Unsettled(problem=problem):
-                self._refuse(_seen(name, kind, known), (problem,))
+            case Unsettled(problem=problem, fingerprint=fingerprint):
+                self._refuse(replace(_seen(name, kind, known), fingerprint=fingerprint), (problem,))
             case Refused(problems=problems, fingerprint=fingerprint):
                 self._refuse(replace(_seen(name, kind, known), fingerprint=fingerprint), problems)
             case Snapshot():

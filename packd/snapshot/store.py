@@ -149,7 +149,7 @@ class Store:
                 unpacked = unpack(opened, source.name, room, ignore, self._limits)
             self._check_unchanged(source, ignore, tree)
             if unpacked.truncated is not None:
-                return Unsettled(problem=unpacked.truncated)
+                return Unsettled(problem=unpacked.truncated, fingerprint=fingerprint)
             if unpacked.top is None:
                 return Refused(problems=unpacked.problems, fingerprint=fingerprint)
             content = look(unpacked.top, ignore, self._limits)

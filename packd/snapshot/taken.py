@@ -33,6 +33,7 @@ class Unsettled:
     """The drop was changed while it was read, vanished, or has not all arrived: nothing was kept, try again later."""
 
     problem: Problem  # what to say if it stays like this; its code is one of UNSETTLED
+    fingerprint: str | None = None  # as in Refused, of an archive without its end: only other content can have one
 
 
 @dataclass(frozen=True, kw_only=True)

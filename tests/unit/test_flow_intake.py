@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from packd.flow.occasion import Occasion
+from packd.watch.settle import Settled
 from tests.unit.flow_ground import core, latest, looked_at, made_parts, told
+from tests.unit.snapshot_ground import aged, zip_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,3 +52,18 @@ def test_a_version_that_goes_backwards_is_taken_and_logged(parts: Parts) -> None
     assert (line["log_level"], line["pack"], line["revision"]) == ("warning", "core", 2)
     assert "1.0.0 is older than the active 2.0.0" in line["why"]
     assert latest(parts).version == "1.0.0"
+
+
+def test_an_archive_without_its_end_is_left_until_it_is_another_one(parts: Parts) -> None:
+    """What was waited for in vain is not waited for again at every scan and every start: it only can be copied again."""
+    archive = parts.settings.packs_dir / "core.zip"
+    whole = zip_of({"pack.yaml": "ref: core"})
+    archive.write_bytes(whole[:-30])
+    aged(archive)
+    in_vain = Settled(name="core.zip", first_change=0.0, forced=True, touches=1)
+    parts.intake.take_soon("core.zip", Occasion(first_change_at_s=time.time(), burst=in_vain))
+    assert parts.lanes.wait_idle(30)
+    assert last_data(parts)["reason"] == "validation_failed"
+    assert parts.reconciler.run() == {"unchanged": 1}
+    archive.write_bytes(whole)
+    assert parts.reconciler.run() == {"changed": 1}
