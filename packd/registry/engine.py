@@ -58,8 +58,7 @@ def engine_of(url: str) -> Engine:
 def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(
         url,
-        pool_size=16,
-        max_overflow=48,
+        max_overflow=-1,  # those that are kept never come back: who found no place would wait for what does not happen
         connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
         json_serializer=to_json,
         json_deserializer=from_json,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from packd.registry.rows import StoredEvent
 
 DEADLINE_S = 60
+READERS = 100  # as many threads as a machine with many processors has for packs and for whoever asks
 
 
 class Abandoned(Exception):
@@ -184,6 +185,19 @@ def test_readers_do_not_wait_for_a_writer(ground: Ground) -> None:
         tx.save_drop(Drop(name="one", kind="folder"))
         with ground.registry.read() as connection:
             assert queries.all_drops(connection) == []
+
+
+def test_any_number_of_readers_is_let_in(tmp_path: Path) -> None:
+    """A connection to a file is kept for the next reader, not handed back to SQLAlchemy: none there is waited for, in vain."""
+    with made_ground("sqlite", tmp_path) as ground:
+        all_inside = threading.Barrier(READERS)
+
+        def read(_: int) -> None:
+            with ground.registry.read() as connection:
+                all_inside.wait(DEADLINE_S)
+                assert queries.last_seq(connection) == 0
+
+        side_by_side(READERS, read)
 
 
 def test_a_writer_sees_what_it_has_written(ground: Ground) -> None:
