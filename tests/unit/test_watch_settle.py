@@ -53,11 +53,12 @@ def test_an_old_tree_found_by_a_scan_is_due_at_once() -> None:
 
 
 def test_a_scan_does_not_delay_what_is_waiting() -> None:
-    """Being told of a change that is older than the last known one changes nothing about when it is due."""
+    """Being told of a change that is older than the last known one changes only since when it is on its way."""
     settler = Settler(1.0, 60.0)
     settler.touched("p", 10.0)
-    settler.touched("p", 10.9, age_s=1.0)
+    settler.touched("p", 10.5, age_s=0.75)
     assert settler.next_deadline() == 11.0
+    assert [one.first_change for one in settler.due(11.0)] == [9.75]
 
 
 def test_what_arrived_whole_is_due_at_once() -> None:
@@ -124,6 +125,16 @@ def test_again_waits_one_more_quiet_period_and_keeps_the_first_change() -> None:
     assert settler.due(2.5) == [Settled(name="p", first_change=0.0, forced=False, touches=1)]
 
 
+def test_again_keeps_the_pauses_that_were_seen() -> None:
+    """What was copied slowly before it turned out torn goes on being copied slowly."""
+    settler = Settler(1.0, 60.0)
+    for moment in (0.0, 0.75):
+        settler.touched("p", moment)
+    (settled,) = settler.due(2.25)
+    settler.again(settled, 2.5)
+    assert settler.next_deadline() == 4.0
+
+
 def test_again_after_the_longest_wait_still_waits_and_is_forced() -> None:
     """An archive that never gets its end is looked at once per quiet period, not in a tight loop."""
     settler = Settler(1.0, 3.0)
@@ -184,6 +195,24 @@ def test_what_is_open_waits_for_its_writer() -> None:
     assert (whole.name, whole.forced) == ("a.zip", False)
     (open_still,) = settler.due(30.0)
     assert (open_still.name, open_still.forced) == ("b.zip", True)
+
+
+def test_what_arrives_whole_at_the_end_of_the_longest_wait_is_not_forced() -> None:
+    """It is all there: should it turn out to be changed while it is read, that is waited for as always."""
+    settler = Settler(0.5, 30.0)
+    settler.touched("p", 0.0)
+    settler.written("p", 0.25)
+    settler.arrived_whole("p", 29.75)
+    assert [one.forced for one in settler.due(29.75)] == [False]
+
+
+def test_what_waits_can_be_asked_for_by_name() -> None:
+    """From its first change until it is due; of any name."""
+    settler = Settler(1.0, 60.0)
+    settler.touched("p", 0.0)
+    assert [settler.is_waiting("p"), settler.is_waiting("nobody"), settler.is_open("nobody")] == [True, False, False]
+    settler.due(1.0)
+    assert not settler.is_waiting("p")
 
 
 def test_what_is_told_after_a_write_ends_the_waiting_for_the_writer() -> None:
