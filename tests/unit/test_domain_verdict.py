@@ -135,3 +135,30 @@ def test_a_suite_that_was_cancelled_after_a_crash_is_still_cancelled() -> None:
         report("error", suite("failed", "crash"), suite("error", "cancelled")), min_pass_rate=0.0, on_failure="ignore"
     )
     assert (judged.accepted, judged.reason) == (False, "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (report("failed", RED), "failures"),
+        (report("failed", suite("passed", passed=1, failed=1)), "failures"),
+        (report("failed", suite("failed", passed=1, failed=1)), "crash"),
+        (report("failed", suite("failed", "failures", passed=1)), "crash"),
+        (report("error", RED, LATE, reason="failures"), "timeout"),
+        (report("error", GREEN, reason="disk"), "disk"),
+        (report("error", RED, reason="cancelled"), "cancelled"),
+        (report("passed"), "no_tests"),
+        (report("passed", suite("passed")), "no_tests"),
+        (report("partial", GREEN), "inconsistent"),
+    ],
+)
+def test_the_gravest_of_all_that_was_found_is_the_reason(found: Report, reason: Reason) -> None:
+    """Whether a suite or the report says so, or only the counts do: it is what is refused, told and shown."""
+    judged = verdict(found, min_pass_rate=1.0, on_failure="block")
+    assert (judged.accepted, judged.reason) == (False, reason)
+
+
+def test_failures_that_nobody_counted_are_not_forgiven() -> None:
+    """No test was executed, so there is no rate to be reached."""
+    found = report("failed", suite("skipped", skipped=3), reason="failures")
+    assert not verdict(found, min_pass_rate=0.0, on_failure="block").accepted
