@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from packd.domain.deliveries import SCHEDULE, Outcome, Rules, decide, latest, retry_after, wait_text
+from packd.domain.deliveries import SCHEDULE, Outcome, Rules, decide, failed, latest, retry_after, wait_text
 
 NOW = 1_769_850_900.0
 
@@ -79,6 +79,23 @@ def test_an_endpoint_may_take_a_delivery_and_ask_for_no_more():
     assert (decision.state, decision.disable_endpoint) == ("delivered", True)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "is_failure"),
+    [
+        (Outcome(status=500), True),
+        (Outcome(error="refused"), True),
+        (Outcome(status=200, error="it broke off"), True),
+        (Outcome(status=200), False),
+        (Outcome(status=410), False),
+        (Outcome(status=500, directive="disable"), False),
+        (Outcome(status=422, directive="abort-message"), False),
+    ],
+)
+def test_an_endpoint_that_wants_no_more_has_not_failed(outcome, is_failure):
+    """It is well, and rests from nothing when it is enabled again."""
+    assert failed(outcome) is is_failure
+
+
 def test_abort_message_ends_one_delivery_and_only_a_failed_one():
     """`webhook-delivery: abort-message`."""
     assert decide(1, Outcome(status=422, directive="abort-message"), NOW, 0.0).state == "aborted"
@@ -112,7 +129,11 @@ def test_the_last_attempt_can_pause_the_endpoint_too():
 
 def test_a_web_page_as_an_answer_is_flagged():
     """A 200 from a login page is not a receiver."""
-    assert "web page" in decide(1, Outcome(status=200, content_type="text/html"), NOW, 0.0).reason
+    decision = decide(1, Outcome(status=200, content_type="text/html"), NOW, 0.0)
+    assert decision.state == "delivered"
+    assert decision.warning is not None
+    assert decision.warning in decision.reason
+    assert decide(1, Outcome(status=200, content_type="text/plain"), NOW, 0.0).warning is None
 
 
 def test_a_redirect_says_what_to_do():
