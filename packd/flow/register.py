@@ -133,7 +133,7 @@ class Registrar:
             on_revision(revision)
         self._runs.cancel(revision.ref, older_than=revision.number)
         with self._runs.followed(revision, say):
-            self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
+            self._carry(revision)
         return self._outcome(taken)
 
     def inspect(self, path: Path, *, tests_skipped: bool) -> Inspected:
@@ -153,6 +153,14 @@ class Registrar:
             tx.move(current, Trigger.SUPERSEDED)
         self._runs.cancel(revision.ref, older_than=revision.number + 1, why=why)
         return True
+
+    def _carry(self, revision: Revision) -> None:
+        """As far as it goes: what stops before that is not to be tried again, it goes on by itself."""
+        try:
+            self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
+        except Failure as failure:
+            if failure.code != Code.UNAVAILABLE:
+                raise
 
     # --- taking the content ------------------------------------------------------------------------------------------
 
@@ -188,6 +196,7 @@ class Registrar:
             raise Failure(Code.BAD_REQUEST, f"what lies in {path} is the pack '{ref}', not '{wish.ref}'")
         self._remember(path, ref, snapshot)
         with self._registry.write() as tx:
+            self._lanes.go_on()
             return self._write_down(tx, wish, path, drop, snapshot, findings, ref, began_s)
 
     def _write_down(

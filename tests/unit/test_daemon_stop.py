@@ -17,6 +17,7 @@ from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from packd.domain.problems import Problem
 from packd.flow.occasion import Occasion
+from packd.flow.register import Registration
 from packd.registry import queries
 from packd.service.notify import Notifier
 from packd.snapshot.store import Refused
@@ -98,6 +99,34 @@ def test_nothing_is_told_of_a_drop_that_was_in_hand(
     go_on.set()
     stopping.join(30)
     assert types(parts) == [*before, "daemon.stopping"]
+
+
+def test_nothing_is_told_of_what_was_being_read_for_somebody(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever registers it is told to try again, and there is nothing in the way of that."""
+    take = parts.store.take
+
+    def stopped_meanwhile(*arguments: object) -> object:
+        taken = take(*arguments)  # type: ignore[arg-type]
+        daemon._stop(parts, None, Notifier({}))
+        return taken
+
+    monkeypatch.setattr(daemon, "_LANES_GRACE_S", 0.0)  # this lane does not end before that
+    monkeypatch.setattr(parts.store, "take", stopped_meanwhile)
+    with pytest.raises(Failure, match="try again") as refused:
+        parts.registrar.register(Registration(path=parts.settings.packs_dir / "core", actor="me"))
+    assert refused.value.code == Code.UNAVAILABLE
+    assert types(parts) == ["daemon.stopping"]
+    with parts.registry.read() as connection:
+        assert queries.pack(connection, "core") is None
+
+
+def test_what_waits_for_its_turn_when_packd_stops_is_not_to_be_registered_again(parts: Parts) -> None:
+    """It is a revision by then, and goes on by itself at the next start."""
+    wish = Registration(path=parts.settings.packs_dir / "core", actor="me")
+    with pytest.raises(Failure, match="core#1 goes on when it is back") as refused:
+        parts.registrar.register(wish, on_revision=lambda _: parts.lanes.stop(0))
+    assert refused.value.code == Code.UNAVAILABLE
+    assert latest(parts).phase == Phase.VALIDATED
 
 
 def test_a_run_that_can_not_begin_is_not_told_to_have_begun(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
