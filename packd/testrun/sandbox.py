@@ -95,7 +95,10 @@ class Process(Protocol):
         ...
 
     def wait(self, timeout_s: float | None) -> int | None:
-        """Its exit status, negative for a signal; None when it has not ended in time."""
+        """Its exit status, negative for a signal; None when it has not ended in time.
+
+        Raises SandboxFailed when it turns out that it was never started.
+        """
         ...
 
 

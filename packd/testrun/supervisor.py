@@ -128,9 +128,9 @@ class _Watch:
             stack.enter_context(cancel.waking(lambda: os.eventfd_write(stop_button, 1)))
             self._wait(process, began)
         finally:
-            exit_code = self._collect(process)
             is_empty = False
             try:
+                exit_code = self._collect(process)
                 is_empty = self._cell.clear()
             finally:
                 left = Killed() if is_empty else self._family.kill()
@@ -273,10 +273,17 @@ class _Watch:
             self._kill_at = now + _KILL_AGAIN_S
 
     def _collect(self, process: Process) -> int:
-        """Its exit status. One that still lives (an error on our side, or it hangs in the kernel) is killed."""
+        """Its exit status. One that still lives (an error on our side, or it hangs in the kernel) is killed.
+
+        Raises SandboxFailed when it was never started.
+        """
         if self._ended_at is None:
             process.kill()
-        exit_code = process.wait(None if self._ended_at else _AFTER_KILL_S)
+        try:
+            exit_code = process.wait(None if self._ended_at else _AFTER_KILL_S)
+        except SandboxFailed:
+            self._family.first = None  # there never was one
+            raise
         if exit_code is None:
             return -signal.SIGKILL
         self._family.first = None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from packd.testrun.gate import Inside
 from packd.testrun.processes import children
+from packd.testrun.sandbox import SandboxFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Vacancy:
 class Ended(NamedTuple):
     """The end of a program in a cell."""
 
-    status: int  # as a shell says it
+    status: int  # as a shell says it; below 0: the error for which it could not be started, and the machine is to blame
     left: int  # processes that it left running, and that were killed
 
 
@@ -141,6 +142,7 @@ class Inmate:
         return None
 
     def wait(self, timeout_s: float | None) -> int | None:
+        """See Process. Raises SandboxFailed when the machine could not start the program."""
         poll = select.poll()
         for handle in self.handles:
             poll.register(handle, select.POLLIN)
@@ -150,6 +152,8 @@ class Inmate:
                 return None
             poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000)
         ended = self.ended()
+        if ended is not None and ended.status < 0:
+            raise SandboxFailed(-ended.status, os.strerror(-ended.status))
         return -signal.SIGKILL if ended is None else ended.status
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -276,6 +278,28 @@ def test_a_program_that_can_not_be_started_says_so(ground: Ground) -> None:
     ground.write("lib/x", "")
     suite = ground.run(Suite(name="s", runner_type="command", command="exec ./nothing")).test_suites[0]
     assert suite.exit_code == 127
+
+
+def test_a_machine_that_can_start_no_program_is_not_taken_for_one_that_fails(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many processes, whoever has them: nothing of the pack was run, so nothing is known of it but that it has to be
+    tried again."""
+    crowded = tmp_path / "launcher"
+    shutil.copytree(Path(launcher.__file__).parent, crowded)
+    with (crowded / "cell.py").open("a") as cell:
+        cell.write(f"\ndef _refused(*_, **__):\n    raise BlockingIOError({errno.EAGAIN}, 'Too many processes')\n")
+        cell.write("\nos.posix_spawn = _refused\n")
+    monkeypatch.setattr(walled, "_LAUNCHER", crowded)
+    ground.remake(workers=1, sandbox=STATES[STANDING])
+    suites = [ground.shell("true")]
+    while suites[-1].status == "passed":  # as it is in a sandbox of its own, before there are walls
+        suites.append(ground.shell("true"))
+    suite = suites[-1]
+    assert (suite.status, suite.reason, suite.exit_code) == ("error", "unavailable", None)
+    assert suite.environment is not None
+    assert suite.environment.failed == "machine"
+    assert "temporarily unavailable" in str(suite.detail)
 
 
 def test_a_dead_warden_is_replaced(ground: Ground) -> None:

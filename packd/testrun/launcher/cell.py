@@ -6,6 +6,7 @@ longer than the system calls do. So all that can be known before is made ready b
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -31,6 +32,7 @@ _SOON = b"soon"  # how it says so
 _TAKEN_BY_PYTHON = (int(signal.SIGPIPE), int(signal.SIGXFSZ))  # which it ignores; a program has them as usual
 _TO_DEVICE = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)
 _CANT_BE_RUN = 127  # as a shell says it
+_OF_THE_MACHINE = (errno.EAGAIN, errno.ENFILE, errno.EIO)  # it has too many processes or files, or a disk that fails
 
 
 class Cells:
@@ -74,9 +76,13 @@ class Cells:
         return request, [number for _, _, data in ancillary for number in memoryview(data).cast("i")]
 
     def _carried_out(self, request: bytes, descriptors: list[int], taken: int) -> tuple[int, bool]:
-        """(how the program ended, did it soon?)"""
+        """(how the program ended, did it soon?) Below 0 it was never started: the number of the error that the machine is
+        to blame for."""
         be_on(self._everywhere)
-        program = _started(request, descriptors)
+        try:
+            program = _started(request, descriptors)
+        except OSError as trouble:
+            return -(trouble.errno or errno.EIO), True
         if program is None:
             return _CANT_BE_RUN, True
         is_short = _ends_soon(program)
@@ -180,7 +186,8 @@ def _be_known_as(user: int, group: int) -> None:
 
 
 def _started(request: bytes, descriptors: list[int]) -> int | None:
-    """The program's process; None when there is no such thing, which it says itself.
+    """The program's process; None when there is no such thing, which it says itself. Raises OSError when the machine
+    can't start anything just now.
 
     Of the request, between zero bytes: the working directory, by which numbers the program expects the descriptors behind
     the first two, how many words its command line has, these, and name after value of its environment. Not by subprocess:
@@ -198,6 +205,8 @@ def _started(request: bytes, descriptors: list[int]) -> int | None:
         path = argv[0] if b"/" in argv[0] else _found(argv[0], env)
         program = os.posix_spawn(path, argv, env, file_actions=streams, setsid=True, setsigdef=_TAKEN_BY_PYTHON)
     except OSError as trouble:
+        if trouble.errno in _OF_THE_MACHINE:
+            raise
         os.write(err, b"%s: %s\n" % (argv[0], str(trouble.strerror).encode()))
         return None
     for descriptor in set(descriptors):
