@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # The daemon decides when it is time to end. Ctrl-C, and a `pkill` by name, reach these processes as well.
 _NOT_FOR_US: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
+_LINE_AND_BUTTON: Final = 2  # descriptors; fewer come where no more can be opened
+
 
 def serve(door: socket.socket, tools: Tools) -> NoReturn:
     """Fork a process for every pair that comes through the door: a line to the daemon and the stop button for what it
@@ -37,11 +39,11 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
         signal.signal(signal.SIGCHLD, _see_to_the_others)
         here = os.getpid()
         while True:
-            _, given, _, _ = socket.recv_fds(door, 1, 2)
-            if not given:
+            asked, given, _, _ = socket.recv_fds(door, 1, 2)
+            if not asked:
                 _outlive_the_others()
                 os._exit(0)
-            if os.fork() == 0:
+            if len(given) == _LINE_AND_BUTTON and _forked() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 stand_alone("packd-testrun", here, keep=(*given, tools.slots.descriptor))
                 line, button = (socket.socket(fileno=one) for one in given)
@@ -53,6 +55,16 @@ def serve(door: socket.socket, tools: Tools) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(1)
+
+
+def _forked() -> int | None:
+    """As os.fork; None where the machine has no room for one more just now. Whoever asked for it finds that nobody is at
+    the other end of the line, as if the process had been lost at once, and asks again for the next run."""
+    try:
+        return os.fork()
+    except OSError as failure:
+        sys.stderr.write(f"packd-crew: no process for a run: {failure}\n")
+        return None
 
 
 def _see_to_the_others(*_: object) -> None:

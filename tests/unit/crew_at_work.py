@@ -1,4 +1,6 @@
-"""A process with a crew of its own: `python crew_at_work.py FOLDER`. It has one thread when the crew is made.
+"""A process with a crew of its own: `python crew_at_work.py FOLDER [REFUSED]`. It has one thread when the crew is made.
+
+So many times is a fork REFUSED to the crew, as by a machine that has too many processes.
 
 Each line on stdin is a JSON request: `{"id": …, "command": …}` to be run, `{"cancel": …}` with a reason, or `{"crew": true}`
 for the process ids below this one. Each line on stdout is what came of it.
@@ -6,7 +8,10 @@ for the process ids below this one. Each line on stdout is what came of it.
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -28,9 +33,20 @@ def below(pid: int) -> list[int]:
     return [found for child in children(pid) for found in (child, *below(child))]
 
 
-def main(folder: Path) -> None:
-    import os
+def refuse_forks(times: int) -> None:
+    """To what is forked next: each of them counts for itself."""
+    fork, tried = os.fork, itertools.count()
 
+    def crowded() -> int:
+        if 1 <= next(tried) <= times:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    os.fork = crowded
+
+
+def main(folder: Path, refused: int) -> None:
+    refuse_forks(refused)
     (folder / "tree").mkdir()
     executor = made_executor(folder / "work", apart=True, on_trouble=lambda trouble: say(trouble=trouble))
     ground = Ground(tree=folder / "tree", executor=executor, work_dir=folder / "work")
@@ -60,4 +76,4 @@ def answer(number: int, future: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

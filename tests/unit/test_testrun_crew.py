@@ -36,10 +36,13 @@ _PROGRAM = Path(__file__).with_name("crew_at_work.py")
 class AtWork:
     """The process, spoken with line by line."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, refused: int = 0) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(_PROGRAM), str(folder), str(refused)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def ask(self, **asked: Any) -> None:
@@ -63,8 +66,9 @@ class AtWork:
 
 
 @pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[AtWork]:
-    made = AtWork(tmp_path)
+def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AtWork]:
+    """A parameter says how many forks are refused to it."""
+    made = AtWork(tmp_path, refused=getattr(request, "param", 0))
     yield made
     with made.process:
         made.process.kill()
@@ -216,6 +220,21 @@ def test_without_the_one_that_makes_them_it_is_not_well(at_work: AtWork) -> None
     assert at_work.hear("id")["reason"] == "unavailable"
     at_work.ask(crew=True)
     assert at_work.hear("crew")["alive"] is False
+
+
+@pytest.mark.parametrize("at_work", [2], indirect=True)
+def test_a_machine_with_too_many_processes_costs_runs_and_not_the_crew(at_work: AtWork) -> None:
+    """What could not be carried out says so; as soon as there is room, the next one is."""
+    said = []
+    for number in range(1, 5):
+        at_work.ask(id=number, command="exit 0")
+        said.append(at_work.hear("id"))
+    lost = [(one["status"], one["reason"]) for one in said if one["status"] != "passed"]
+    assert lost == [("error", "unavailable")] * len(lost)
+    assert lost
+    assert said[-1]["status"] == "passed"
+    at_work.ask(crew=True)
+    assert at_work.hear("crew")["alive"] is True
 
 
 def test_signals_for_the_daemon_are_left_to_it(at_work: AtWork, tmp_path: Path) -> None:
