@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from packd.flow.packs_folder import PacksFolder
     from packd.registry.rows import Drop
     from packd.snapshot.store import Store
+
+NO_ROOM: Final = frozenset({"store.full"})  # codes of what depends on the disk of the store alone
 
 log = structlog.get_logger(__name__)
 

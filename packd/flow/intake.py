@@ -17,7 +17,7 @@ from packd.domain.lifecycle import REFUSED
 from packd.domain.problems import errors
 from packd.domain.refs import ref_from_name
 from packd.flow import owners, tell
-from packd.flow.drop_reader import DropReader
+from packd.flow.drop_reader import NO_ROOM, DropReader
 from packd.flow.novelty import is_left_alone, is_nothing_new
 from packd.flow.outcomes import supersede_candidate
 from packd.flow.owners import Holders
@@ -28,7 +28,7 @@ from packd.snapshot.store import Refused, Snapshot, Unsettled
 from packd.snapshot.taken import UNSETTLED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from packd.domain.problems import Problem
     from packd.flow.clock import Clock
@@ -295,12 +295,13 @@ def _seen(name: str, kind: str, known: Drop | None) -> Drop:
 
 
 def _is_told(before: Listed, now: Listed) -> bool:
-    """Is it the same refusal? What is written to all the time is refused once, whichever of its files is caught changing."""
-    return before == now or (_is_unsettled(before) and _is_unsettled(now))
+    """Is it the same refusal? What is written to all the time is refused once, whichever of its files is caught changing;
+    and so is what a disk has no room for, however much it has at each look."""
+    return before == now or any(_is_all(before, codes) and _is_all(now, codes) for codes in (UNSETTLED, NO_ROOM))
 
 
-def _is_unsettled(problems: Listed) -> bool:
-    return bool(problems) and all(problem["code"] in UNSETTLED for problem in problems)
+def _is_all(problems: Listed, codes: Collection[str]) -> bool:
+    return bool(problems) and all(problem["code"] in codes for problem in problems)
 
 
 def _arrival(path: str, occasion: Occasion) -> Arrival:

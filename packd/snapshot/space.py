@@ -1,4 +1,4 @@
-"""The two ways in which a disk says no to writing, told with the folder's name and the way out."""
+"""The ways in which a disk says no to writing, told with the folder's name and the way out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _UNWRITABLE: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
+_BROKEN: Final = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO, errno.ETIMEDOUT, errno.ESTALE, errno.EUCLEAN)
 
 
 class StoreFull(Exception):
@@ -22,7 +23,8 @@ class StoreFull(Exception):
 
 
 class StoreUnwritable(Exception):
-    """The folder of the store, or where a snapshot is to be copied to, is read-only or somebody else's."""
+    """The folder of the store, or where a snapshot is to be copied to, is read-only or somebody else's, or on a disk that
+    fails."""
 
 
 @contextmanager
@@ -36,6 +38,10 @@ def naming_trouble(folder: Path) -> Iterator[None]:
         if failure.errno in _UNWRITABLE:
             why = os.strerror(failure.errno)
             said = f"{folder} can't be written ({why}): let the user that packd runs as write it"
+            raise StoreUnwritable(said) from failure
+        if failure.errno in _BROKEN:
+            why = os.strerror(failure.errno)
+            said = f"the disk with {folder} fails ({why}): see what the log of the system says of it"
             raise StoreUnwritable(said) from failure
         raise
 

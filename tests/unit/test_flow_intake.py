@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from packd.flow.occasion import Occasion
+from packd.snapshot.store import Store, StoreFull
 from packd.watch.settle import Settled
 from tests.unit.flow_ground import core, latest, looked_at, made_parts, told
 from tests.unit.snapshot_ground import aged, zip_of
@@ -67,3 +71,40 @@ def test_an_archive_without_its_end_is_left_until_it_is_another_one(parts: Parts
     assert parts.reconciler.run() == {"unchanged": 1}
     archive.write_bytes(whole)
     assert parts.reconciler.run() == {"changed": 1}
+
+
+def test_what_there_is_no_room_for_is_told_once_however_much_room_there_is(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk has a few bytes more or less at every look; that is no news, and webhooks are told news."""
+    free = itertools.count()
+
+    def full(*_: object) -> None:
+        raise StoreFull(f"the disk with the store is full ({next(free)} B free): make room on it")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "take", full)
+        for _ in range(3):
+            core(parts)
+    assert [event.type for event in told(parts)] == ["pack.validation_failed", "pack.rolled_back"]
+    looked_at(parts, "core")
+    assert told(parts)[-1].type == "pack.registered"
+
+
+def test_a_disk_that_fails_is_said_where_the_drop_is_asked_for(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is full: by event, `packd why` and marker, and not only as a traceback in the log. When it is well again
+    the drop is taken."""
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched, capture_logs() as logged:
+        patched.setattr(os, "fsync", failing)
+        core(parts)
+    assert not [line for line in logged if line["event"] == "lane.job_failed"]
+    (problem,) = json.loads(told(parts)[-2].body)["data"]["problems"]
+    assert problem["code"] == "store.unwritable"
+    assert "store fails (Input/output error): see what the log of the system says of it" in problem["message"]
+    assert (parts.settings.packs_dir / "core.failed").exists()
+    looked_at(parts, "core")
+    assert told(parts)[-1].type == "pack.registered"
