@@ -60,7 +60,7 @@ class Markers:
         self._packs_dir = packs_dir
         self._mode = mode
         self._known_as = known_as
-        self.owed = False  # one was not written, or taken away, as the packs directory was away or read-only
+        self.owed: set[str] = set()  # drops of which one was not written, or taken away, and may be later
         self._said: dict[Path, Hashable] = {}  # marker → what the log said of it last, so that it is said once
 
     def follow(self, mode: Mode) -> None:
@@ -120,12 +120,12 @@ class Markers:
             if content is None and found != "nothing":
                 path.unlink(missing_ok=True)
             elif content is not None and found != "this":
-                self._write(path, content)
+                self._write(drop, path, content)
             self._said.pop(path, None)
         except OSError as failure:
-            if failure.errno in _READ_ONLY:
-                self.owed = True
-            elif self._is_news(path, ("not written", content)):
+            if failure.errno != errno.ENAMETOOLONG:
+                self.owed.add(drop)
+            if failure.errno not in _READ_ONLY and self._is_news(path, ("not written", content)):
                 fix = _SHORTER if failure.errno == errno.ENAMETOOLONG else _INSTEAD
                 log.warning("marker.not_written", path=str(path), error=str(failure), fix=fix)
 
@@ -138,11 +138,11 @@ class Markers:
         before, self._said[path] = self._said.get(path), said
         return before != said
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, drop: str, path: Path, content: bytes) -> None:
         """Whole or not at all: a reader never sees half a sentence. Under a name first that nobody can have taken."""
         with opened(self._packs_dir) as folder:
             if self._known_as() not in (None, identity_in_words(folder)):
-                self.owed = True
+                self.owed.add(drop)
                 return
             fresh = f"{_UNNAMED}{secrets.token_hex(8)}"
             try:

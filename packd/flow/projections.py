@@ -33,6 +33,7 @@ class Projections:
         self._store = store
         self._links = links
         self._markers = markers
+        self._unshown = False  # what is true of a pack could not be asked
 
     def committed(self, events: tuple[StoredEvent, ...]) -> None:
         """Called behind every transaction that emitted events."""
@@ -41,8 +42,18 @@ class Projections:
             self.show(ref)
 
     def show(self, ref: str) -> None:
-        """Make the link of one pack and the markers of its drops say what is true now."""
+        """Make the link of one pack and the markers of its drops say what is true now.
+
+        Where that can't be asked it is left to the next look at everything.
+        """
         number = self._links.number()
+        try:
+            self._show(ref, number)
+        except BaseException:
+            self._unshown = True
+            raise
+
+    def _show(self, ref: str, number: int) -> None:
         with self._registry.read() as connection:
             digest = queries.active_digest(connection, ref)
             pack = queries.pack(connection, ref)
@@ -60,29 +71,42 @@ class Projections:
 
     @property
     def owes_markers(self) -> bool:
-        """Was one not put right because the packs directory was away or read-only, and may be by now?"""
-        return self._markers.owed and self._markers.may_be_written
+        """Was one not put right because something was in the way, as a packs directory that is read-only, and may be by
+        now?"""
+        return (self._unshown or bool(self._markers.owed)) and self._markers.may_be_written
 
     def put_markers_right(self) -> None:
         """Those that are there, which another mode or a crash may have left, and those that are missing."""
-        self._markers.owed = False
+        self._unshown, self._markers.owed, owed = False, set(), self._markers.owed
+        try:
+            for name in sorted(self._with_markers() | owed):
+                self._put_right(name, was_ours=name in owed)
+        except BaseException:
+            self._unshown = True
+            self._markers.owed |= owed
+            raise
+
+    def _with_markers(self) -> set[str]:
+        """The drops that have one, or are to have one."""
         names = self._markers.beside()
         with self._registry.read() as connection:
             if self._markers.tells_of_failed:
                 names |= queries.names_of_refused(connection)
             if self._markers.tells_of_active:
                 names |= {pack.drop_name for pack in queries.present_packs(connection) if pack.drop_name is not None}
-        for name in sorted(names):
-            self._put_right(name)
+        return names
 
-    def _put_right(self, name: str) -> None:
-        """Until what is shown is what is true: a verdict can come between asking and showing."""
+    def _put_right(self, name: str, *, was_ours: bool) -> None:
+        """Until what is shown is what is true: a verdict can come between asking and showing.
+
+        `was_ours`: what lies beside a drop that nobody knows any more is to go.
+        """
         shown = None
         while True:
             with self._registry.read() as connection:
                 drop = queries.drop(connection, name)
                 true = self._markers_of(connection, drop)
-            if drop is None or true == shown:
+            if (drop is None and not was_ours) or true == shown:
                 return
             self._markers.show(name, failed=true[0], active=true[1])
             shown = true

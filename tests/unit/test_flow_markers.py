@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from packd import daemon
 from packd.config import Source
+from packd.domain.failures import Code, Failure
 from packd.flow.markers import Markers
 from packd.registry import queries
 from packd.reloading import Reloader
@@ -21,7 +24,6 @@ from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, writte
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from packd.bootstrap import Parts
     from packd.flow.markers import Mode
@@ -355,3 +357,57 @@ def test_they_wait_for_the_packs_directory_while_it_is_read_only(parts: Parts, t
         assert markers(parts) == ["broken.failed", "core.failed"]
     parts.reconciler.run()
     assert markers(parts) == two_refused
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOSPC, errno.EIO])
+def test_what_could_not_be_written_is_written_at_the_next_look(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Whatever was in the way: nobody has to touch the drop, or restart packd, for it to be told what is wrong."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refuse)
+        dropped(parts, "core", BROKEN)
+    assert markers(parts) == []
+    parts.reconciler.run()
+    assert markers(parts) == ["core.failed"]
+
+
+def test_what_could_not_be_removed_with_its_drop_is_removed_at_the_next_look(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when packd has forgotten the drop by then. What somebody else left there stays."""
+    marker = refused(parts)
+    shutil.rmtree(parts.settings.packs_dir / "core")
+    looked_at(parts, "core")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        parts.intake.remove_soon("core")
+        assert parts.lanes.wait_idle(30)
+    assert marker.exists()
+    notes = marker.with_name("notes.failed")
+    shutil.copy(marker, notes)
+    parts.reconciler.run()
+    assert not marker.exists()
+    assert notes.exists()
+
+
+def test_what_could_not_be_asked_is_shown_at_the_next_look(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is locked for a moment, just when a verdict was written down."""
+
+    def refuse(*_: object) -> None:
+        raise Failure(Code.UNAVAILABLE, "the database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queries, "active_digest", refuse)
+        dropped(parts, "core", BROKEN)
+    assert markers(parts) == []
+    parts.reconciler.run()
+    assert markers(parts) == ["core.failed"]
