@@ -11,8 +11,8 @@ from anyio.to_thread import run_sync
 from starlette.routing import Route
 from ulid import ULID
 
-from packd.api.problems import problem
-from packd.domain.failures import for_log
+from packd.api.problems import problem, refusal
+from packd.domain.failures import for_log, shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,10 +44,10 @@ class Audit:
         began = time.monotonic()
         try:
             await self._app(scope, receive, answer.send)
-        except Exception:
-            log.exception("api.handler_broke", **_about(scope, request_id))
+        except Exception as surprise:
+            log.error("api.handler_broke", **_about(scope, request_id), **for_log(surprise))
             if answer.status is None:
-                await _broken(scope, request_id)(scope, receive, answer.send)
+                await _broken(surprise, scope, request_id)(scope, receive, answer.send)
         finally:
             say = log.debug if scope["method"] in _READING else log.info
             took_ms = round((time.monotonic() - began) * 1000, 1)
@@ -100,6 +100,9 @@ def _about(scope: Scope, request_id: str) -> dict[str, Any]:
     }
 
 
-def _broken(scope: Scope, request_id: str) -> ASGIApp:
+def _broken(surprise: Exception, scope: Scope, request_id: str) -> ASGIApp:
+    short = shortage(surprise)
+    if short is not None:
+        return refusal(short, instance=scope["path"], request_id=request_id)
     detail = f"packd broke while answering; its log has the details under {request_id}"
     return problem(500, detail, instance=scope["path"], request_id=request_id)

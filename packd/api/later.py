@@ -13,7 +13,7 @@ from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.details import details, refused
 from packd.api.views import job_view
-from packd.domain.failures import HTTP_STATUS, Code, Failure
+from packd.domain.failures import HTTP_STATUS, Code, Failure, for_log, shortage
 from packd.flow.jobs import Progress
 
 if TYPE_CHECKING:
@@ -102,8 +102,10 @@ def _as_answer(context: Context, work: Work, instance: str, request_id: str) -> 
             return _named(work, progress)
         except Failure as failure:
             return HTTP_STATUS[failure.code], refused(failure, instance=instance, request_id=request_id)
-        except Exception:
-            log.exception("api.handler_broke", path=instance, request_id=request_id)
+        except Exception as surprise:
+            log.error("api.handler_broke", path=instance, request_id=request_id, **for_log(surprise))
+            if (short := shortage(surprise)) is not None:
+                return HTTP_STATUS[short.code], refused(short, instance=instance, request_id=request_id)
             said = f"packd broke while working on it; its log has the details under {request_id}"
             status = HTTP_STATUS[Code.INTERNAL]
             return status, details(status, said, instance=instance, request_id=request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -71,8 +72,28 @@ class Failure(Exception):
         self.members: Mapping[str, Any] = dict(members or {})  # more for machines, JSON-able, e.g. {"oldest": 17}
 
 
+# The machine has no more of something that packd needs for a moment: open files, memory, processes and threads.
+_USED_UP: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_NO_THREAD: Final = "can't start new thread"  # as Python says it, without a number
+
+
+def shortage(surprise: BaseException) -> Failure | None:
+    """The refusal that it comes to when the machine was short of something; None: it is about something else."""
+    if isinstance(surprise, OSError) and surprise.errno in _USED_UP:
+        what = surprise.strerror or str(surprise)
+    elif isinstance(surprise, RuntimeError) and str(surprise) == _NO_THREAD:
+        what = "no more threads"
+    else:
+        return None
+    sentence = (
+        f"this machine has not enough for it at the moment ({what}): try again; `packd doctor` looks at its limits"
+    )
+    return Failure(Code.UNAVAILABLE, sentence)
+
+
 def for_log(failure: Exception) -> dict[str, Any]:
     """What an entry of the log keeps of it: the sentence where that says it all, else how it came about."""
-    if isinstance(failure, Failure) and failure.code == Code.UNAVAILABLE:
-        return {"why": failure.sentence}
+    said = shortage(failure) or failure
+    if isinstance(said, Failure) and said.code == Code.UNAVAILABLE:
+        return {"why": said.sentence}
     return {"exc_info": failure}

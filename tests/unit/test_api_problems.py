@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import socket
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from packd.domain.failures import HTTP_STATUS, Code, Failure
+from packd.domain.failures import HTTP_STATUS, Code, Failure, shortage
 from packd.domain.problems import Problem
 from tests.unit.doors_ground import Ground, made_ground
 
@@ -151,6 +152,23 @@ def test_a_broken_handler_is_a_problem(ground: Ground) -> None:
     assert (response.status, content["code"]) == (500, "INTERNAL")
     assert content["request_id"] in content["detail"]
     assert "secret" not in json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    "surprise", [OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")]
+)
+def test_a_machine_that_is_short_of_something_is_not_a_bug_of_packds(ground: Ground, surprise: Exception) -> None:
+    """Asking again can help, so the answer says that, by its status as well."""
+    ground.asked.refusal = surprise
+    response, content = ask(ground, "POST", "/api/v1/packs/core/retry")
+    assert (response.status, content["code"]) == (503, "UNAVAILABLE")
+    assert content["detail"].startswith("this machine has not enough for it at the moment (")
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO, None])
+def test_other_errors_of_the_system_are_no_shortage(number: int | None) -> None:
+    """Of which asking again would make no end."""
+    assert shortage(OSError(number, "no")) is None
 
 
 def test_members_never_replace_the_standard_ones(ground: Ground) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 
@@ -101,18 +102,24 @@ def test_a_job_that_breaks_does_not_end_its_lane(lanes: Lanes) -> None:
 
 
 def test_what_a_job_met_is_a_sentence_where_that_says_it_all(lanes: Lanes) -> None:
-    """A disk that is full, a database that is damaged: where in the code that was found is of no use to anybody."""
+    """A disk that is full, a database that is damaged, a machine without descriptors: where in the code that was found is
+    of no use to anybody."""
 
     def refuse() -> None:
         raise Failure(Code.UNAVAILABLE, "the disk is full: make room on it")
 
+    def lack() -> None:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
     with capture_logs() as logged:
         lanes.submit("one", refuse)
+        lanes.submit("one", lack)
         lanes.submit("one", int, "no number")
         assert lanes.wait_idle(PATIENCE_S)
-    known, surprise = logged
+    known, lacking, surprise = logged
     assert (known["event"], known["why"]) == ("lane.job_failed", "the disk is full: make room on it")
-    assert "exc_info" not in known
+    assert "(Too many open files in system): try again" in lacking["why"]
+    assert "exc_info" not in {**known, **lacking}
     assert isinstance(surprise["exc_info"], ValueError)
 
 
