@@ -69,7 +69,8 @@ class Reloader:
     def reload(self) -> bool:
         """Read it again and apply what is new; False when it was rejected and the old one stays in force.
 
-        False too when something kept it from being applied, such as a full disk: then it counts as changed until it is.
+        False too when something kept it from being read or applied, such as a disk that fails or is full: then it counts
+        as changed until it is.
         """
         self._seen = self._changing = self._signature()
         try:
@@ -77,16 +78,16 @@ class Reloader:
         except BadConfig as bad:
             self._reject(tuple(str(problem) for problem in bad.problems))
             return False
+        except OSError as failure:
+            self._put_off("read", failure)
+            return False
         changed = changed_keys(self._in_force, settings)
         for warning in settings.warnings:
             log.warning("config.unwise", detail=str(warning))
         try:
             self._apply(settings, changed)
         except Exception as failure:
-            said = str(failure).partition("\n")[0]
-            self._parts.configuration.rejected = (f"it can't be applied yet, and is tried again: {said}",)
-            log.error("config.not_applied", **for_log(failure))
-            self._seen = ()
+            self._put_off("applied", failure)
             return False
         waiting = tuple(key for key in changed_keys(self._parts.settings, settings) if not _is_live(key))
         self._in_force = settings
@@ -94,6 +95,14 @@ class Reloader:
         self._parts.configuration.settings = partial(shown_settings, self._parts.settings, settings, waiting)
         self._accept(tuple(key for key in changed if _is_live(key)), waiting)
         return True
+
+    def _put_off(self, what: str, failure: Exception) -> None:
+        """Said once, however often it is tried."""
+        said = f"it can't be {what} yet, and is tried again: {str(failure).partition(chr(10))[0]}"
+        if self._parts.configuration.rejected != (said,):
+            log.error("config.not_applied", **for_log(failure))
+        self._parts.configuration.rejected = (said,)
+        self._seen = ()
 
     def _reject(self, problems: tuple[str, ...]) -> None:
         self._parts.configuration.rejected = problems

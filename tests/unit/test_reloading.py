@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from structlog.testing import capture_logs
+
 from packd.config import Source, load
 from packd.flow.clock import Clock
 from packd.flow.configuration import Configuration
 from packd.reloading import Reloader
 from packd.terms import shown_settings
+
+SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSB0ZXN0IHJlY2VpdmVyISEhISE="
 
 
 def a_reloader(file: Path, follow: Callable[[Any], None] = lambda _: None) -> tuple[Reloader, Configuration]:
@@ -72,3 +79,29 @@ def test_what_can_not_be_applied_is_tried_again(tmp_path: Path) -> None:
     assert reloader.reload()
     assert configuration.to_dict()["state"] == "loaded"
     assert not [reloader.file_changed() for _ in range(2)][1]
+
+
+def test_a_file_that_can_not_be_looked_at_ends_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that does not answer for a moment, or a file that is replaced just now: said once, and read when it is back."""
+    file = tmp_path / "c.yaml"
+    webhook = (
+        f"webhooks: [{{name: a, url: 'https://example.org/', secret: {SECRET}}}]\n"  # who may read it is looked at
+    )
+    file.write_text(f"{webhook}markers: all\n")
+    reloader, configuration = a_reloader(file)
+    file.write_text(f"{webhook}markers: none\n")
+
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with monkeypatch.context() as patched, capture_logs() as logged:
+        patched.setattr(Path, "stat", stale)
+        assert [reloader.file_changed() for _ in range(2)][1]
+        assert not reloader.reload()
+        assert not reloader.reload()
+    assert [line["event"] for line in logged] == ["config.not_applied"]
+    (said,) = configuration.to_dict()["rejected"]
+    assert said == "it can't be read yet, and is tried again: [Errno 116] Stale file handle"
+    assert [reloader.file_changed() for _ in range(2)][1]
+    assert reloader.reload()
+    assert configuration.to_dict()["state"] == "loaded"
