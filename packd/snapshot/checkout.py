@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from packd.snapshot.copying import CHUNK, READ
 from packd.snapshot.limits import finding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from packd.domain.problems import Problem
@@ -15,14 +17,45 @@ if TYPE_CHECKING:
 
 
 def unfinished(source: Path, tree: Tree) -> Problem | None:
-    """What to say of a folder that git is still filling for the first time; None when it is not."""
+    """What to say of a folder that git is still filling for the first time, or a submodule in it; None when it is not."""
     if tree.is_file:
         return None
     if not tree.entries and os.path.lexists(source / ".git"):
         return _incomplete("there is nothing in it but .git")
     if os.path.lexists(source / ".git" / "index.lock") and not os.path.lexists(source / ".git" / "index"):
         return _incomplete("git has not put all files into it")
+    if os.path.lexists(source / ".git" / "modules"):
+        return next((_awaited(path) for path in _empty(tree) if _is_unfilled(source / path)), None)
     return None
+
+
+def _empty(tree: Tree) -> Iterator[str]:
+    """The folders in which nothing is part of the pack."""
+    filled = {entry.path.rpartition("/")[0] for entry in tree.entries}
+    return (entry.path for entry in tree.entries if entry.kind == "folder" and entry.path not in filled)
+
+
+def _is_unfilled(folder: Path) -> bool:
+    """Is it a submodule, and its first checkout still to come? Git transfers all of them before it fills the first."""
+    try:
+        opened = os.open(folder / ".git", READ)
+    except OSError:
+        return False
+    try:
+        key, _, place = os.read(opened, CHUNK).partition(b": ")
+    except OSError:
+        return False
+    finally:
+        os.close(opened)
+    return key == b"gitdir" and not os.path.lexists(folder / os.fsdecode(place.strip()) / "index")
+
+
+def _awaited(submodule: str) -> Problem:
+    said = (
+        "git has put nothing into this submodule: if it is being cloned, the pack is read when that is done; if not, run "
+        "`git submodule update --init --recursive` in the pack"
+    )
+    return finding("tree.incomplete", said, submodule)
 
 
 def _incomplete(why: str) -> Problem:

@@ -579,6 +579,28 @@ def test_what_git_has_not_finished_is_not_taken(tmp_path: Path, files: tuple[str
     assert isinstance(Store(tmp_path / "store", Limits()).take(tmp_path / "p", Ignore()), taken)
 
 
+@pytest.mark.parametrize(
+    ("made", "taken"),
+    [
+        ((), Unsettled),
+        (("p/lib/run.sh",), Snapshot),
+        (("p/.git/modules/lib/index",), Snapshot),
+    ],
+    ids=["transferred", "being filled", "emptied later"],
+)
+def test_a_pack_whose_submodules_are_being_cloned_is_not_taken(
+    tmp_path: Path, made: tuple[str, ...], taken: type
+) -> None:
+    """Git puts the pack's own files there, then transfers all submodules, and fills them at last."""
+    for name in ("p/.git/index", "p/.git/modules/lib/HEAD", "p/pack.yaml", "p/lib/.git", "p/empty/.git/x", *made):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "p" / "lib" / ".git").write_text("gitdir: ../.git/modules/lib\n")
+    found = Store(tmp_path / "store", Limits()).take(tmp_path / "p", Ignore())
+    assert isinstance(found, taken)
+    assert not isinstance(found, Unsettled) or (found.problem.code, found.problem.file) == ("tree.incomplete", "lib")
+
+
 def test_a_clone_under_way_counts_as_what_has_not_come_to_rest(tmp_path: Path) -> None:
     """So that it is refused once at most, whatever else it is found to be meanwhile."""
     (tmp_path / "slow" / ".git").mkdir(parents=True)
