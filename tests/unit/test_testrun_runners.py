@@ -358,6 +358,49 @@ def test_the_test_that_was_running_at_a_crash_is_named(ground: Ground, kind: str
     assert "test_b" in suite.test_cases[1].name
 
 
+TRIES_TWICE = """
+from _pytest.runner import runtestprotocol
+def pytest_runtest_protocol(item):
+    for attempt in (1, 2):
+        again = False
+        for report in runtestprotocol(item, log=False):
+            if report.failed and attempt == 1:
+                report.outcome, again = "rerun", True
+            if not (again and {stops} and report.when == "teardown"):
+                item.ihook.pytest_runtest_logreport(report=report)
+        if not again: break
+        item._initrequest()
+    return True
+"""
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_test_that_is_tried_again_is_one_case(ground: Ground, stops: bool) -> None:
+    """What counts is the last attempt; plugins that try again leave out the teardown of those before it, or do not."""
+    ground.write("conftest.py", TRIES_TWICE.replace("{stops}", str(stops)))
+    ground.write(
+        "test_a.py",
+        """
+        attempts = []
+        def test_flaky():
+            attempts.append(1)
+            assert len(attempts) == 2
+        def test_bad(): assert False
+        """,
+    )
+    suite = one(ground, "pytest", "test_a.py")
+    assert ended(suite) == {"test_a.py::test_flaky": "passed", "test_a.py::test_bad": "failed"}
+    assert suite.total == 2, suite.test_cases
+
+
+def test_pytest_that_only_sets_tests_up_has_executed_none(ground: Ground) -> None:
+    """`--setup-only` in the pack's configuration ends with exit status 0, and says nothing of the pack."""
+    ground.write("pytest.ini", "[pytest]\naddopts = --setup-only\n")
+    ground.write("test_a.py", "def test_a(): assert False\n")
+    suite = one(ground, "pytest", "test_a.py")
+    assert (suite.status, suite.reason, suite.total) == ("error", "no_tests", 0)
+
+
 @pytest.mark.parametrize("how", ["pytest.exit('bye', returncode=0)", "raise KeyboardInterrupt"])
 @pytest.mark.parametrize("where", ["test_b", "test_between"])
 def test_a_pytest_session_that_stops_early_does_not_pass(ground: Ground, how: str, where: str) -> None:

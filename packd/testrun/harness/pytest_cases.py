@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 else:
     from packd_case_stream import CaseStream, take_python_path
 
+ENDS = ("passed", "failed", "skipped")  # other words are of plugins, for an attempt after which they try once more
 USAGE_ERROR = 4  # pytest's exit status when its command line or configuration is wrong
 CONTAINS_FAILED = "contains "  # how pytest's own summary of failed sub-tests begins
 
@@ -39,6 +40,9 @@ class CaseReporter:
         if hasattr(report, "context"):
             self._subtests.add(report.nodeid)
             self._tell(report.nodeid + " " + describe(report), [report])
+            return
+        if report.outcome not in ENDS:
+            self._reports.pop(report.nodeid, None)
             return
         reports = self._reports.setdefault(report.nodeid, [])
         reports.append(report)
@@ -66,6 +70,8 @@ class CaseReporter:
         self.stream.end()
 
     def _finish(self, nodeid: str, reports: list[Any]) -> None:
+        if all(report.when != "call" and report.passed for report in reports):
+            return  # it was only set up, or another attempt was what counts
         own = [report for report in reports if not str(report.longrepr or "").startswith(CONTAINS_FAILED)]
         if nodeid not in self._subtests:
             self._tell(nodeid, reports)
