@@ -358,6 +358,48 @@ def test_the_test_that_was_running_at_a_crash_is_named(ground: Ground, kind: str
     assert "test_b" in suite.test_cases[1].name
 
 
+@pytest.mark.parametrize("kind", ["unittest", "pytest"])
+def test_a_test_may_start_processes_by_multiprocessing(ground: Ground, kind: str) -> None:
+    """They import the module of the test, and no program of packd, which is not where they look for modules."""
+    ground.write(
+        "tests/test_a.py",
+        """
+        import multiprocessing, unittest
+        def square(number): return number * number
+        class T(unittest.TestCase):
+            def test_a(self):
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    self.assertEqual(pool.map(square, [1, 2]), [1, 4])
+        """,
+    )
+    suite = one(ground, kind, "tests/test_a.py", timeout_s=60.0)
+    assert (suite.status, suite.passed) == ("passed", 1), suite.output_tail
+
+
+def test_a_unittest_that_is_interrupted_has_not_passed(ground: Ground) -> None:
+    """It is the one that was running when the suite ended."""
+    ground.write(
+        "test_a.py",
+        """
+        import unittest
+        class T(unittest.TestCase):
+            def test_a(self): raise KeyboardInterrupt
+            def test_b(self): pass
+        """,
+    )
+    suite = one(ground, "unittest", "test_a.py")
+    assert (suite.reason, ended(suite)) == ("crash", {"test_a.T.test_a": "error"})
+
+
+def test_cases_are_named_alike_in_every_run(ground: Ground) -> None:
+    """Also those of files whose name another has, or that is none for a module: runs are compared by it."""
+    for place in ("tests/test_x.py", "tests/more/test_x.py", "tests/test-y.py"):
+        ground.write(place, "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n")
+    first, second = (ended(one(ground, "unittest", "tests")) for _ in range(2))
+    assert len(first) == 3
+    assert first == second
+
+
 TRIES_TWICE = """
 from _pytest.runner import runtestprotocol
 def pytest_runtest_protocol(item):

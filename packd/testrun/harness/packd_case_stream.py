@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from json import dumps
 from os import fstat, getpid, write
 from typing import Any
@@ -29,6 +30,11 @@ def before_installed() -> int:
     """The place in sys.path that is behind Python's own modules and before what was installed."""
     installed = (at for at, place in enumerate(sys.path) if place.endswith(("site-packages", "dist-packages")))
     return next(installed, len(sys.path))
+
+
+def pass_for(module: str) -> None:
+    """For `python -m module`, whose processes by multiprocessing do not import what runs them; this they could not."""
+    sys.modules["__main__"].__spec__ = ModuleSpec(f"{module}.__main__", None)
 
 
 class CaseStream:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from packd.testrun.harness.packd_case_stream import CaseStream, take_python_path
+    from packd.testrun.harness.packd_case_stream import CaseStream, pass_for, take_python_path
 else:
-    from packd_case_stream import CaseStream, take_python_path
+    from packd_case_stream import CaseStream, pass_for, take_python_path
 
 ENDS = ("passed", "failed", "skipped")  # other words are of plugins, for an attempt after which they try once more
 USAGE_ERROR = 4  # pytest's exit status when its command line or configuration is wrong
@@ -141,6 +141,7 @@ def find_pytest(stream: CaseStream) -> Any:
 def main(arguments: list[str]) -> int:
     sys.path[0] = str(Path.cwd())  # as `python -m pytest` has it, in place of this file's folder
     take_python_path()
+    pass_for("pytest")
     stream = CaseStream()
     pytest = find_pytest(stream)
     if pytest is None:

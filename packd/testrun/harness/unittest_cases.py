@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from packd.testrun.harness.packd_case_stream import CaseStream, before_installed, take_python_path
+    from packd.testrun.harness.packd_case_stream import CaseStream, before_installed, pass_for, take_python_path
 else:
-    from packd_case_stream import CaseStream, before_installed, take_python_path
+    from packd_case_stream import CaseStream, before_installed, pass_for, take_python_path
 
 
 class Tee(io.StringIO):
@@ -86,7 +86,8 @@ class Reporter(unittest.TestResult):
         self._began = perf_counter()
 
     def stopTest(self, test: Any) -> None:  # noqa: N802
-        if not self._reported and not self._subtests:
+        cut_short = sys.exc_info()[0] is not None  # such as by Ctrl-C: what was not done has not passed
+        if not self._reported and not self._subtests and not cut_short:
             self._case(test.id(), "passed")
         sys.stdout, sys.stderr = self._streams
         super().stopTest(test)
@@ -237,7 +238,8 @@ def prefer(place: str) -> None:
 
 def import_alone(path: Path) -> ModuleType:
     """Import under a name of its own: another module has its name, or its name is none."""
-    name = "packd_" + "".join(sign if sign.isalnum() else "_" for sign in str(path))
+    place = os.path.relpath(path)  # in the pack: the same in every run
+    name = "packd_" + "".join(sign if sign.isalnum() else "_" for sign in place)
     spec = importlib.util.spec_from_file_location(name, str(path))
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is not a Python file")
@@ -250,6 +252,7 @@ def import_alone(path: Path) -> ModuleType:
 def main(entry: str) -> int:
     sys.path[0] = str(Path.cwd())  # as `python -m unittest` has it, in place of this file's folder
     take_python_path()
+    pass_for("unittest")
     sys.argv = [entry]
     reporter = Reporter(CaseStream())
     load(entry).run(reporter)
