@@ -186,6 +186,15 @@ def test_verbose_pytest_is_recognised() -> None:
     }
 
 
+PROVE = """\
+t/a.t (Wstat: 256 (exited 1) Tests: 2 Failed: 2)
+  Failed tests:  1-2
+  Non-zero exit status: 1
+t/b.t (Wstat: 768 (exited 3) Tests: 3 Failed: 3)
+  Failed tests:  1-3
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -199,11 +208,34 @@ def test_verbose_pytest_is_recognised() -> None:
         ("2 passed in 0.1s\nTotal Tests: 1, Passed: 1\n", (1, 1, 0, 0)),
         ("Total Tests: 1, Passed: 1\n2 passed in 0.1s\n", (2, 2, 0, 0)),
         ("1..2\nok 1 - a\nnot ok 2 - b\n", (2, 1, 1, 0)),
+        ("1..2\nok 1 - a\nok 2 - b\nnext\n1..1\nnot ok 1 - c\n", (3, 2, 1, 0)),
+        ("ok 1 - a\nok 2 - b\n1..2\nok 1 - c\n1..1\n1..1\nok 1 - d\n", (4, 4, 0, 0)),
+        ("TAP version 13\n1..1\nok 1\nTAP version 14\n    ok 1\n    1..1\nok 1\n1..1\n", (2, 2, 0, 0)),
+        (PROVE + "Files=3, Tests=9,  1 wallclock secs ( 0.02 usr )\nResult: FAIL\n", (9, 4, 5, 0)),
+        ("1..2\nok 1 - a\nok 2\nok\nFiles=1, Tests=2,  0 wallclock secs\nResult: PASS\n", (2, 2, 0, 0)),
     ],
 )
 def test_summaries_of_programs_are_recognised_and_added_up(text: str, expected: Counts) -> None:
     """Each is about one program that the script ran; a summary that the script prints after them is about all."""
-    assert counts(recognise(text)) == expected
+    tally = recognise(text)
+    assert (counts(tally), tally and tally.trouble) == (expected, None)
+
+
+@pytest.mark.parametrize("text", ["1..0\n", "1..0 # skip no server\n# nothing\n", "1..0\n\n1..0\n"])
+def test_a_plan_of_no_test_has_executed_none(text: str) -> None:
+    """Where nothing else is printed: a suite that lost its tests does not pass by its exit status."""
+    tally = recognise(text)
+    assert tally is not None
+    assert (tally.passed, tally.failed, tally.trouble) == (0, 0, None)
+    assert recognise(f"all well\n{text}") is None
+
+
+@pytest.mark.parametrize("text", ["1..2\nok 1\n1..1\nok 1\n", "1..1\nok 1\n1..2\nok 1\nok 1\n", "ok 1\n1..1\nok 1\n"])
+def test_each_of_several_plans_is_to_be_kept(text: str) -> None:
+    """That there is another does not mend it."""
+    tally = recognise(text)
+    assert tally is not None
+    assert "inconsistent" in (tally.trouble or "")
 
 
 @pytest.mark.parametrize(

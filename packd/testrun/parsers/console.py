@@ -1,6 +1,6 @@
-"""What a suite printed, read without its help: the words of unittest, of pytest, of TAP, or a printed summary.
+"""What a suite printed, read without its help: the words of unittest, of pytest, of prove, of TAP, or a printed summary.
 
-A script may run several programs: summaries of unittest and pytest are each about one of them and are added up. A
+A script may run several programs: summaries of unittest, pytest and prove, or TAP, are each about one of them and are added up. A
 summary that the script itself prints comes after them and is about all; the last one counts.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from packd.domain.reports import Case
 from packd.testrun.parsers.simple import last_summary
 from packd.testrun.parsers.tally import COUNT_LIMIT, Tally, tally_of, together
-from packd.testrun.parsers.tap import is_tap, parse_tap
+from packd.testrun.parsers.tap import documents, is_tap, parse_tap
 from packd.testrun.parsers.text import message_of, name_of
 
 if TYPE_CHECKING:
@@ -53,16 +53,24 @@ _PYTEST_WORDS: Final = {
     "skipped": "skipped", "xfailed": "skipped",
 }  # fmt: skip
 
+# "Files=2, Tests=8,  0 wallclock secs (…)", and above it a line for each file that has something wrong.
+_PROVE: Final = re.compile(r"^Files=\d{1,9}, Tests=(?P<tests>\d{1,9}), ", re.MULTILINE | re.ASCII)
+_PROVE_FILE: Final = re.compile(
+    r"^\S[^\n]{0,400} \(Wstat: [^\n]{1,100} Tests: \d{1,9} Failed: (\d{1,9})\)$", re.MULTILINE | re.ASCII
+)
+
 
 def recognise(text: str) -> Tally | None:
     """The counts, and the cases where they are named, of plain output; None when nothing in it is known."""
-    programs = sorted((*_unittest_summaries(text), *_pytest_summaries(text)), key=lambda found: found[0])
+    programs = sorted(
+        (*_unittest_summaries(text), *_pytest_summaries(text), *_prove_summaries(text)), key=lambda found: found[0]
+    )
     printed = last_summary(text)
     if printed and (not programs or printed[0] >= programs[-1][0]):
         return printed[1]
     if programs:
         return together(tally for _, tally in programs)
-    return parse_tap(text) if is_tap(text) else None
+    return together(map(parse_tap, documents(text))) if is_tap(text) else None
 
 
 def _unittest_summaries(text: str) -> Iterator[tuple[int, Tally]]:
@@ -118,6 +126,16 @@ def _pytest_cases(text: str, start: int, end: int) -> Iterator[Case]:
             yield Case(
                 name=name_of(match["name"]), status=_PYTEST_STATUSES[word], error_message=message_of(match["why"])
             )
+
+
+def _prove_summaries(text: str) -> Iterator[tuple[int, Tally]]:
+    """(where it ends, tally) of each. What was skipped is counted with what passed."""
+    start = 0
+    for match in _PROVE.finditer(text):
+        total = int(match["tests"])
+        failed = min(total, sum(map(int, _PROVE_FILE.findall(text, start, match.start()))))
+        yield match.end(), _checked(total, total - failed, failed, 0, Tally())
+        start = match.end()
 
 
 def _checked(total: int, passed: int, failed: int, skipped: int, named: Tally) -> Tally:

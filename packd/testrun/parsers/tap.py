@@ -16,15 +16,22 @@ from packd.testrun.parsers.tally import COUNT_LIMIT, Tally, tally_of
 from packd.testrun.parsers.text import message_of, milliseconds, name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from packd.domain.reports import CaseStatus
 
 _VERSION: Final = re.compile(r"^TAP version 1[234]\s*$", re.MULTILINE)
 _PROMISED: Final = r"1\.\.(\d{1,99})"  # a number that can't be is a plan, too
 _PLAN: Final = re.compile(rf"{_PROMISED}\s*(?:#\s*(.{{0,400}}))?")
+_OUTERMOST: Final = re.compile(
+    rf"^(?:(?P<version>TAP version 1[234])|(?P<plan>{_PROMISED})(?=\s|$)|(?:not )?ok(?P<first> 1\b)?(?=\s|$))",
+    re.MULTILINE,
+)
 _POINT: Final = re.compile(r"(not )?ok(?=\s|$)(?:[ \t]{1,8}(\d{1,99})\b)?(?:[ \t]{0,8}-)?(.*)")
 _DIRECTIVE: Final = re.compile(r"(?<!\\)#[ \t]{0,8}(skip|todo)\S{0,20}[ \t]{0,8}(.*)", re.IGNORECASE)
 _BAIL: Final = re.compile(r"Bail out!(.*)", re.IGNORECASE)
 _DURATION: Final = re.compile(r"^\s{0,80}duration_ms: ['\"]?([\d.]{1,30})", re.MULTILINE)
+_DOCUMENTS: Final = 1000  # of one suite that are told apart
 _DEEPEST: Final = 20  # levels of sub-tests that are told apart
 _LONGEST_LINE: Final = 4096
 _LONGEST_BLOCK: Final = 400  # lines of a diagnostic block that are kept
@@ -63,12 +70,37 @@ class _Level:
 
 
 def is_tap(text: str) -> bool:
-    """Does the output as a whole look like TAP? Its version line, or both a plan and a test point at line starts."""
-    if _VERSION.search(text):
+    """Does the output as a whole look like TAP? Its version line, or both a plan and a test point at line starts; or
+    nothing but plans of no test."""
+    if _VERSION.search(text) or ("1..0" in text and _plans_nothing(text)):
         return True
     return bool(re.search(rf"^{_PROMISED}\s*(?:#|$)", text, re.MULTILINE)) and bool(
         re.search(r"^(?:not )?ok \d{1,9}\b", text, re.MULTILINE)
     )
+
+
+def _plans_nothing(text: str) -> bool:
+    lines = (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return all((plan := _PLAN.fullmatch(line.strip())) and int(plan[1]) == 0 for line in lines)
+
+
+def documents(text: str) -> Iterator[str]:
+    """What each of several programs printed one after another: the next begins with its version line, with a plan where
+    there was one, or with its first point after a plan that came last."""
+    starts, points, plan_after = [0], 0, -1  # how many points there were before the plan; -1: there was none yet
+    for match in _OUTERMOST.finditer(text):
+        if match["version"]:
+            is_next = points > 0 or plan_after >= 0
+        else:
+            is_next = plan_after >= 0 if match["plan"] else plan_after > 0 and bool(match["first"])
+        if is_next and len(starts) < _DOCUMENTS:
+            starts.append(match.start())
+            points, plan_after = 0, -1
+        if match["plan"]:
+            plan_after = points
+        elif not match["version"]:
+            points += 1
+    yield from (text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True))
 
 
 def parse_tap(text: str) -> Tally:
