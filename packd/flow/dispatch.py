@@ -14,7 +14,7 @@ import structlog
 
 from packd.domain.breaker import room, state
 from packd.domain.deliveries import Outcome, Rules
-from packd.domain.failures import for_log
+from packd.domain.failures import Code, Failure, for_log
 from packd.domain.health import Pulse
 from packd.domain.subscriptions import subscribes
 from packd.flow.departures import AT_ONCE_EACH, Departures
@@ -239,20 +239,27 @@ class Dispatcher:
     def _settle(self, back: list[tuple[Delivery, Outcome]]) -> set[str]:
         """What came back is written down; the endpoints of which something had to be before anything else leaves.
 
-        If that fails, the same ones leave again.
+        If there is no room for it, it waits here: a receiver need not hear of that. If it fails otherwise, the same
+        ones leave again.
         """
         troubled: set[str] = set()
         endpoints = {name: gate.endpoint for name, gate in self._departures.gates.items()}
+        ended = back
         try:
             self._ledger.write_down(back, endpoints)
+        except Failure as failure:
+            with self._wake:
+                if failure.code == Code.UNAVAILABLE and not self._stopping:
+                    self._back, ended = [*back, *self._back], []
+            raise
         finally:
             with self._wake:
                 for name, gate in self._departures.gates.items():
                     gate.endpoint = endpoints[name]
-                for delivery, _ in back:
+                for delivery, _ in ended:
                     if self._departures.written(delivery):
                         troubled.add(delivery.endpoint)
-                self._settled += len(back)
+                self._settled += len(ended)
                 self._wake.notify_all()
         return troubled
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -17,6 +17,8 @@ from packd.flow.endpoint_health import disabled as disabled_endpoints
 from packd.flow.endpoints import ROTATION_S, follow_configuration
 from packd.flow.webhooks import Webhooks
 from packd.registry import outbox, queries
+from packd.registry.full_disk import DiskFull
+from packd.registry.registry import Registry
 from packd.registry.rows import Delivery, Endpoint
 from tests.unit.registry_ground import Ground, Time, an_endpoint, discovered, made_ground
 
@@ -374,6 +376,47 @@ def test_the_longest_pause_that_was_asked_for_counts(bench: Bench) -> None:
     bench.webhooks.disable("ops", actor="a test")
     bench.webhooks.enable("ops", actor="a test")
     assert bench.go() == 2
+
+
+@pytest.mark.parametrize("answer", [GOOD, BAD])
+def test_what_there_is_no_room_to_write_down_is_sent_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, answer: Outcome
+) -> None:
+    """However long the disk is full: what came of it is written down when there is room."""
+    bench.save(an_endpoint())
+    bench.say("core", "core")
+    bench.dispatcher.turn()
+    ((delivery, done),) = bench.postman.carried
+    with monkeypatch.context() as full:
+        full.setattr(Registry, "write", no_room)
+        done(delivery, answer)
+        for _ in range(3):
+            with pytest.raises(DiskFull):
+                bench.dispatcher.turn()
+    bench.dispatcher.turn()
+    assert [one.event_id for one in bench.postman.left].count(delivery.event_id) == 1
+    assert bench.deliveries()[0].attempts == 1
+    assert len(bench.postman.left) == (2 if answer is GOOD else 1)
+
+
+def test_a_full_disk_holds_up_no_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came back and can't be written down is given up then: the next daemon sends it once more."""
+    bench.save(an_endpoint())
+    bench.say("core")
+    bench.dispatcher.turn()
+    monkeypatch.setattr(Registry, "write", no_room)
+    for delivery, done in bench.postman.carried:
+        done(delivery, GOOD)
+    with pytest.raises(DiskFull):
+        bench.dispatcher.turn()
+    bench.dispatcher.stop(0.0)
+    with pytest.raises(DiskFull):
+        bench.dispatcher.turn()
+    bench.dispatcher.turn()
+
+
+def no_room(*_: object, **__: object) -> NoReturn:
+    raise DiskFull("packd.db")
 
 
 def test_a_rate_is_kept(bench: Bench) -> None:
