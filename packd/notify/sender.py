@@ -28,7 +28,7 @@ from packd.notify import answer, signature
 from packd.notify.attempt import Attempt
 from packd.notify.ed25519 import SigningKey
 from packd.notify.envelope import content_type
-from packd.notify.line import Garbled, Lines, Request, Unsent
+from packd.notify.line import HEAD_LIMIT, Garbled, Lines, Request, Unsent
 from packd.notify.resolver import resolve, system_lookup
 
 if TYPE_CHECKING:
@@ -181,6 +181,8 @@ class Sender:
             trust_env=False,  # no proxies, no .netrc
             auto_decompress=False,  # a few KiB could become gigabytes
             read_bufsize=ANSWER_LIMIT,
+            max_line_size=HEAD_LIMIT,  # one limit for the whole head: how it is made up is the receiver's business
+            max_field_size=HEAD_LIMIT,
         )
 
 

@@ -486,6 +486,13 @@ def test_informational_answers_without_end_are_given_up_at_once():
     assert (outcome.status, outcome.error) == (200, None)
 
 
+def test_one_long_header_of_an_answer_is_none_too_many():
+    """A policy for pages or a cookie that a proxy adds to every answer may be long: the webhook has arrived."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Security-Policy: " + b"x" * 20_000 + b"\r\nContent-Length: 2\r\n\r\n"
+    outcome, _ = sent_to(saying(head + b"ok"))
+    assert (outcome.arrived, outcome.error) == (True, None)
+
+
 @pytest.mark.parametrize("framing", [b"Transfer-Encoding: chunked\r\n", b"Content-Length: 99999999999\r\n", b""])
 def test_of_an_endless_answer_a_little_is_read(framing):
     """16 KiB, then the connection is closed; it counts as answered."""
