@@ -53,11 +53,11 @@ class Outbox:
     new_id: Callable[[], str]  # a fresh "evt_<ULID>"
     webhook_body: Callable[[str, int, str], bytes]  # (envelope JSON, endpoint_seq, format) → the exact bytes to send
 
-    def fan_out(self, connection: Connection, event: StoredEvent, endpoint: Endpoint) -> None:
-        """The event's delivery to this endpoint, with the next of its places."""
-        endpoint_seq = endpoint.last_endpoint_seq + 1
-        _COUNT_UP.run(connection, {"of_name": endpoint.name, "last_endpoint_seq": endpoint_seq})
-        _INSERT_DELIVERY.run(connection, self.delivery(event, endpoint, endpoint_seq))
+    def fan_out(self, connection: Connection, told: Sequence[StoredEvent], endpoint: Endpoint, *, after: int) -> None:
+        """The deliveries of these events to this endpoint, with the places behind `after`."""
+        rows = [self.delivery(event, endpoint, place) for place, event in enumerate(told, after + 1)]
+        _INSERT_DELIVERY.run_each(connection, rows)
+        _COUNT_UP.run(connection, {"of_name": endpoint.name, "last_endpoint_seq": after + len(rows)})
 
     def delivery(self, event: StoredEvent, endpoint: Endpoint, endpoint_seq: int) -> dict[str, Any]:
         """The row of what is to be sent."""

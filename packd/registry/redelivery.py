@@ -86,24 +86,27 @@ def _requeue(connection: Connection, which: ColumnElement[bool]) -> int:
 
 def _tell_missing(connection: Connection, outbox: Outbox, name: str, since: str) -> int:
     """Events that it asks for and has no delivery of. They get new places, in their order."""
-    had = select(deliveries.c.event_seq).where(deliveries.c.endpoint == name)
-    last, told = 0, 0
+    endpoint = queries.endpoint(connection, name)
+    if endpoint is None:
+        return 0
+    had = select(deliveries.c.id).where(deliveries.c.endpoint == name, deliveries.c.event_seq == events.c.seq).exists()
+    last, place = 0, endpoint.last_endpoint_seq
     while True:
         query = (
             select(events)
-            .where(events.c.seq > last, events.c.timestamp >= since, events.c.seq.not_in(had))
+            .where(events.c.seq > last, events.c.timestamp >= since, ~had)
             .where(or_(events.c.type != TRIAL, events.c.subject == f"webhooks/{name}"))
             .order_by(events.c.seq)
             .limit(_EVENTS_AT_ONCE)
         )
         found = queries.many(connection, StoredEvent, query)
-        for event in found:
-            endpoint = queries.endpoint(connection, name)
-            if endpoint is not None and subscribes(
-                endpoint.types, endpoint.packs, event.type, event.subject, endpoint=name
-            ):
-                outbox.fan_out(connection, event, endpoint)
-                told += 1
+        told = [
+            event
+            for event in found
+            if subscribes(endpoint.types, endpoint.packs, event.type, event.subject, endpoint=name)
+        ]
+        outbox.fan_out(connection, told, endpoint, after=place)
+        place += len(told)
         if len(found) < _EVENTS_AT_ONCE:
-            return told
+            return place - endpoint.last_endpoint_seq
         last = found[-1].seq

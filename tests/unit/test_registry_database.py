@@ -337,7 +337,9 @@ def test_an_error_says_nothing_of_what_was_to_be_written(ground: Ground) -> None
         tx.connection.execute(insert(endpoints).values(asdict(endpoint)))
     assert "s3cret" not in str(refused.value)
     with pytest.raises(DBAPIError) as refused, ground.registry.write() as tx:
-        Outbox(source="", new_id=str, webhook_body=lambda *_: b"s3cret").fan_out(tx.connection, event, endpoint)
+        Outbox(source="", new_id=str, webhook_body=lambda *_: b"s3cret").fan_out(
+            tx.connection, [event], endpoint, after=0
+        )
     assert "s3cret" not in str(refused.value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -91,6 +91,23 @@ def test_everything_is_told_again_also_from_before_it_was_there(ground: Ground) 
         ("packs/a", 2, "pending"),
     ]
     assert [json.loads(one.body)["endpoint_seq"] for one in told(ground)] == [1, 2]
+
+
+def test_many_that_it_was_not_there_for_are_told_at_once(tmp_path: Path) -> None:
+    """While that is written nobody else can write: it is done by a few statements, however many events there are."""
+    statements: list[str] = []
+    with made_ground("sqlite", tmp_path) as ground:
+        with ground.registry.write() as tx:
+            for _ in range(1000):
+                tx.emit(discovered("a"), correlation_id="chg_1")
+        with ground.registry.write() as tx:
+            outbox.save_endpoint(tx.connection, an_endpoint())
+            driver: Any = tx.connection.connection.driver_connection
+            driver.set_trace_callback(statements.append)
+            assert tx.tell_again("ops", since=LONG_AGO) == 1000
+            driver.set_trace_callback(None)
+        assert len(statements) < 50
+        assert now(ground).last_endpoint_seq == 1000
 
 
 def test_what_is_told_again_keeps_the_order_that_is_asked_for_now(ground: Ground) -> None:
