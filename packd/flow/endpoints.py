@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from packd.domain.event_data import WebhookEndpointEnabled
 from packd.registry import outbox, queries, redelivery
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from packd.registry.registry import Registry, Writer
     from packd.registry.rows import Endpoint
 
+log = structlog.get_logger(__name__)
+
+_ADVICE: Final = "they leave when an endpoint of that name is in the configuration again, also with another address"
 ROTATION_S: Final = 86_400.0  # so long the secret that was replaced signs beside the new one
 
 
@@ -33,6 +38,10 @@ def follow_configuration(registry: Registry, wanted: Iterable[Endpoint], *, cloc
         outbox.set_endpoint_state(
             tx.connection, gone, state="removed", reason="it is not in the configuration any more"
         )
+        waiting = queries.backlog(tx.connection) if gone else {}
+    for name in gone:
+        if name in waiting:
+            log.warning("webhook.left_untold", endpoint=name, deliveries=waiting[name][0], advice=_ADVICE)
 
 
 def _follow(tx: Writer, before: Endpoint | None, endpoint: Endpoint, clock: Clock) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from structlog.testing import capture_logs
 
 from packd.domain.deliveries import Outcome, Rules
 from packd.flow.announce import announce
@@ -451,6 +452,19 @@ def test_what_waits_leaves_at_once_for_another_address(bench: Bench) -> None:
     bench.go(Outcome(status=503, retry_after_s=3600.0))
     bench.configure(an_endpoint(url="https://mended.example/in"))
     bench.webhooks.change("made", {"url": "https://mended.example/in"})
+    assert bench.go(GOOD) == 2
+
+
+def test_what_an_endpoint_that_is_in_the_file_no_more_was_not_told_is_said(bench: Bench) -> None:
+    """Once: whoever only renamed it learns that the new one does not get it, and how somebody does."""
+    bench.configure(an_endpoint())
+    bench.say("a", "b")
+    with capture_logs() as said:
+        for _ in range(2):
+            bench.configure(an_endpoint("renamed"))
+        bench.configure()
+    assert [(one["event"], one["endpoint"], one["deliveries"]) for one in said] == [("webhook.left_untold", "ops", 2)]
+    bench.configure(an_endpoint(url="https://mended.example/in"))
     assert bench.go(GOOD) == 2
 
 
