@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from packd.config import Settings
     from packd.flow.diagnosis.answers import Answer
+    from packd.flow.diagnosis.parts import Target
 
 _MARKS: Final = {
     "ok": ("✓", "green"),
@@ -188,13 +189,34 @@ def _said_and_fix(sentence: str) -> tuple[str, str]:
     return sentence, "packd status says how it goes on"
 
 
-def _targets(settings: Settings, status: dict[str, Any] | None) -> list[tuple[str, str, bool]]:
+def _targets(settings: Settings, status: dict[str, Any] | None) -> list[Target]:
     """Those of the daemon, if there is one: some may have been made by its API."""
-    configured = [(one.name, str(one.url), one.allow_private) for one in settings.webhooks]
+    from packd.client import Client
+    from packd.flow.diagnosis.parts import Target
+    from packd.notify.tls import Tls
+
+    known = {one.name: Tls(**(one.certificates() or {})) for one in settings.webhooks}
     if status is None:
-        return configured
-    private = {name: allowed for name, _, allowed in configured}
-    return [(one["name"], one["url"], private.get(one["name"], True)) for one in status["endpoints"]]
+        return [
+            Target(name=one.name, url=str(one.url), allow_private=one.allow_private, tls=known[one.name])
+            for one in settings.webhooks
+        ]
+    try:
+        told = {one["name"]: one for one in Client(settings.socket_path).items("/webhooks/endpoints")}
+    except Failure:
+        told = {}
+    # It shows no certificate, only whether there is one; the file of its configuration, where we have it, names them.
+    own = {name for name, one in told.items() if any(one["tls"].values())}
+    configured = {name: tls for name, tls in known.items() if tls != Tls()}
+    return [
+        Target(
+            name=one["name"],
+            url=told.get(one["name"], one)["url"],
+            allow_private=told.get(one["name"], {}).get("allow_private", True),
+            tls=configured.get(one["name"]) if one["name"] in own else Tls(),
+        )
+        for one in status["endpoints"]
+    ]
 
 
 def _isolation_of_daemon(status: dict[str, Any]) -> Answer:

@@ -6,8 +6,11 @@ import json
 import os
 import socket
 import sqlite3
+import ssl
+import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,12 +25,14 @@ from packd.domain.ignore import Ignore
 from packd.flow.diagnosis import machine, parts, places
 from packd.flow.diagnosis.answers import Answer
 from packd.flow.exclusive import exclusively
+from packd.registry import outbox
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.database import Database, sqlite_url
+from packd.registry.rows import Endpoint
 from packd.testrun.ladder import Rung
 from packd.watch import usage
 from tests.unit.doors_ground import Ground, made_ground
-from tests.unit.registry_ground import NEXT
+from tests.unit.registry_ground import NEXT, an_endpoint
 
 
 @pytest.fixture
@@ -202,6 +207,64 @@ def test_endpoints(folder: Path, listening: int) -> None:
         result = doctor(folder, "--json", webhooks=[hook(url, **more)])
         assert result.exit_code == 1, url
         assert piece in checks(result)["webhook ci"][0]["said"]
+
+
+@pytest.fixture
+def own_certificate(folder: Path) -> Iterator[int]:
+    """A port that speaks TLS, with a certificate `ca.pem` that no authority of the system vouches for."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "ca.key", "-out", "ca.pem"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "ca.key")
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    plain, _ = server.accept()
+                except OSError:  # the test is over
+                    return
+                with plain, suppress(OSError), context.wrap_socket(plain, server_side=True) as caller:
+                    caller.recv(1)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    serving.join(60)
+
+
+def test_an_authority_of_an_endpoints_own(folder: Path, own_certificate: int) -> None:
+    """What ca_file names may vouch for it, as when it is told; without that the system's authorities count."""
+    url = f"https://localhost:{own_certificate}/"
+    (found,) = checks(doctor(folder, "--json", webhooks=[hook(url, ca_file="ca.pem")]))["webhook ci"]
+    assert (found["outcome"], found["said"]) == ("ok", f"localhost port {own_certificate} takes connections")
+    (found,) = checks(doctor(folder, "--json", webhooks=[hook(url)]))["webhook ci"]
+    assert (found["outcome"], "self-signed" in found["said"]) == ("wrong", True)
+
+
+def test_the_endpoints_of_a_daemon(folder: Path, own_certificate: int) -> None:
+    """Its own word counts for where they may be. Certificates it shows nobody: from the file of its configuration they
+    are known, and else only that a connection can be made."""
+    url = f"https://localhost:{own_certificate}/"
+    tls = {"ca": (folder / "ca.pem").read_text(), "certificate": None, "key": None}
+    with made_ground() as ground:
+
+        def found(one: Endpoint, **config: Any) -> dict[str, Any]:
+            with ground.registry.write() as tx:
+                outbox.save_endpoint(tx.connection, one)
+            (only,) = checks(doctor(folder, "--json", "--socket", str(ground.socket), **config))["webhook ci"]
+            return only
+
+        own = found(an_endpoint("ci", url=url, tls=tls, allow_private=True))
+        assert (own["outcome"], "only `packd webhook test` can tell" in own["said"]) == ("ok", True)
+        own = found(an_endpoint("ci", url=url, tls=tls, allow_private=True), webhooks=[hook(url, ca_file="ca.pem")])
+        assert (own["outcome"], own["said"]) == ("ok", f"localhost port {own_certificate} takes connections")
+        barred = found(an_endpoint("ci", url=url, tls=tls))
+        assert (barred["outcome"], "a loopback address" in barred["said"]) == ("wrong", True)
 
 
 def test_the_database(tmp_path: Path) -> None:

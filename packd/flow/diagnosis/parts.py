@@ -6,11 +6,13 @@ import socket
 import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from packd.domain.addresses import refusal
 from packd.flow.diagnosis.answers import Answer, ok, skipped, warning, wrong
+from packd.notify.tls import Tls, context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +26,15 @@ _LARGE: Final = 1 << 30  # bytes; reading all of a larger database takes too lon
 
 _RESTORE: Final = "stop the daemon and `packd db restore FILE` from the newest backup"
 
-Target = tuple[str, str, bool]  # an endpoint's name, its URL, and whether it may be at a private address
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An endpoint, as far as connecting to it goes."""
+
+    name: str
+    url: str
+    allow_private: bool  # it may be at a private address
+    tls: Tls | None = field(default_factory=Tls)  # None: it has certificates of its own, which only the daemon has seen
 
 
 def database(path: Path, *, newest_schema: str) -> Answer:
@@ -130,16 +140,15 @@ def endpoints(targets: Sequence[Target]) -> list[Answer]:
 
 
 def _endpoint(target: Target) -> Answer:
-    name, url, allow_private = target
-    about, parts = f"webhook {name}", urlsplit(url)
+    about, parts = f"webhook {target.name}", urlsplit(target.url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     where = f"{host} port {port}"
     try:
         address = _addresses(host, port)[0]
-        refused = refusal(address, allow_private=allow_private)
+        refused = refusal(address, allow_private=target.allow_private)
         if refused is not None:
             return wrong(about, f"{host} is {address}: {refused}", "set allow_private for it, or correct its URL")
-        _connect(host, port, tls=parts.scheme == "https")
+        _connect(host, port, tls=target.tls if parts.scheme == "https" else None)
     except ssl.SSLCertVerificationError as failure:
         return wrong(about, f"the certificate of {where} is not accepted: {failure.verify_message}", "renew it there")
     except socket.gaierror as failure:
@@ -147,17 +156,20 @@ def _endpoint(target: Target) -> Answer:
     except (OSError, ValueError) as failure:
         said = getattr(failure, "strerror", None) or str(failure) or "no answer"
         return wrong(
-            about, f"no connection to {where}: {said}", f"start what answers there; then packd webhook test {name}"
+            about,
+            f"no connection to {where}: {said}",
+            f"start what answers there; then packd webhook test {target.name}",
         )
-    return ok(about, f"{where} takes connections")
+    unseen = "; of its own certificates only `packd webhook test` can tell" if target.tls is None else ""
+    return ok(about, f"{where} takes connections{unseen}")
 
 
 def _addresses(host: str, port: int) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-def _connect(host: str, port: int, *, tls: bool) -> None:
+def _connect(host: str, port: int, *, tls: Tls | None) -> None:
     with socket.create_connection((host, port), timeout=_CONNECT_S) as plain:
-        if tls:
-            with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
+        if tls is not None:
+            with context(tls).wrap_socket(plain, server_hostname=host):
                 pass
