@@ -11,6 +11,7 @@ import structlog
 from packd.domain.lifecycle import UNFINISHED, Phase
 from packd.domain.moments import rfc3339, unix_s
 from packd.domain.retention import Aged, Decision, Terms, decide, removable
+from packd.flow import memory
 from packd.registry import housekeeping, queries
 from packd.snapshot.discarding import discard_quietly
 from packd.snapshot.space import StoreUnwritable
@@ -122,6 +123,7 @@ class Sweeper:
             swept = {"snapshots": sum(map(self._removed, portions))}
             swept |= self._forget()
             self._database.optimise()
+        memory.give_back()  # looking at all revisions took some, and an hour of work has left it in many places
         if any(swept.values()):
             log.info("sweep.done", **swept)
         self._told(swept)
