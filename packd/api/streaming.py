@@ -30,6 +30,8 @@ class EventStream(StreamingResponse):
         async def patiently(message: object) -> None:
             async with asyncio.timeout(self._patience_s):
                 await send(message)  # type: ignore[arg-type]
+            # Of a reader that is gone the server hears when it is its turn, and asyncio warns of all that is written till then.
+            await asyncio.sleep(0)
 
         try:
             await super().__call__(scope, receive, patiently)

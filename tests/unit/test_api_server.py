@@ -7,7 +7,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -18,12 +18,14 @@ import structlog
 from packd.api.app import create_app
 from packd.api.server import Server
 from packd.api.socket_file import bind
+from packd.api.streaming import EventStream
 from packd.client import Client
 from packd.domain.failures import Code, Failure
 from tests.unit.doors_ground import Ground, a_context, made_ground, report
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
     from structlog.typing import EventDict
 
 
@@ -199,6 +201,36 @@ def test_a_command_that_goes_on_does_not_hold_up_stopping(ground: Ground) -> Non
     ground.asked.hold.set()
     assert took_s < 4.0
     assert failures[0].code in (Code.UNREACHABLE, Code.INTERNAL)
+
+
+def test_a_reader_that_goes_away_ends_its_stream(ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
+    """Also in the middle of much that was to be read: nothing more is made for it, and nobody is warned of it."""
+    context = a_context(ground.registry, ground.asked, ground.feed, packs_dir=ground.folder)
+    made, ended, reader = [], threading.Event(), socket.socket(socket.AF_UNIX)
+
+    async def content() -> AsyncIterator[str]:
+        yield "data: first\n\n"
+        reader.close()
+        for number in range(100):
+            made.append(number)
+            yield f"data: {number}\n\n"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await EventStream(content())(scope, receive, send)
+        finally:
+            ended.set()
+
+    server = Server(app, ground.folder / "stream.sock", tail=context.tail)
+    server.start()
+    try:
+        reader.connect(str(ground.folder / "stream.sock"))
+        reader.sendall(b"GET / HTTP/1.1\r\nHost: packd\r\n\r\n")
+        assert ended.wait(60)
+    finally:
+        server.stop()
+    assert len(made) < 10
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_a_restart_on_the_same_path(ground: Ground) -> None:
