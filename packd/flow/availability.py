@@ -109,6 +109,7 @@ class Availability:
             supersede_candidate(tx, ref)  # first, or what waits in the lane would test it once more
         self._runs.cancel(ref, why="the pack was taken out of use")
         taken_out = self._lanes.call(lane(ref), work)
+        self._pipeline.start(ref)  # for what was on its way
         self._pipeline.release()
         return taken_out
 

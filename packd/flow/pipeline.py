@@ -104,6 +104,7 @@ class Pipeline:
     def carry(self, ref: str, begun: Begun | None = None) -> None:
         """Take the candidate of `ref` through one stage after another until it is finished or has to wait."""
         first = revision = begun.revision if begun is not None else self._candidate(ref) or self._forbidden.lift(ref)
+        self._say_overtaken(ref, first)
         goes_on = True
         waiting: Sequence[str] = ()
         while revision is not None and goes_on:
@@ -144,6 +145,15 @@ class Pipeline:
         with self._registry.read() as connection:
             ended = queries.revision(connection, revision.ref, revision.number) or revision
         self._say_ended(ended)
+
+    def _say_overtaken(self, ref: str, candidate: Revision | None) -> None:
+        """The same line of those that something newer, or an operator, took the place of while nobody was at work on them."""
+        left = [number for number in self._stopwatch.not_taken(ref) if candidate is None or number != candidate.number]
+        for number in left:
+            with self._registry.read() as connection:
+                overtaken = queries.revision(connection, ref, number)
+            if overtaken is not None and overtaken.phase == Phase.SUPERSEDED:
+                self._say_ended(overtaken)
 
     def _say_ended(self, ended: Revision) -> None:
         log.info(

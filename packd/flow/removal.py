@@ -128,6 +128,7 @@ class Removal:
             self.look_round(name, pack.ref)
         elif pack is not None:
             self._runs.cancel(pack.ref)
+            self._pipeline.start(pack.ref)  # for what was on its way
             self._pipeline.release()
 
     # --- a pack without a drop ---------------------------------------------------------------------------------------
@@ -204,6 +205,7 @@ class Removal:
         for ref in given_up:
             log.info("pack.given_up", pack=ref, drop=name)
             self._runs.cancel(ref)
+            self._pipeline.start(ref)
         if given_up:
             self._pipeline.release()
 

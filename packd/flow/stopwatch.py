@@ -20,7 +20,7 @@ class Stopwatch:
         """`told` gets the name and the seconds of every stage that has ended; it must be quick and must not raise."""
         self._told = told
         self._lock = threading.Lock()
-        self._stages: dict[tuple[str, int], dict[str, float]] = {}
+        self._stages: dict[str, dict[int, dict[str, float]]] = {}
 
     @contextmanager
     def measure(self, revision: Revision, stage: str) -> Iterator[None]:
@@ -32,12 +32,20 @@ class Stopwatch:
 
     def add(self, ref: str, number: int, stage: str, ms: float) -> None:
         with self._lock:
-            stages = self._stages.setdefault((ref, number), {})
+            stages = self._stages.setdefault(ref, {}).setdefault(number, {})
             stages[stage] = round(stages.get(stage, 0.0) + ms, 2)
         self._told(stage, ms / 1000)
 
     def take(self, ref: str, number: int) -> dict[str, float]:
         """The stages so far, e.g. {"snapshot_ms": 2.9, "test_ms": 4.1}; asked once, then forgotten."""
         with self._lock:
-            stages = self._stages.pop((ref, number), {})
+            mine = self._stages.get(ref, {})
+            stages = mine.pop(number, {})
+            if not mine:
+                self._stages.pop(ref, None)
         return {f"{stage}_ms": ms for stage, ms in stages.items()}
+
+    def not_taken(self, ref: str) -> list[int]:
+        """The revisions of this pack that were measured and not asked for."""
+        with self._lock:
+            return list(self._stages.get(ref, ()))

@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from tests.unit.snapshot_ground import aged, zip_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from structlog.typing import EventDict
 
     from packd.bootstrap import Parts
 
@@ -108,3 +111,34 @@ def test_a_disk_that_fails_is_said_where_the_drop_is_asked_for(parts: Parts, mon
     assert (parts.settings.packs_dir / "core.failed").exists()
     looked_at(parts, "core")
     assert told(parts)[-1].type == "pack.registered"
+
+
+def lines(logged: list[EventDict]) -> list[tuple[int, str]]:
+    """The one line of each revision: (number, phase)."""
+    carried = [line for line in logged if line["event"] == "revision.carried"]
+    assert all({"settle_ms", "snapshot_ms", "validate_ms"} <= line.keys() for line in carried)
+    return [(line["revision"], line["phase"]) for line in carried]
+
+
+def test_what_is_overtaken_while_it_waits_has_its_line_too(parts: Parts) -> None:
+    """One for every revision, with the time of every stage, whether anybody was at work on it in the end or not."""
+    with capture_logs() as logged:
+        core(parts, "1.0.0", needs="base")
+        assert lines(logged) == []
+        core(parts, "2.0.0", needs="base")
+        assert lines(logged) == [(1, "superseded")]
+        core(parts, "3.0.0")
+        assert lines(logged) == [(1, "superseded"), (2, "superseded"), (3, "active")]
+        core(parts, "4.0.0", needs="base")
+        parts.availability.disable("core", actor="test")
+        assert parts.lanes.wait_idle(30)
+        assert lines(logged)[3:] == [(4, "superseded")]
+
+
+def test_what_waits_and_is_removed_has_its_line_too(parts: Parts) -> None:
+    """Nothing of it is ever carried on."""
+    with capture_logs() as logged:
+        shutil.rmtree(core(parts, "1.0.0", needs="base"))
+        parts.intake.remove_soon("core")
+        assert parts.lanes.wait_idle(30)
+    assert lines(logged) == [(1, "superseded")]
