@@ -85,7 +85,8 @@ def run(
 
     To be called with the state directory locked, by `lock`. `source` says how to read the settings again, for SIGHUP; `scout` is
     who went ahead. Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
-    Raises SchemaMismatch for the database of a newer packd; OSError when a folder can't be made; DiskFull.
+    Raises SchemaMismatch for the database of a newer packd; OSError when a folder can't be made; DiskFull;
+    DatabaseAway.
     """
     parts = build(settings, queue=scout.queue if scout is not None else None, lock=lock)
     try:

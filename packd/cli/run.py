@@ -172,6 +172,7 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
     for warning in settings.warnings:
         log.warning("config.unwise", detail=str(warning))
     from packd.daemon import run
+    from packd.registry.broken import DatabaseAway
     from packd.registry.full_disk import DiskFull
     from packd.registry.schema import SchemaMismatch
 
@@ -179,6 +180,8 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
         return run(settings, once=once, source=source, scout=scout, lock=lock)
     except (SchemaMismatch, LookupError) as refusal:
         raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
+    except DatabaseAway as refusal:
+        raise Failure(Code.UNAVAILABLE, f"can't start: {refusal}") from refusal
     except DiskFull as refusal:
         raise Failure(Code.BAD_REQUEST, f"can't start: {refusal.sentence}") from refusal
 

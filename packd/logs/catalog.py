@@ -158,6 +158,11 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "packd may open few files",
             "@PACKD_DETAIL@. Whatever fails for want of one is tried again. `LimitNOFILE=` in the unit, or @PACKD_FIX@",
         ),
+        "database.awaited": (
+            "The database's server is waited for",
+            "packd can't start without it: @PACKD_WHY@. It tries again for a minute, then gives up, and whoever supervises\n"
+            "it starts it anew. See that the server runs and can be reached from here.",
+        ),
         "database.displaced": (
             "The database was removed or replaced",
             "The files of the registry's database are not any more where packd opened them: what it does now would be lost.\n"

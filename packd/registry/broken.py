@@ -24,6 +24,14 @@ _WAYS: Final = {  # primary result code (sqlite.org/rescode.html) → what it me
     sqlite3.SQLITE_BUSY: ("is kept locked by another program", _LET_GO),
 }
 _PRIMARY: Final = 0xFF
+_REFUSED_FOR_GOOD: Final = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "pg_hba.conf",
+    "permission denied",
+    "is not permitted to log in",
+)
 
 
 class DatabaseBroken(Failure):
@@ -51,6 +59,16 @@ class NotOnDisk(Failure):
 
 class DatabaseUnusable(OSError):
     """The database can't be opened, or is not packd's; the message says why and what to do."""
+
+
+class DatabaseAway(DatabaseUnusable):
+    """Its server can't be reached, or does not let anybody in yet: that may pass by itself."""
+
+
+def is_for_somebody_to_put_right(said: object) -> bool:
+    """Does a server refuse what it will refuse again? It says so in words only, which may be those of another language:
+    then it is taken for one that is away."""
+    return any(words in str(said) for words in _REFUSED_FOR_GOOD)
 
 
 def is_broken(said: object) -> bool:

@@ -12,7 +12,13 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from packd.registry.backup import NotPackds, back_up
-from packd.registry.broken import DatabaseBroken, DatabaseUnusable, is_damage
+from packd.registry.broken import (
+    DatabaseAway,
+    DatabaseBroken,
+    DatabaseUnusable,
+    is_damage,
+    is_for_somebody_to_put_right,
+)
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.engine import POSTGRESQL_MODES, SQLITE_MODES, engine_of, shown
 from packd.registry.full_disk import DiskFull, is_full
@@ -82,7 +88,7 @@ class Database:
     def occupy(self) -> None:
         """For a daemon, before all else: on a server nobody else may be it until `close`.
 
-        Raises DatabaseUnusable when another one is, or when it can't be opened.
+        Raises DatabaseUnusable when another one is, or when it can't be opened; DatabaseAway when it may be later.
         """
         if self._occupancy is None:
             return
@@ -133,18 +139,22 @@ class Database:
         try:
             yield
         except DatabaseBroken as failure:
-            raise DatabaseUnusable(self._why_not(failure.said)) from failure
+            raise self._refusal(failure.said) from failure
         except DBAPIError as failure:
             if is_full(failure):
                 raise DiskFull(self.shown) from failure
             if isinstance(failure, OperationalError | InterfaceError) or failure.statement is None:  # no connection
-                raise DatabaseUnusable(self._why_not(failure.orig)) from failure
+                raise self._refusal(failure.orig) from failure
             raise
 
-    def _why_not(self, said: object) -> str:
+    def _refusal(self, said: object) -> DatabaseUnusable:
         if is_damage(said):
-            return f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
-        return f"the database {self.shown} can't be used: {said}"
+            return DatabaseUnusable(
+                f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
+            )
+        may_pass = self._is_postgresql and not is_for_somebody_to_put_right(said)
+        kind = DatabaseAway if may_pass else DatabaseUnusable
+        return kind(f"the database {self.shown} can't be used: {said}")
 
     def _keep(self, found: str | None) -> Path | None:
         """A copy beside it, before an older schema is touched; on a server that is for its own tools."""
