@@ -162,7 +162,7 @@ def _of_daemon(settings: Settings, status: dict[str, Any] | None) -> Iterator[An
     yield parts.interpreter(settings.tests.python)
     yield _isolation(settings) if status is None else _isolation_of_daemon(status)
     if settings.database_url is not None:
-        yield parts.server_database(settings.database_url.get_secret_value())
+        yield parts.server_database(settings.database_url.get_secret_value(), newest_schema=SCHEMA_VERSION)
     elif not any(ailment["part"] == "database" for ailment in (status or {}).get("health", ())):  # it knows better
         yield parts.database(settings.state_dir / "packd.db", newest_schema=SCHEMA_VERSION)
     yield places.socket(settings.socket_path, answers=status is not None, pid=_holder(holder, settings.state_dir))

@@ -15,6 +15,11 @@ _ALLOW: Final = (
 _LET_GO: Final = "see which one has it open (`fuser` on that file says), and end that: packd goes on by itself"
 _REACH: Final = "see that its server runs and can be reached from here: packd goes on by itself"
 _AWAY: Final = ("does not answer", _REACH)
+OWN: Final = (
+    "let packd's user own it, and what others made in it: `ALTER DATABASE … OWNER TO …`, and ALTER TABLE for tables that "
+    "were restored"
+)
+_NOT_OURS: Final = ("may not be used", OWN)
 _WAYS: Final = {  # primary result code (sqlite.org/rescode.html) → what it means for the database, and the way out
     sqlite3.SQLITE_CORRUPT: ("is damaged", _RESTORE),
     sqlite3.SQLITE_NOTADB: ("is damaged", _RESTORE),
@@ -32,6 +37,8 @@ _REFUSED_FOR_GOOD: Final = (
     "permission denied",
     "is not permitted to log in",
 )
+# SQLSTATEs of PostgreSQL (its manual, appendix A) that say that packd's user may not do what it has to.
+_FORBIDDEN: Final = ("42501", "3F000")  # insufficient_privilege, invalid_schema_name: none to make tables in
 
 
 class DatabaseBroken(Failure):
@@ -39,7 +46,7 @@ class DatabaseBroken(Failure):
 
     def __init__(self, database: str, said: object) -> None:
         """`database` is its file, or its address without the password; `said` is what the driver raised."""
-        what, way_out = _WAYS.get(_code(said), _AWAY)
+        what, way_out = _WAYS.get(_code(said), _NOT_OURS if is_forbidden(said) else _AWAY)
         reason = str(said).partition("\n")[0]
         super().__init__(Code.UNAVAILABLE, f"the database {database} {what} ({reason}); {way_out}")
         self.said = said
@@ -79,6 +86,11 @@ def is_broken(said: object) -> bool:
 def is_damage(said: object) -> bool:
     """Does the file hold something else than a database that is whole?"""
     return _code(said) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_forbidden(said: object) -> bool:
+    """Does a server say that packd's user lacks a right?"""
+    return getattr(said, "sqlstate", None) in _FORBIDDEN
 
 
 def _code(said: object) -> int:

@@ -13,11 +13,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from packd.registry.backup import NotPackds, back_up
 from packd.registry.broken import (
+    OWN,
     DatabaseAway,
     DatabaseBroken,
     DatabaseUnusable,
     is_damage,
     is_for_somebody_to_put_right,
+    is_forbidden,
 )
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.engine import POSTGRESQL_MODES, SQLITE_MODES, engine_of, shown
@@ -151,6 +153,10 @@ class Database:
         if is_damage(said):
             return DatabaseUnusable(
                 f"{self.shown} is not a database, or is damaged: move it away, or restore a backup of it"
+            )
+        if is_forbidden(said):
+            return DatabaseUnusable(
+                f"the database {self.shown} can't be used: {str(said).partition(chr(10))[0]}; {OWN}"
             )
         may_pass = self._is_postgresql and not is_for_somebody_to_put_right(said)
         kind = DatabaseAway if may_pass else DatabaseUnusable

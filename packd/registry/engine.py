@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from packd.domain.masking import masked_url
-from packd.registry.broken import DatabaseBroken, DatabaseUnusable, is_broken
+from packd.registry.broken import DatabaseBroken, DatabaseUnusable, is_broken, is_forbidden
 from packd.registry.kept import BEGIN_WRITE
 from packd.registry.prepared import from_json, to_json
 from packd.registry.tables import use_on_postgresql
@@ -85,9 +85,9 @@ def _say_what_broke(context: ExceptionContext) -> DatabaseBroken | None:
 
 
 def _say_that_it_is_away(context: ExceptionContext) -> DatabaseBroken | None:
-    """A server that can't be reached, or went away in the middle."""
+    """A server that can't be reached, or went away in the middle; and one that does not let us."""
     failed_to_connect = context.connection is None and isinstance(context.sqlalchemy_exception, OperationalError)
-    is_away = context.is_disconnect or failed_to_connect
+    is_away = context.is_disconnect or failed_to_connect or is_forbidden(context.original_exception)
     if not is_away or context.is_pre_ping or context.engine is None:
         return None
     return DatabaseBroken(shown(context.engine.url), context.original_exception)

@@ -283,8 +283,8 @@ def test_the_database(tmp_path: Path) -> None:
     path.write_text("something else")
     found = parts.database(path, newest_schema=SCHEMA_VERSION)
     assert (found.outcome, "restore" in (found.fix or "")) == ("wrong", True)
-    assert parts.server_database("postgresql+psycopg://x@127.0.0.1:1/x").outcome == "wrong"
-    assert parts.server_database("nonsense://").outcome == "wrong"
+    assert parts.server_database("postgresql+psycopg://x@127.0.0.1:1/x", newest_schema=NEXT).outcome == "wrong"
+    assert parts.server_database("nonsense://", newest_schema=NEXT).outcome == "wrong"
 
 
 def test_folders(tmp_path: Path) -> None:

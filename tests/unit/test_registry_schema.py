@@ -14,7 +14,7 @@ from packd.domain.lifecycle import Phase
 from packd.domain.manifest import Component
 from packd.registry import conditions, migrations, outbox, queries
 from packd.registry.backup import schema_of, troubles_of
-from packd.registry.broken import DatabaseUnusable
+from packd.registry.broken import DatabaseBroken, DatabaseUnusable
 from packd.registry.database import Database, sqlite_url
 from packd.registry.queries import outgoing
 from packd.registry.schema import SchemaMismatch
@@ -28,6 +28,7 @@ from tests.unit.registry_ground import (
     made_ground,
     made_url,
     next_packd,
+    postgresql,
 )
 
 if TYPE_CHECKING:
@@ -280,6 +281,33 @@ def test_a_missing_folder_is_named(tmp_path: Path, request: pytest.FixtureReques
     """The message says which file can't be opened."""
     with pytest.raises(DatabaseUnusable, match=r"packd\.db can't be used.*unable to open"):
         opened(sqlite_url(tmp_path / "nowhere"), request).prepare()
+
+
+def test_a_server_that_does_not_let_us_says_what_is_missing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Without any SQL: no right to make tables, as newer servers give only to the owner of a database; tables of somebody
+    else, as a restored copy has them; and such that may only be read."""
+    server = postgresql()
+    server.execute("DROP ROLE IF EXISTS guest")
+    server.execute("CREATE ROLE guest LOGIN")
+    with made_url("postgresql", tmp_path) as url:
+        own, guests = (opened(one, request) for one in (url, url.replace("//postgres@", "//guest@")))
+
+        def said() -> str:
+            with pytest.raises((DatabaseUnusable, DatabaseBroken), match="ALTER DATABASE") as refused:
+                guests.prepare()
+                with guests.write() as connection:
+                    connection.execute(text("DELETE FROM facts"))
+            assert "SELECT" not in str(refused.value)
+            return str(refused.value).partition("permission denied for ")[2].split(";")[0].rstrip(")")
+
+        assert said() == "schema public"
+        own.prepare()
+        assert said() == "table alembic_version"
+        with own.write() as connection:
+            connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest"))
+        assert said() == "table facts"
+        guests.close()
+        own.close()
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(request: pytest.FixtureRequest) -> None:

@@ -66,7 +66,7 @@ def _no_database(about: str, failure: Exception) -> Answer:
     return wrong(about, str(failure), _RESTORE)
 
 
-def _other_schema(about: str, path: Path, schema: str, newest: str) -> Answer:
+def _other_schema(about: str, path: Path | str, schema: str, newest: str) -> Answer:
     if schema > newest:
         said = f"{path} has schema {schema}, this packd knows up to {newest}"
         return wrong(about, said, "install the packd that made it, or a newer one")
@@ -80,7 +80,7 @@ def _damage(path: Path) -> list[str]:
     return troubles_of(path) if path.stat().st_size < _LARGE else []
 
 
-def server_database(url: str) -> Answer:
+def server_database(url: str, *, newest_schema: str) -> Answer:
     """One that is named by database_url."""
     from packd.registry.broken import DatabaseUnusable
     from packd.registry.database import Database
@@ -89,15 +89,23 @@ def server_database(url: str) -> Answer:
     try:
         made = Database(url)
         try:
-            with made.read():
-                return ok(about, "the server of database_url answers")
+            return _on_server(about, made.schema(), newest_schema)
         finally:
             made.close()
     except DatabaseUnusable as failure:
-        return wrong(about, str(failure), "correct database_url")
+        said, _, fix = str(failure).partition("; ")
+        return wrong(about, said, fix or "correct database_url")
     except Exception as failure:  # whatever a driver raises
         said = str(failure).strip().splitlines()[0]
         return wrong(about, f"the server of database_url does not answer: {said}", "start it, or correct database_url")
+
+
+def _on_server(about: str, schema: str | None, newest: str) -> Answer:
+    if schema is None:
+        return ok(about, "the server of database_url answers; the daemon makes its tables there")
+    if schema == newest:
+        return ok(about, f"the server of database_url answers: schema {schema}")
+    return _other_schema(about, "the database of database_url", schema, newest)
 
 
 def isolation(rungs: Sequence[Rung], wanted: str) -> Answer:
