@@ -44,8 +44,14 @@ class Space:
         self._floor = floor_mb * _MIB
 
     def enough(self) -> bool:
-        """Is there room for something new? Says so when that changes."""
-        free = self._free(self._folder)
+        """Is there room for something new? Says so when that changes.
+
+        Where that can't be asked nothing changes: a disk that fails is told of by who writes to it.
+        """
+        try:
+            free = self._free(self._folder)
+        except OSError:
+            return not self._low
         low = self._is_low(free)
         if low and not self._low:
             self._low = True
@@ -62,13 +68,22 @@ class Space:
         self.enough()
 
     def ailments(self) -> Iterator[Ailment]:
-        """Without room it can't do its work."""
+        """Without room it can't do its work, nor on a disk that fails."""
+        try:
+            free = self.free_bytes()
+        except OSError as failure:
+            said = f"the disk with {self._folder} fails ({failure.strerror}): see what the log of the system says of it"
+            yield Ailment(part="disk", grade="unready", sentence=said)
+            return
         if not self.enough():
-            yield Ailment(part="disk", grade="unready", sentence=self._sentence(self.free_bytes()))
+            yield Ailment(part="disk", grade="unready", sentence=self._sentence(free))
 
     def shortage(self) -> str | None:
         """What is missing and the way out; None when there is enough. Tells nobody, so it may be asked anywhere."""
-        free = self.free_bytes()
+        try:
+            free = self.free_bytes()
+        except OSError:
+            return None
         return self._sentence(free) if self._is_low(free) else None
 
     def free_bytes(self) -> int:

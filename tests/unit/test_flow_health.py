@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from packd.config import load
 from packd.daemon import serving
 from packd.flow.clock import Clock
 from packd.flow.settling import Settling
+from packd.flow.space import Space
 from packd.flow.workers import Lanes
 from packd.registry import outbox
 from packd.watch.settle import Settler
@@ -185,3 +188,18 @@ def test_the_watch_says_what_is_wrong_until_it_is_over(parts: Parts, monkeypatch
     assert (found.part, found.grade, found.sentence) == ("watch", "degraded", "/srv/packs is not there: put it back")
     parts.keeper.found_root()
     assert parts.health.ailments() == ()
+
+
+def test_a_disk_that_can_not_even_be_asked_is_an_ailment(tmp_path: Path) -> None:
+    """Who asks what is wrong gets that for an answer, and not that packd broke; what writes there finds out for itself."""
+
+    def failing(_: Path) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    nobody: Any = None
+    space = Space(tmp_path, floor_mb=500, keeper=nobody, free=failing)
+    (ailment,) = space.ailments()
+    assert (ailment.part, ailment.grade) == ("disk", "unready")
+    assert f"the disk with {tmp_path} fails (Input/output error)" in ailment.sentence
+    assert space.enough()
+    assert space.shortage() is None
