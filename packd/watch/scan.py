@@ -50,12 +50,17 @@ def drops(root: Path | int, ignore: Ignore) -> list[DropSeen]:
 
 
 def root_identity(root: Path) -> Identity | None:
-    """Which folder lies at `root`, links followed; None when there is none."""
+    """Which folder lies at `root`, links followed; None when there is none, or that can't be said."""
     try:
-        with opened(root) as folder:
-            return identity_of(folder)
+        return identity_at(root)
     except OSError:
         return None
+
+
+def identity_at(root: Path) -> Identity:
+    """The same. Raises OSError."""
+    with opened(root) as folder:
+        return identity_of(folder)
 
 
 def identity_of(folder: int) -> Identity:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from packd.watch import advice
 from packd.watch.hints import TroubleReason, WatchState
-from packd.watch.scan import count_folders, root_identity
+from packd.watch.scan import count_folders, identity_at, root_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,8 +188,10 @@ class Supervisor:
             closing.join(CLOSE_WAIT_S)
 
     def _begin(self) -> None:
-        if root_identity(self._root) is None:
-            self._trouble("root_missing", advice.gone(self._root))
+        try:
+            identity_at(self._root)
+        except OSError as failure:
+            self._trouble("root_missing", advice.not_listed(self._root, failure))
             return
         if time.monotonic() < self._next_try:
             return

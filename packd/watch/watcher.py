@@ -27,7 +27,7 @@ from packd.watch.ears import Ears
 from packd.watch.first_scan import FirstScan
 from packd.watch.hints import Hint, Recovered, Sorter, Trouble, WatchState
 from packd.watch.queue import last_error, make_queue
-from packd.watch.scan import root_identity
+from packd.watch.scan import identity_at, root_identity
 from packd.watch.supervisor import Loss, Supervisor
 from packd.watch.telling import Teller
 
@@ -56,6 +56,7 @@ EVENTS: Final[list[type[events.FileSystemEvent]]] = [
 ]
 MANY_RENAMED: Final = 20  # drops; from here on one look at the whole tree is cheaper than one look for each
 NAMES_CHANGE: Final = inotify_c.InotifyConstants.IN_MOVE | inotify_c.InotifyConstants.IN_CREATE
+_SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # packd itself; nothing was found out then
 # A folder that went as quickly as it came; or so deep that no pack has it, nor the kernel a path to it.
 NOT_MISSED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
@@ -206,9 +207,12 @@ class Tree:
     def lost(self) -> Loss | None:
         if self._group.overflowed:
             return Loss(reason="overflow", detail=advice.overflowed())
-        identity = root_identity(self._root)
-        if identity is None:
-            return Loss(reason="root_missing", detail=advice.gone(self._root))
+        try:
+            identity = identity_at(self._root)
+        except OSError as failure:
+            if failure.errno in _SHORT_OF:
+                return None
+            return Loss(reason="root_missing", detail=advice.not_listed(self._root, failure))
         if identity != self._identity or not self._group.keeps_root():
             return Loss(reason="root_missing", detail=advice.replaced(self._root))
         if not (self._observer.is_alive() and self._observer.reader.is_well() and self._emitter.is_alive()):

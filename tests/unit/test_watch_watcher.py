@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from watchdog.observers import inotify_c
 
 from packd.domain.ignore import Ignore
-from packd.watch import queue
+from packd.watch import queue, scan
 from packd.watch import watcher as door
 from packd.watch.hints import Hint, Recovered, Trouble
 from packd.watch.settle import Settler
@@ -494,6 +495,37 @@ def test_a_root_that_goes_and_comes_back(live: Scene, away: str) -> None:
     assert live.watcher.state().troubles == ()
     if (live.outside / "away").exists():
         assert live.shell("echo x > $OUT/away/p/pack.yaml") == []
+    assert {name for name, _ in live.shell("mkdir p")} == {"p"}
+
+
+@contextmanager
+def looking_fails(monkeypatch: pytest.MonkeyPatch, error: int) -> Iterator[threading.Semaphore]:
+    """At the packs directory; what is yielded counts how often."""
+    looked = threading.Semaphore(0)
+
+    def refuse(*_: object, **__: object) -> None:
+        looked.release()
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scan, "opened", refuse)
+        yield looked
+
+
+def test_a_root_on_a_disk_that_fails_is_not_called_missing(live: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads that it is not there looks in the wrong place: what the disk says is said."""
+    with looking_fails(monkeypatch, errno.EIO):
+        live.wait(lambda: bool(live.troubles()))
+        assert "can't be read (Input/output error)" in live.troubles()[0].detail
+    live.wait(lambda: live.recoveries() == ["root_missing"])
+
+
+def test_a_shortage_of_descriptors_says_nothing_of_the_root(live: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is watched as before: nobody is told that it is missing, and no watch is added anew."""
+    with looking_fails(monkeypatch, errno.EMFILE) as looked:
+        for _ in range(3):
+            assert looked.acquire(timeout=60)
+    assert live.troubles() == []
     assert {name for name, _ in live.shell("mkdir p")} == {"p"}
 
 
