@@ -23,6 +23,9 @@ IGNORED_PATTERNS: Final = ("*.pyc", "*~", "*.swp", "*.part", "*.tmp", ".~*", ".n
 # pack's own file would be missing from it.
 _RSYNC: Final = r"\..+\.(?!(?:[a-z]*|[A-Z]*|[A-Z][a-z]*)[0-9]*\Z)[A-Za-z0-9]{6}"
 
+# What a file is called while rsync, KDE or Syncthing brings it, and the folder where `rsync --delay-updates` keeps them.
+_TRANSFER: Final = re.compile(rf"(?s:{_RSYNC}|\.~tmp~|.*\.part|\.syncthing\..*\.tmp)\Z")
+
 _NAMES_REMEMBERED: Final = 4096
 
 _GLOB: Final = re.compile(r"[*?\[]")
@@ -70,6 +73,11 @@ class Ignore:
         lines = text.removeprefix("\ufeff").splitlines()
         self.bad_lines = tuple(number for number, line in enumerate(lines, 1) if not _is_pattern(line))
         return GitIgnoreSpec.from_lines(line for number, line in enumerate(lines, 1) if number not in self.bad_lines)
+
+
+def is_transfer(name: str) -> bool:
+    """Is this what a file, or a folder of them, is called while a copying tool has not brought all of it?"""
+    return _TRANSFER.match(name) is not None
 
 
 def _check_extra(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Has git put everything there? While it clones it fills `.git`, which is no part of a pack, and the files come last."""
+"""Has git, or a copying tool, put everything there? Git fills `.git` first, which is no part of a pack, and the files come last."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 
 def unfinished(source: Path, tree: Tree) -> Problem | None:
-    """What to say of a folder that git is still filling for the first time, or a submodule in it; None when it is not."""
+    """What to say of a folder into which files are still brought, or that git fills for the first time, or a submodule in
+    it; None when nobody does."""
     if tree.is_file:
         return None
+    if tree.transferring is not None:
+        said = "a file is being transferred under this name: the pack is read when all is there"
+        return finding("tree.incomplete", said, tree.transferring)
     if not tree.entries and os.path.lexists(source / ".git"):
         return _incomplete("there is nothing in it but .git")
     if os.path.lexists(source / ".git" / "index.lock") and not os.path.lexists(source / ".git" / "index"):

@@ -64,6 +64,7 @@ class Tree:
     newest_ns: int  # the latest change that can be seen: of a file, or of what is in a folder; 0 when there is none
     files: int  # regular files
     bytes: int  # their content
+    transferring: str | None = None  # a path, no part of the pack, that is being written to: more is on its way
     whole: bool = (
         False  # every folder in it was listed: nothing is wrong with it, and no rule of its own leaves any out
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,12 @@ MIB: Final = 1024 * 1024
 MOST_DEPTH: Final = 200
 NAME_BYTES: Final = 255  # NAME_MAX of every file system that Linux keeps packs on
 MOST_PROBLEMS: Final = 100  # of one drop; a thousandth unreadable file tells nobody anything
+_SPECIAL: Final = {
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
 _SHOWN_BYTES: Final = 200  # of a path inside a message
 
 
@@ -96,6 +103,12 @@ def too_long(limits: Limits, path: str, what: str = "this path") -> Problem:
         f"{what} has more than {limits.path_length} bytes, or a name in it more than {NAME_BYTES}: shorten it",
         path,
     )
+
+
+def special(path: str, mode: int) -> Problem:
+    what = _SPECIAL.get(stat.S_IFMT(mode), "a special file")
+    said = f"this is {what}; a pack has regular files, folders and links only: remove it"
+    return finding("tree.special_file", said, path)
 
 
 def size(number: int) -> str:

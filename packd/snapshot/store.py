@@ -161,8 +161,8 @@ class Store:
     def _check_unchanged(self, source: Path, ignore: Ignore, tree: Tree) -> None:
         """Whatever was read, good or bad, means nothing if it was changed meanwhile. Raises ChangedError."""
         again = look(source, ignore, self._limits)
-        if again.unsettled is not None:
-            raise ChangedError(again.unsettled)
+        if (problem := again.unsettled or unfinished(source, again)) is not None:
+            raise ChangedError(problem)
         if not tree.same_as(again):
             raise ChangedError(changed(""))
 

@@ -18,6 +18,7 @@ from packd.snapshot.limits import (
     finding,
     is_utf8,
     path_bytes,
+    special,
     too_deep,
     too_large,
     too_long,
@@ -25,6 +26,7 @@ from packd.snapshot.limits import (
 )
 from packd.snapshot.links import link_problems
 from packd.snapshot.own_ignore import OwnIgnore, TooSlowError, read_own_ignore, too_slow
+from packd.snapshot.transfers import Transfers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,12 +38,6 @@ __all__ = ["Entry", "Limits", "Tree", "is_shortage", "look", "open_folder", "tro
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KINDS: Final[dict[int, Kind]] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
-_SPECIAL: Final = {
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-}
 _OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the daemon is out of something; not the pack's doing
 _MOVED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)  # something else is there by now
 WORST_UTF8: Final = 4  # bytes of one character
@@ -141,6 +137,7 @@ class _Walker:
         self._top = ""  # the path of the top folder, as it is told
         self._whole = True
         self._links = False
+        self._transfers = Transfers()
         self.problems: list[Problem] = []
 
     def tell(self, entering: Callable[[str], None], top: str) -> None:
@@ -173,8 +170,9 @@ class _Walker:
             whole=self._whole and not self.problems and self._unsettled is None,
             limits=self._limits,
             began_ns=began_ns,
-            ended_ns=time.time_ns(),
+            ended_ns=(ended_ns := time.time_ns()),
             newest_ns=max(newest_ns, *times) if times else newest_ns,
+            transferring=self._transfers.under_way(ended_ns),
             files=self._files,
             bytes=self._bytes,
         )
@@ -195,9 +193,10 @@ class _Walker:
         with os.scandir(folder) as found:
             for item in found:
                 name = item.name
-                if ignored_name is not None and ignored_name(name):
-                    continue
                 path = prefix + name
+                if ignored_name is not None and ignored_name(name):
+                    self._transfers.passed(item, path)
+                    continue
                 if own is not None and own.path(path, item.is_dir(follow_symlinks=False)):
                     self._whole = False
                     continue
@@ -227,7 +226,7 @@ class _Walker:
         mode = seen.st_mode
         kind = _KINDS.get(mode & _KIND_BITS)
         if kind is None:
-            self._say(_special(path, mode))
+            self._say(special(path, mode))
             return
         if (len(path) > self._surely_short or not path.isascii()) and not self._nameable(path, path, "this path"):
             return
@@ -280,7 +279,7 @@ def _look_at_one(path: Path, limits: Limits, began_ns: int) -> Tree:
             os.close(open_folder(path))
             problem = finding("tree.vanished", "it came back while it was being read")
         else:
-            problem = _special("", seen.st_mode) if kind is None else _link()
+            problem = special("", seen.st_mode) if kind is None else _link()
     except OSError as failure:
         problem = trouble("", failure)
     vanished = problem is not None and problem.code == "tree.vanished"
@@ -300,12 +299,6 @@ def _look_at_one(path: Path, limits: Limits, began_ns: int) -> Tree:
 def _place(problem: Problem) -> tuple[str, int, str]:
     """What to sort problems by: told in the same order at every look, whatever order the file system has."""
     return problem.file or "", problem.line or 0, problem.code
-
-
-def _special(path: str, mode: int) -> Problem:
-    what = _SPECIAL.get(stat.S_IFMT(mode), "a special file")
-    said = f"this is {what}; a pack has regular files, folders and links only: remove it"
-    return finding("tree.special_file", said, path)
 
 
 def _link() -> Problem:

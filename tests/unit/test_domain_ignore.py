@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from packd.domain.ignore import Ignore
+from packd.domain.ignore import Ignore, is_transfer
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,21 @@ def test_what_tools_leave_behind_is_ignored(name: str) -> None:
 def test_files_of_a_pack_are_not_ignored(name: str) -> None:
     """Ordinary files stay, also dot files whose ending has six letters or digits like rsync's."""
     assert not Ignore().name(name)
+
+
+@pytest.mark.parametrize(
+    "name", [".pack.yaml.Ab12Cd", "..gitignore.x7Yz0Q", ".~tmp~", "big.bin.part", ".syncthing.big.bin.tmp"]
+)
+def test_what_a_copying_tool_has_not_brought_whole_is_known_and_ignored(name: str) -> None:
+    """Each file by rsync, KDE and Syncthing; and all of them by `rsync --delay-updates`."""
+    assert is_transfer(name)
+    assert Ignore().name(name)
+
+
+@pytest.mark.parametrize("name", [".pack.yaml.swp", "x.tmp", ".env.sample", "tmp", ".~lock.notes#", "__pycache__"])
+def test_other_names_are_no_transfer(name: str) -> None:
+    """What lies there for long, such as an editor's, must not keep a pack from being read."""
+    assert not is_transfer(name)
 
 
 @pytest.mark.parametrize(

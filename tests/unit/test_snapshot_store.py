@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -577,6 +577,42 @@ def test_what_git_has_not_finished_is_not_taken(tmp_path: Path, files: tuple[str
         (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "p" / name).touch()
     assert isinstance(Store(tmp_path / "store", Limits()).take(tmp_path / "p", Ignore()), taken)
+
+
+@pytest.mark.parametrize("file", ["big.bin", "lib/big.bin"])
+def test_a_pack_into_which_rsync_still_brings_a_file_is_not_taken(ground: Ground, file: str) -> None:
+    """However quiet it is: nothing that belongs to it changes while that file grows. Then it is read."""
+    drop = ground.drop({"pack.yaml": "ref: p", "lib/a": "a"})
+    growing = drop / Path(file).with_name(f".{Path(file).name}.Ab12Cd")
+    growing.write_text("half")
+    found = ground.take(drop)
+    assert isinstance(found, Unsettled)
+    assert (found.problem.code, found.problem.file) == ("tree.incomplete", str(growing.relative_to(drop)))
+    growing.rename(drop / file)
+    assert ground.snapshot(drop).files == 3
+
+
+def test_what_a_killed_rsync_left_behind_is_not_waited_for(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it become part of the pack."""
+    drop = ground.drop({"pack.yaml": "ref: p", ".big.bin.Ab12Cd": "half"})
+    later = time.time_ns() + 11_000_000_000
+    monkeypatch.setattr("packd.snapshot.tree.time", SimpleNamespace(time_ns=lambda: later))
+    assert ground.snapshot(drop).files == 1
+
+
+def test_what_rsync_began_to_bring_while_the_pack_was_read_makes_it_torn(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the pack itself was changed yet."""
+    drop = ground.drop({"pack.yaml": "ref: p"})
+    check = Store._check_unchanged
+
+    def begun(store: Store, source: Path, *rest: Any) -> None:
+        (drop / ".pack.yaml.Ab12Cd").touch()
+        check(store, source, *rest)
+
+    monkeypatch.setattr(Store, "_check_unchanged", begun)
+    assert isinstance(ground.take(drop), Unsettled)
 
 
 @pytest.mark.parametrize(
