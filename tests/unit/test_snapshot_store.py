@@ -565,13 +565,24 @@ def test_without_syncfs_every_file_is_flushed(ground: Ground, monkeypatch: pytes
     ("files", "taken"),
     [
         ((".git/HEAD",), Unsettled),
+        ((".hg/store/lock",), Unsettled),
         ((".git/HEAD", ".git/index.lock", "pack.yaml"), Unsettled),
         ((".git/HEAD", ".git/index", ".git/index.lock", "pack.yaml"), Snapshot),
         ((".git/HEAD", "pack.yaml"), Snapshot),
+        ((".hg/wlock", "pack.yaml"), Snapshot),
+        (("__pycache__/x.pyc",), Snapshot),
     ],
-    ids=["transferred", "checked out", "fetched later", "without a commit"],
+    ids=[
+        "transferred",
+        "transferred by Mercurial",
+        "checked out",
+        "fetched later",
+        "without a commit",
+        "by Mercurial",
+        "empty",
+    ],
 )
-def test_what_git_has_not_finished_is_not_taken(tmp_path: Path, files: tuple[str, ...], taken: type) -> None:
+def test_what_a_clone_has_not_finished_is_not_taken(tmp_path: Path, files: tuple[str, ...], taken: type) -> None:
     """A clone whose files are not all there; a lock that comes later, or an index that never was, is none."""
     for name in files:
         (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
