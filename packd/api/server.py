@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 import threading
 import time
-from email.utils import formatdate
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from packd.api import socket_file
+from packd.api.peer import Peer
 from packd.domain.failures import Code, Failure
 from packd.domain.health import Pulse
 
@@ -30,8 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred, unix(7)
 _START_S: Final = 30.0
+_TCP_AT_ONCE: Final = 64  # connections that are taken in before it is looked whether they are too many
 _TICK_S: Final = 10.0  # between two signs of life while nobody asks for anything
 
 
@@ -158,7 +155,7 @@ class _Serving(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_NamedPeer,
+                http=Peer,
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -176,7 +173,11 @@ class _Serving(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._tail.open(self._loop)
-        await super().startup(sockets)
+        doors = sockets or []
+        await super().startup([door for door in doors if door.family == socket.AF_UNIX])
+        for door in doors:
+            if door.family != socket.AF_UNIX:
+                self.servers.append(await self._loop.create_server(self._protocol, sock=door, backlog=_TCP_AT_ONCE))
         await self._take_in()
         self.accepting.set()
 
@@ -201,35 +202,13 @@ class _Serving(uvicorn.Server):
             server.close()  # connections that were made stay
 
     def _protocol(self) -> asyncio.Protocol:
-        return _NamedPeer(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return Peer(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def main_loop(self) -> None:
         """Wakes rarely, instead of ten times a second, since each request has its Date; and at once when it is to stop."""
         while not await self.on_tick(0):
             self.ticked_at = time.monotonic()
             await self._tail.closed(_TICK_S)
-
-
-class _NamedPeer(H11Protocol):
-    """A socket's peer is called by its credentials, as the kernel tells them; an answer has the Date of its request."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        peer: Any = transport.get_extra_info("socket")
-        if peer is not None and peer.family == socket.AF_UNIX:
-            pid, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-            self.client = (f"uid={uid} pid={pid}", 0)
-        self.app_state = {**self.app_state, "abort": transport.abort}
-
-    def data_received(self, data: bytes) -> None:
-        self.server_state.default_headers = [(b"date", _http_date(int(time.time())))]
-        super().data_received(data)
-
-
-@lru_cache(maxsize=1)
-def _http_date(unix_s: int) -> bytes:
-    """RFC 9110, section 5.6.7."""
-    return formatdate(unix_s, usegmt=True).encode()
 
 
 def bind_tcp(listen: str) -> socket.socket:

@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import json
 import os
+import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -144,3 +146,22 @@ def _do_everything(daemon: Daemon, client: Client, folder: Path) -> None:
     client.post("/webhooks/endpoints", {"name": "other", "url": "http://127.0.0.1:9/", "allow_private": True})
     client.post("/webhooks/endpoints/other/disable")
     client.post("/webhooks/endpoints/other/enable")
+
+
+def test_whoever_connects_and_asks_nothing_keeps_nobody_from_anything(tmp_path: Path) -> None:
+    """Without a token, more connections than the daemon has descriptors: drops come into use all the same."""
+    daemon = Daemon(tmp_path)
+    daemon.start("--listen", "127.0.0.1:0")
+    try:
+        assert daemon.process is not None
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (512, 512))
+        port = next(line["port"] for line in daemon.logged() if line["event"] == "api.listening")
+        with contextlib.ExitStack() as crowd:
+            for _ in range(600):
+                crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            write_pack(daemon.packs / "core", "core")
+            daemon.wait_active("core", "1.0.0")
+        assert [line for line in daemon.logged() if line["event"] == "library.warned"] == []
+        assert [line["most"] for line in daemon.logged() if line["event"] == "api.crowded"][:1] == [128]
+    finally:
+        daemon.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from packd.api import peer
 from packd.api.app import create_app
+from packd.api.guard import Access
 from packd.api.server import Server
 from packd.api.socket_file import bind
 from packd.api.streaming import EventStream
@@ -278,10 +281,83 @@ def test_an_answer_is_dated_by_its_request(ground: Ground, monkeypatch: pytest.M
     """However long nobody asked for anything, and so nothing woke the server."""
     assert ground.client.get("/status")
     at_s = 784_111_777
-    monkeypatch.setattr("packd.api.server.time", SimpleNamespace(time=lambda: at_s, monotonic=time.monotonic))
+    monkeypatch.setattr("packd.api.peer.time", SimpleNamespace(time=lambda: at_s, monotonic=time.monotonic))
     with socket.socket(socket.AF_UNIX) as asking:
         asking.connect(str(ground.socket))
         asking.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         head, _, _ = asking.makefile("rb").read().partition(b"\r\n\r\n")
     dates = [line for line in head.split(b"\r\n") if line.lower().startswith(b"date:")]
     assert dates == [b"date: Sun, 06 Nov 1994 08:49:37 GMT"]
+
+
+# --- who can connect, and holds a descriptor of the daemon's while he says nothing -------------------------------------
+
+
+@pytest.fixture
+def on_tcp(ground: Ground) -> Iterator[tuple[str, int]]:
+    """The address of a server that anybody can connect to."""
+    access = Access(hosts=frozenset({"127.0.0.1"}))
+    context = a_context(ground.registry, ground.asked, ground.feed, packs_dir=ground.folder, access=access)
+    server = Server(create_app(context), ground.folder / "tcp.sock", tail=context.tail, listen="127.0.0.1:0")
+    server.start()
+    assert server.address is not None
+    yield server.address
+    server.stop()
+
+
+def answered(connection: socket.socket, said: bytes = b"") -> bytes:
+    """All that comes until the other side ends it; `said` is dripped meanwhile."""
+    connection.settimeout(0.02)
+    heard = bytearray()
+
+    def ended() -> bool:
+        try:
+            if said:
+                connection.send(said)
+            more = connection.recv(65536)
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        heard.extend(more)
+        return not more
+
+    wait_until(ended, "the end of the connection")
+    return bytes(heard)
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"], ids=["new", "kept"])
+@pytest.mark.parametrize("said", [b"", b"X"], ids=["silent", "dripping"])
+def test_a_connection_on_which_nothing_is_asked_is_ended(
+    on_tcp: tuple[str, int], monkeypatch: pytest.MonkeyPatch, first: bytes, said: bytes
+) -> None:
+    """However slowly the next request drips in; no token was shown yet."""
+    monkeypatch.setattr(peer, "REQUEST_S", 0.3)
+    with socket.create_connection(on_tcp) as connection:
+        connection.sendall(first)
+        if first:
+            assert b" 200 OK" in connection.recv(65536)
+        answered(connection, said)
+
+
+def test_a_crowd_on_tcp_keeps_nobody_from_the_socket(
+    ground: Ground, on_tcp: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the daemon from its descriptors: whoever comes then is turned away, until another one has gone."""
+    monkeypatch.setattr(peer, "most_on_tcp", lambda: 2)
+    crowd = [socket.create_connection(on_tcp) for _ in range(2)]
+    with socket.create_connection(on_tcp) as late:
+        head, _, body = answered(late).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 5" in head
+    assert json.loads(body)["code"] == "UNAVAILABLE"
+    assert Client(ground.folder / "tcp.sock").get("/status")
+    for one in crowd:
+        one.close()
+    wait_until(lambda: b" 200 OK" in asked(on_tcp), "room for another one")
+
+
+def asked(address: tuple[str, int]) -> bytes:
+    with socket.create_connection(address) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return answered(connection)
