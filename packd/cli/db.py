@@ -274,7 +274,11 @@ def _checkup(settings: Settings, database: Database) -> Checkup:
 def _schema_before(settings: Settings) -> str | None:
     from packd.registry.backup import Unused, schema_of
 
-    if settings.database_url is not None or not _path(settings).exists():
+    if settings.database_url is not None:
+        with _database(settings) as database:
+            found: str | None = database.schema()
+            return found
+    if not _path(settings).exists():
         return None
     try:
         return schema_of(_path(settings))

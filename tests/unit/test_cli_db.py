@@ -21,7 +21,7 @@ from packd.cli.app import cli
 from packd.flow.exclusive import exclusively, holder
 from packd.registry.backup import NotPackds, back_up, schema_of, troubles_of
 from packd.registry.conditions import SCHEMA_VERSION
-from tests.unit.registry_ground import NEXT, next_packd
+from tests.unit.registry_ground import NEXT, made_url, next_packd
 
 Packd = Callable[..., Result]
 
@@ -355,6 +355,19 @@ def test_an_older_schema_is_upgraded_and_kept(
         assert f"schema {NEXT}, this packd" in refused.stderr
     assert packd("restore", str(kept)).exit_code == 0
     assert packd("check").exit_code == 0
+
+
+def test_an_upgrade_on_a_server_says_what_was_there(
+    packd: Packd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a new database was made is said only where there was none."""
+    with made_url("postgresql", tmp_path) as url:
+        monkeypatch.setenv("PACKD_DATABASE_URL", url)
+        assert "made a new database" in packd("upgrade").stdout
+        assert "nothing to do" in packd("upgrade").stdout
+        with monkeypatch.context() as newer:
+            next_packd(tmp_path, newer)
+            assert f"upgraded from schema {SCHEMA_VERSION} to {NEXT}" in packd("upgrade").stdout
 
 
 def test_no_state_directory(tmp_path: Path) -> None:
