@@ -149,7 +149,7 @@ def _of_machine(settings: Settings, status: dict[str, Any] | None) -> Iterator[A
         yield from machine.watches(settings.packs_dir, ignore)
     yield machine.open_files()
     yield from machine.clock(settings.packs_dir, _newest_event(settings, status))
-    yield machine.user()
+    yield machine.user(None if status is None else status["pid"])
     yield machine.git()
     yield machine.node()
 

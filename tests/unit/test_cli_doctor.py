@@ -371,6 +371,18 @@ def test_the_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcomes(machine.clock(packs, None)) == ["warning"]
 
 
+def test_the_user_is_that_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of whoever asks after it, root in most cases; without a daemon it would be that one."""
+    owner = 65534 if os.geteuid() == 0 else os.geteuid()
+    waits = ["/bin/sh", "-c", "read -r _", "packd"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, user=owner) as daemon:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        found = machine.user(daemon.pid)
+        assert (found.outcome, found.said) == ("ok", f"the daemon runs with uid {owner}")
+        assert machine.user().outcome == "warning"
+    assert machine.user(daemon.pid).outcome == "skipped"  # it has ended
+
+
 def test_isolation_that_is_asked_for_and_not_there() -> None:
     """`bwrap` where only `basic` works is wrong; a rung that lacks something is a warning that says what."""
     none = Rung(name="bwrap", sandbox=None, why_not="bubblewrap is not installed")

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packd.flow.clock_sync import WARNING, is_synchronised
@@ -17,7 +18,6 @@ from packd.watch.usage import in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
     from typing import Any
 
     from packd.domain.ignore import Ignore
@@ -135,12 +135,28 @@ def node() -> Answer:
     return ok("node", shutil.which("node") or "")
 
 
-def user() -> Answer:
-    """Who would run other people's code."""
-    if os.geteuid() == 0:
+def user(daemon: int | None = None) -> Answer:
+    """Who runs other people's code: the daemon with this process number, else whoever would start one here."""
+    about = "user"
+    uid = os.geteuid() if daemon is None else _user_of(daemon)
+    if uid is None:
+        return skipped(about, "the system does not say whom the daemon runs as")
+    if uid == 0:
         return warning(
-            "user",
-            "this is root, and packd needs no such rights",
+            about,
+            f"{'this is' if daemon is None else 'the daemon runs as'} root, and packd needs no such rights",
             "give it a user of its own; the service does (`packd service install`)",
         )
-    return ok("user", f"uid {os.geteuid()}")
+    return ok(about, f"uid {uid}" if daemon is None else f"the daemon runs with uid {uid}")
+
+
+def _user_of(pid: int) -> int | None:
+    """None when it is no packd's: a daemon in a container has another number there."""
+    process = Path("/proc") / str(pid)
+    try:
+        if b"packd" not in (process / "cmdline").read_bytes():
+            return None
+        lines = (process / "status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[2]) for line in lines if line.startswith("Uid:")), None)  # the effective one
