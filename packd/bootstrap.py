@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -66,7 +65,6 @@ from packd.flow.webhooks import Webhooks
 from packd.flow.workers import Lanes
 from packd.notify.envelope import webhook_body
 from packd.registry import queries
-from packd.registry.broken import DatabaseAway
 from packd.registry.conditions import SCHEMA_VERSION
 from packd.registry.database import Database, sqlite_url
 from packd.registry.outbox import Outbox
@@ -102,8 +100,6 @@ log = structlog.get_logger(__name__)
 
 Committed = Callable[[tuple[StoredEvent, ...]], None]
 
-_SERVER_COMES_S: Final = 60.0  # less than a supervisor gives a start
-_SERVER_ASKED_EVERY_S: Final = 0.5
 _LANE_THREADS: Final = 24  # beside those that wait for a run
 
 
@@ -162,7 +158,7 @@ def build(settings: Settings, *, queue: int | None = None, lock: Lock | None = N
     """Make every part and join them; nothing is started and nothing runs yet. `queue`: see Watcher; `lock`: Foothold.
 
     Raises SchemaMismatch when the database is newer than this packd, NoRung when the isolation that is wanted can't
-    be had, DatabaseAway when the server of the database stays away.
+    be had.
     """
     clock = Clock()
     folder = extent_of(settings).folder()
@@ -509,28 +505,11 @@ def _sender() -> Sender:
 def _registry(settings: Settings, clock: Clock) -> tuple[Database, Registry]:
     url = settings.database_url
     database = Database(url.get_secret_value() if url else sqlite_url(settings.state_dir))
-    kept = _opened(database)
+    database.occupy()
+    kept = database.prepare()
     if kept is not None:
         log.info("database.upgraded", schema=SCHEMA_VERSION, kept=str(kept))
     outbox = Outbox(
         source=f"packd://{socket.gethostname()}", new_id=lambda: clock.new_id("evt"), webhook_body=webhook_body
     )
     return database, Registry(database, outbox_of=outbox, now=clock.now)
-
-
-def _opened(database: Database) -> Path | None:
-    """See `Database.prepare`. A server that is being started, as all are when a machine starts, is waited for: whoever
-    starts packd would have to know when to try again."""
-    give_up_at = time.monotonic() + _SERVER_COMES_S
-    is_told = False
-    while True:
-        try:
-            database.occupy()
-            return database.prepare()
-        except DatabaseAway as away:
-            if time.monotonic() >= give_up_at:
-                raise
-            if not is_told:
-                log.warning("database.awaited", why=str(away), for_s=_SERVER_COMES_S)
-                is_told = True
-            time.sleep(_SERVER_ASKED_EVERY_S)

@@ -26,6 +26,7 @@ from packd.flow.explain import explain_drop
 from packd.flow.integrity import LANE as INTEGRITY_LANE
 from packd.flow.readings import LANE as READINGS_LANE
 from packd.flow.reconcile import LANE
+from packd.flow.server_start import await_server
 from packd.flow.sweep import LANE as SWEEP_LANE
 from packd.processors import HERE
 from packd.registry import queries
@@ -85,14 +86,21 @@ def run(
 
     To be called with the state directory locked, by `lock`. `source` says how to read the settings again, for SIGHUP; `scout` is
     who went ahead. Returns 0, or with `once` 1 when something that lies in the packs directory is not in use.
-    Raises SchemaMismatch for the database of a newer packd; OSError when a folder can't be made; DiskFull;
-    DatabaseAway.
+    Raises SchemaMismatch for the database of a newer packd; DatabaseAway when its server does not answer; OSError when a
+    folder can't be made; DiskFull.
     """
+    _await_server(settings)
     parts = build(settings, queue=scout.queue if scout is not None else None, lock=lock)
     try:
         return _run_once(parts) if once else _run_until_signal(parts, source or _fixed(settings), scout)
     finally:
         _close(parts.database)
+
+
+def _await_server(settings: Settings) -> None:
+    """Under a service manager, which starts it and packd side by side. A person at a terminal sees at once what is wrong."""
+    if settings.database_url is not None and "NOTIFY_SOCKET" in os.environ:
+        await_server(settings.database_url.get_secret_value())
 
 
 def _run_until_signal(parts: Parts, source: Source, scout: Scout | None) -> int:

@@ -57,8 +57,8 @@ def command(
       packd run packs --listen 127.0.0.1:8420
       packd run packs --once       as a check in CI
 
-    Exit status: 0 it was stopped (with --once: every pack is active), 1 another daemon uses the state directory (with
-    --once: a pack is not active), 2 the configuration or a folder can't be used.
+    Exit status: 0 it was stopped (with --once: every pack is active), 1 another daemon uses the state directory, or the
+    server of the database does not answer (with --once: a pack is not active), 2 the configuration or a folder can't be used.
     """
     # Nobody's plugins are wanted, and looking for them reads the metadata of every package that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -180,8 +180,8 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
         return run(settings, once=once, source=source, scout=scout, lock=lock)
     except (SchemaMismatch, LookupError) as refusal:
         raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
-    except DatabaseAway as refusal:
-        raise Failure(Code.UNAVAILABLE, f"can't start: {refusal}") from refusal
+    except DatabaseAway as refusal:  # to be tried again, other than what a person has to put right
+        raise Failure(Code.CONFLICT, f"can't start: {refusal}") from refusal
     except DiskFull as refusal:
         raise Failure(Code.BAD_REQUEST, f"can't start: {refusal.sentence}") from refusal
 

@@ -159,9 +159,9 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "@PACKD_DETAIL@. Whatever fails for want of one is tried again. `LimitNOFILE=` in the unit, or @PACKD_FIX@",
         ),
         "database.awaited": (
-            "The database's server is waited for",
-            "packd can't start without it: @PACKD_WHY@. It tries again for a minute, then gives up, and whoever supervises\n"
-            "it starts it anew. See that the server runs and can be reached from here.",
+            "packd waits for the server of its database",
+            "The server that database_url names does not answer yet. packd asks it again for a minute, and is then started\n"
+            "anew by systemd. See whether it runs, and whether address, user and password are right.",
         ),
         "database.displaced": (
             "The database was removed or replaced",

@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import make_url, text
-from structlog.testing import capture_logs
 
-from packd import bootstrap, daemon, logs
-from packd.cli.run import _load_and_run
-from packd.domain.failures import Code, Failure
+from packd.domain.failures import Failure
 from packd.domain.health import is_ready
 from packd.flow.clock_sync import ClockWatch
 from packd.flow.health import Health
 from packd.registry import engine, queries
 from packd.registry.backup import NotPackds, Unused, schema_of
 from packd.registry.broken import DatabaseAway, DatabaseBroken, DatabaseUnusable
-from packd.registry.database import Database, sqlite_url
+from packd.registry.database import Database
 from packd.registry.rows import Drop
 from tests.unit.registry_ground import Ground, made_ground
 
@@ -116,46 +112,6 @@ def test_a_server_that_may_come_is_told_from_one_that_refuses_for_good(tmp_path:
     assert not isinstance(refused.value, DatabaseAway)
     for database in (away, elsewhere):
         database.close()
-
-
-def test_a_start_waits_for_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a machine starts nobody knows which of the two is quicker; it is said once, and not waited for without an end."""
-    monkeypatch.setattr(bootstrap, "_SERVER_ASKED_EVERY_S", 0.01)
-    absent = 3
-
-    def occupy(database: Database) -> None:
-        nonlocal absent
-        absent -= 1
-        if absent >= 0:
-            raise DatabaseAway("the database can't be used: connection refused")
-
-    monkeypatch.setattr(Database, "occupy", occupy)
-    database = Database(sqlite_url(tmp_path))
-    with capture_logs() as logged:
-        assert bootstrap._opened(database) is None
-    assert [line["event"] for line in logged] == ["database.awaited"]
-    assert database.schema() is not None
-    database.close()
-    absent = 1000
-    monkeypatch.setattr(bootstrap, "_SERVER_COMES_S", 0.05)
-    with pytest.raises(DatabaseAway, match="connection refused"):
-        bootstrap._opened(database)
-    assert absent < 999
-
-
-def test_a_server_that_stays_away_is_no_mistake_of_who_starts_packd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the exit status: with that of bad input a supervisor would not try again (RestartPreventExitStatus)."""
-
-    def run(*_: object, **__: object) -> int:
-        raise DatabaseAway("the database can't be used: connection refused")
-
-    monkeypatch.setattr(daemon, "run", run)
-    monkeypatch.setattr(logs, "configure", lambda *_: None)
-    settings: Any = SimpleNamespace(log=SimpleNamespace(format="json", level="info"), warnings=())
-    nothing: Any = None
-    with pytest.raises(Failure, match="can't start: the database can't be used") as refused:
-        _load_and_run(settings, once=False, source=nothing, scout=None, lock=nothing)
-    assert refused.value.code == Code.UNAVAILABLE
 
 
 def test_a_failure_that_names_no_kind_of_damage_is_left_as_it_is(tmp_path: Path) -> None:
