@@ -9,9 +9,8 @@ import click
 from packd.cli.completing import complete_revisions
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import Cell, cell, flow, heading, note, say_json, word
-from packd.cli.text import ago, duration, one_line, plural
+from packd.cli.text import ago, duration, gist, one_line, plural
 from packd.client import part
-from packd.domain.printing import clean
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -88,10 +87,8 @@ def _change(kind: str, change: dict[str, Any], colour: str, mark: str) -> None:
     bad = change["to"] in _BAD
     shown = "red" if kind == "added" and bad else colour
     flow("  ", cell(mark, colour=shown), f" {_name(change)}", *_remark(kind, change), hanging="    ")
-    if change["error_message"]:
-        lines = [line.strip() for line in clean(change["error_message"]).splitlines() if line.strip()]
-        if lines:
-            flow("      ", one_line(lines[-1]), hanging="      ")
+    if why := gist(change["error_message"]):
+        flow("      ", one_line(why), hanging="      ")
 
 
 def _remark(kind: str, change: dict[str, Any]) -> list[Cell | str]:

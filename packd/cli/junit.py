@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree.ElementTree import Element, ElementTree, SubElement
 
+from packd.cli.text import gist
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -56,7 +58,7 @@ def _case(parent: Element, suite: str, case: dict[str, Any]) -> None:
 
 
 def _child(parent: Element, tag: str, message: str, text: str) -> None:
-    SubElement(parent, tag, {"message": _text(message.strip().rpartition("\n")[2])}).text = _text(text)
+    SubElement(parent, tag, {"message": _text(gist(message))}).text = _text(text)
 
 
 def _counts(name: str, counted: dict[str, Any], total: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from packd.cli.screen import Cell, cell, flow, paragraph, terminal_columns, word
-from packd.cli.text import duration, one_line, plural, width
+from packd.cli.text import duration, gist, one_line, plural, width
 from packd.domain.printing import clean
 from packd.domain.reports import reservations
 
@@ -35,8 +35,8 @@ def print_report(report: dict[str, Any], *, verdict: str | None, accepted: bool 
     if failing:
         _rule("short summary")
     for suite, case in failing:
-        failed = cell(case["status"].upper(), colour="red")
-        flow(failed, f" {_name(suite, case)}{_first_line(case)}", hanging=_HANGING)
+        failed, why = cell(case["status"].upper(), colour="red"), gist(case["error_message"])
+        flow(failed, f" {_name(suite, case)}{why and f' - {why}'}", hanging=_HANGING)
     for reservation in reservations(report):
         paragraph(clean(reservation), dim=True)
     _bottom_line(report, verdict, accepted)
@@ -112,12 +112,6 @@ def _counts(counted: dict[str, Any], total: str) -> str:
 
 def _name(suite: dict[str, Any], case: dict[str, Any]) -> str:
     return one_line(f"{suite['name']}: {case['name']}")
-
-
-def _first_line(case: dict[str, Any]) -> str:
-    """The end of a traceback is where it says what it is about."""
-    lines = [line for line in clean(case["error_message"] or "").splitlines() if line.strip()]
-    return f" - {lines[-1].strip()}" if lines else ""
 
 
 def _rule(title: str, *, character: str = "=", colour: str | None = None) -> None:

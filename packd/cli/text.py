@@ -159,3 +159,18 @@ def counted(count: int, plural_noun: str) -> str:
     if count != 1:
         return f"{count} {plural_noun}"
     return f"1 {plural_noun[:-3]}y" if plural_noun.endswith("ies") else f"1 {plural_noun.removesuffix('s')}"
+
+
+def gist(message: str | None) -> str:
+    """The line of a case's message that says what went wrong: what pytest marks as raised, or what stands below the last
+    frame of a traceback; else the last one. Empty when there is none."""
+    lines = [line for line in clean(message or "").splitlines() if line.strip()]
+    raised = [
+        line for above, line in zip(["", *lines], lines, strict=False)
+        if line.startswith("E  ") and not above.startswith("E  ")
+    ]  # fmt: skip
+    if raised:
+        return raised[-1].removeprefix("E").strip()
+    frame = max((at for at, line in enumerate(lines) if line.startswith('  File "')), default=len(lines))
+    below = (line for line in lines[frame + 1 :] if not line.startswith(" "))
+    return next(below, lines[-1] if lines else "").strip()

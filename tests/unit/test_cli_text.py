@@ -19,6 +19,7 @@ from packd.cli.text import (
     duration,
     fit,
     folded,
+    gist,
     one_line,
     plural,
     since,
@@ -193,3 +194,40 @@ def test_bold_is_bold() -> None:
     assert cell("a", bold=True).shown() == "\x1b[1ma\x1b[0m"
     assert cell("a", faint=True).shown() == "\x1b[2ma\x1b[0m"
     assert cell("a", colour="red").shown() == "\x1b[31ma\x1b[0m"
+
+
+PYTEST = """\
+x = 2
+>   def test_p(x): assert x == 1
+E   assert 2 == 1
+E    +  where 2 = twice(1)
+
+tests/test_a.py:3: AssertionError"""
+UNITTEST = """\
+Traceback (most recent call last):
+  File "tests/test_a.py", line 3, in test_a
+    self.assertEqual([1], [2])
+    ~~~~~~~~~~~~~~~~^^^^^^^^^^
+AssertionError: Lists differ: [1] != [2]
+
+First differing element 0:
+- [1]
++ [2]"""
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (PYTEST, "assert 2 == 1"),
+        (f"E   KeyError: 'a'\n\nDuring handling:\n{PYTEST}", "assert 2 == 1"),
+        (UNITTEST, "AssertionError: Lists differ: [1] != [2]"),
+        ("E   ImportError: no such module", "ImportError: no such module"),
+        ('Traceback (most recent call last):\n  File "a.py", line 1', 'File "a.py", line 1'),
+        ("expected 2\nEven 3 would do", "Even 3 would do"),
+        ("\n", ""),
+        (None, ""),
+    ],
+)
+def test_of_a_message_the_line_is_shown_that_says_what_went_wrong(message: str | None, said: str) -> None:
+    """Not where pytest says in which line it was, nor the end of a comparison."""
+    assert gist(message) == said
