@@ -322,7 +322,7 @@ def build(settings: Settings, *, queue: int | None = None, lock: Lock | None = N
     )
     readings = Readings(store=store, environments=environments, registry=registry)
     metrics.show(
-        EndpointGauges(registry=registry, clock=clock),
+        EndpointGauges(registry=registry, clock=clock, found=metrics.only),
         Gauges(
             registry=registry,
             database=database,

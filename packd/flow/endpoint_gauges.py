@@ -12,7 +12,7 @@ from packd.domain.moments import unix_s
 from packd.registry import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from prometheus_client.core import Metric
 
@@ -26,9 +26,13 @@ ENDPOINT_STATES: Final = ("enabled", "resting", "paused", "disabled")
 class EndpointGauges(Collector):
     """Asks the registry."""
 
-    def __init__(self, *, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self, *, registry: Registry, clock: Clock, found: Callable[[Collection[str]], None] = lambda _: None
+    ) -> None:
+        """`found` is told at each scrape which endpoints there are."""
         self._registry = registry
         self._clock = clock
+        self._found = found
 
     def describe(self) -> Iterator[Metric]:
         """Nothing is asked before the first scrape."""
@@ -38,6 +42,7 @@ class EndpointGauges(Collector):
         with self._registry.read() as connection:
             endpoints = queries.all_endpoints(connection)
             waiting, tried = queries.backlog(connection), queries.retrying(connection)
+        self._found({one.name for one in endpoints})
         now = self._clock.now()
         backlog = GaugeMetricFamily(
             "packd_webhook_backlog", "Deliveries that wait: new, tried before, or held.", labels=["endpoint", "state"]

@@ -19,7 +19,7 @@ from packd.domain.events import EVENT_TYPES
 from packd.domain.moments import unix_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from prometheus_client.registry import Collector
 
@@ -109,6 +109,14 @@ class Metrics:
         if decision.state == "delivered" and not delivery.earlier_attempts:
             waited_s = max(0.0, self._clock.now() - unix_s(delivery.created_at))
             self._of(self._delivery_seconds, delivery.endpoint).observe(waited_s)
+
+    def only(self, endpoints: Collection[str]) -> None:
+        """Of others, which were removed, nothing is told any more: series that nobody needs would stay for ever."""
+        of_endpoints = (self._attempts, self._attempt_seconds, self._delivery_seconds)
+        for family, labels in list(self._labelled):
+            is_gone = family in of_endpoints and labels[0] not in endpoints
+            if is_gone and self._labelled.pop((family, labels), None) is not None:  # or another scrape was faster
+                family.remove(*labels)
 
     def _of(self, family: Any, *labels: str) -> Any:
         """The one with these labels, which is long in finding: every delivery asks for three."""

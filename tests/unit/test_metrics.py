@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,12 @@ class Postman:
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """Of a daemon that was built and not started, in which something of everything has happened."""
-    folder = tmp_path_factory.mktemp("metrics")
+    with made_parts(tmp_path_factory.mktemp("metrics")) as made:
+        yield made
+
+
+@contextmanager
+def made_parts(folder: Path) -> Iterator[Parts]:
     (folder / "state").mkdir(mode=0o700)
     made = build(load(None, {}, {"packs_dir": folder / "packs", "state_dir": folder / "state"}))
     happen(made)
@@ -173,6 +179,22 @@ def test_troubles_are_seen_at_the_next_scrape(parts: Parts) -> None:
     assert values(parts.metrics.exposition().decode())["packd_watch_troubles", "root_missing"] == 1
     parts.keeper.found_root()
     assert values(parts.metrics.exposition().decode())["packd_watch_troubles", "root_missing"] == 0
+
+
+def test_an_endpoint_that_was_removed_has_no_series_any_more(tmp_path: Path) -> None:
+    """Nor does it take memory; one that comes back begins anew."""
+    with made_parts(tmp_path) as parts:
+
+        def told() -> set[str]:
+            found = values(parts.metrics.exposition().decode())
+            return {name for family, name, *_ in (key for key in found if len(key) > 1) if "webhook" in family}
+
+        parts.metrics.exposition()
+        assert told() == {"well", "ill", "gone"}
+        with parts.registry.write() as tx:
+            outbox.set_endpoint_state(tx.connection, ["ill"], state="removed", reason=None)
+        parts.metrics.exposition()
+        assert told() == {"well", "gone"}
 
 
 def test_a_part_that_can_not_answer_leaves_the_others_be(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
