@@ -73,7 +73,7 @@ def refused(revision: Revision, run: Run | None, active: Revision | None) -> Fai
 
 
 def _rejected(revision: Revision, found: tuple[Problem, ...], active: Revision | None) -> str:
-    said = "; ".join(str(problem).removeprefix("pack.yaml: ") for problem in found[:3])
+    said = "; ".join(problem.sentence if problem.code in _UNTESTED else str(problem) for problem in found[:3])
     if len(found) == 1 and found[0].code in _UNTESTED:
         return f"{said}; or register it with skip_tests=true. {_rolled_back(revision, active)}"
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""

@@ -48,6 +48,7 @@ class Findings:
     ref: str | None = None  # the declared ref whenever it can be read and is valid, whatever else is wrong
     version: str | None = None  # the declared version, likewise
     no_tests: NoTests | None = None  # pack.yaml was read and declares none; no problem by itself
+    switched_off_at: tuple[int, int] | None = None  # line and column of what makes `no_tests` "disabled"
 
 
 @dataclass(frozen=True, kw_only=True)

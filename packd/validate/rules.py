@@ -103,7 +103,9 @@ def _said(
     check_health(section)
     needed = dependencies(section, ref, runtime)
     tests = testing(section, files)
-    said = Findings(ref=ref, version=version, no_tests=no_tests(section, tests))
+    without = no_tests(section, tests)
+    place = document.at(("testing", "enabled")) if without == "disabled" else None
+    said = Findings(ref=ref, version=version, no_tests=without, switched_off_at=place)
     if ref is None or version is None:
         return said
     description, enabled = document.value.get("description"), document.value.get("enabled")

@@ -141,6 +141,7 @@ def test_check_asks_for_tests_as_a_daemon_would(packd: Packd) -> None:
     (pack / "pack.yaml").write_text("ref: 12\nversion: new\ntesting: {enabled: false}\n")
     told = packd("check", "hello").stdout
     assert all(f"[{code}]" in told for code in ("testing.disabled", "manifest.invalid_ref", "manifest.invalid_version"))
+    assert "pack.yaml:3:20: Testing is disabled for this pack: remove `enabled: false` from its `testing:`" in told
 
 
 @pytest.mark.parametrize("target", ["nowhere", "hello/pack.yaml", "hello/actions/greet.sh"])
