@@ -109,4 +109,6 @@ def remark(pack: dict[str, Any]) -> Cell:
     if wrong:
         return cell(wrong[0]["message"], colour="red")
     refused = None if in_use or latest is None else _REFUSED.get(latest["phase"])
+    if refused and latest["phase"] == "failed" and pack["tests"] and pack["tests"]["reason"] == "unavailable":
+        refused = "it could not be tested"
     return cell(refused, colour="red") if refused else Cell(text="")
