@@ -8,8 +8,9 @@ import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import Cell, cell, flow, heading, say_json, table, word
-from packd.cli.text import day_and_time, plural, typed
+from packd.cli.text import day_and_time, plural
 from packd.client import part
+from packd.domain.printing import typed
 
 if TYPE_CHECKING:
     from packd.client import Client

@@ -10,8 +10,9 @@ from packd.cli.list import own_name, remark
 from packd.cli.options import client_at
 from packd.cli.screen import Cell, cell, flow, heading, table
 from packd.cli.status import counted, troubles, watched
-from packd.cli.text import one_line, since, typed
+from packd.cli.text import one_line, since
 from packd.domain.failures import Failure
+from packd.domain.printing import typed
 
 if TYPE_CHECKING:
     from pathlib import Path

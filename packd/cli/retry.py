@@ -8,9 +8,8 @@ import click
 
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import paragraph, say, say_json
-from packd.cli.text import typed
 from packd.client import part
-from packd.domain.printing import clean
+from packd.domain.printing import clean, typed
 
 if TYPE_CHECKING:
     from packd.client import Client
@@ -35,4 +34,6 @@ def command(client: Client, ref: str, as_json: bool) -> None:
         say_json(answer["data"])
         return
     paragraph(clean(answer["message"]), fg="green")
-    say(f"see what comes of it: packd why {typed(ref)}, or packd events --follow --pack {typed(ref)}")
+    revision = answer["data"]  # None: what lies there is read first, and may be another pack by now
+    only = f" --pack {revision['ref']}" if revision else ""
+    say(f"see what comes of it: packd events --follow{only}, or packd why {typed(ref)}")

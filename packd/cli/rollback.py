@@ -9,10 +9,9 @@ import click
 from packd.cli.completing import complete_revisions
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.screen import paragraph, say, say_json
-from packd.cli.text import typed
 from packd.client import part
 from packd.domain.numbers import MOST
-from packd.domain.printing import clean
+from packd.domain.printing import clean, typed
 
 if TYPE_CHECKING:
     from packd.client import Client

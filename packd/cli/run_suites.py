@@ -15,8 +15,8 @@ from packd.cli.live import Progress, progress
 from packd.cli.options import A_PATH, SOCKET_HELP, STATE_DIR_HELP, client_for, pack_name
 from packd.cli.options import as_json as as_json_option
 from packd.cli.screen import note, say_json
-from packd.cli.text import typed
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import typed
 from packd.domain.refs import archive_suffix
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from packd.cli.list import needed, own_name, remark, tests
 from packd.cli.options import as_json, asks_daemon, ref_argument
 from packd.cli.runs import flaky_case
 from packd.cli.screen import Cell, cell, facts, flow, heading, say_json, table, word
-from packd.cli.text import ago, counted, one_line, typed
+from packd.cli.text import ago, counted, one_line
 from packd.client import part
-from packd.domain.printing import clean
+from packd.domain.printing import clean, typed
 from packd.domain.problems import Problem
 
 if TYPE_CHECKING:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import time
 import unicodedata
 from typing import TYPE_CHECKING, Final
@@ -25,18 +23,6 @@ _DAY_S: Final = 86400
 def one_line(text: str) -> str:
     """One line that a terminal can be given, white space folded."""
     return " ".join(clean(text).split())
-
-
-def typed(name: str) -> str:
-    """A name as one types it in a shell; what can't be typed by its bytes, as bash and zsh take them.
-
-    >>> typed("My Pack"), typed("caf\\udce9")
-    ("'My Pack'", "$'caf\\\\xe9'")
-    """
-    if name.isprintable():
-        return shlex.quote(name)
-    plain = (chr(byte) if chr(byte).isalnum() and byte < 0x80 else f"\\x{byte:02x}" for byte in os.fsencode(name))
-    return f"$'{''.join(plain)}'"
 
 
 def width(text: str) -> int:

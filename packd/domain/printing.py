@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from packd.domain.clipping import sayable
@@ -17,3 +18,17 @@ _UNSAFE: Final = {
 def clean(text: str) -> str:
     """Several lines that a terminal can be given."""
     return sayable(text).replace("\r\n", "\n").translate(_UNSAFE)
+
+
+def typed(name: str) -> str:
+    """A name as one types it in a shell, as the last argument; what can't be typed by its bytes, as bash and zsh take them.
+
+    >>> typed("My Pack"), typed("caf\\udce9"), typed("-v")
+    ("'My Pack'", "$'caf\\\\xe9'", '-- -v')
+    """
+    no_option = "-- " if name.startswith("-") else ""
+    if name.isprintable():
+        return no_option + shlex.quote(name)
+    content = name.encode("utf-8", "surrogateescape")
+    plain = (chr(byte) if chr(byte).isalnum() and byte < 0x80 else f"\\x{byte:02x}" for byte in content)
+    return f"{no_option}$'{''.join(plain)}'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import typed
 from packd.flow.unknown import no_such_pack
 from packd.registry import queries
 
@@ -29,7 +30,8 @@ class Unread:
         if not self._folder.has_drop(name):
             ignored = self._folder.why_ignored(name)
             return None if ignored is None else f"'{name}' lies in the packs directory and {ignored}"
-        why = self._is_of(name) or self.being_written(name) or self._put_off() or "is about to be read"
+        why = self._is_of(name) or self.being_written(name) or self._refused(name) or self._put_off()
+        why = why or "is about to be read"
         return f"'{name}' lies in the packs directory and {why}"
 
     def no_such(self, name: str) -> Failure:
@@ -56,6 +58,12 @@ class Unread:
         with self._registry.read() as connection:
             pack = queries.pack_of_drop(connection, name)
         return None if pack is None else f"is the pack '{pack.ref}', by which it is named"
+
+    def _refused(self, name: str) -> str | None:
+        """Of a drop that was read as far as that goes, and is no pack."""
+        with self._registry.read() as connection:
+            drop = queries.drop(connection, name)
+        return f"was refused: see `packd why {typed(name)}`" if drop is not None and drop.problems else None
 
     def _put_off(self) -> str | None:
         shortage = self._space.shortage()

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.printing import typed
 from packd.domain.refs import ARCHIVE_SUFFIXES
 from packd.watch.scan import MARKER_SUFFIXES, is_drop_name
 
@@ -68,7 +69,7 @@ def _by_name(name: str, mode: int, ignore: Ignore) -> str | None:
     if marker is None:
         return None
     if stat.S_ISREG(mode):
-        return f"is a marker, as packd writes them beside the drops: see `packd why {name.removesuffix(marker)}`"
+        return f"is a marker, as packd writes them beside the drops: see `packd why {typed(name.removesuffix(marker))}`"
     return f"is left alone, because names that end in '{marker}' are those of packd's own markers{_OTHER_NAME}"
 
 

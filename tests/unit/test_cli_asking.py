@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
+from packd.cli.list import remark
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from tests.unit.doors_ground import DIGESTS, Ground, made_ground, report
@@ -264,6 +265,15 @@ def test_drops_are_told_apart(ground: Ground, packd: Packd) -> None:
         ground.refuse_drop("core copy", ref="core", gone_at_s=1.0)
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"), [("unavailable", "it could not be tested"), ("failures", "its own tests did not pass")]
+)
+def test_who_could_not_be_tested_is_not_said_to_have_failed(reason: str, said: str) -> None:
+    """As `packd why` tells the two apart."""
+    nothing_else = {"active": None, "candidate": None, "problems": []}
+    assert remark({"latest": {"phase": "failed"}, "tests": {"reason": reason}, **nothing_else}).text == said
+
+
 def test_list_is_chosen_from(packd: Packd) -> None:
     """Words and a status choose; nothing chosen says so on stderr and leaves stdout empty."""
     assert [line.split()[0] for line in packd("list", "core", "pack").stdout.splitlines()] == ["PACK", "core"]
@@ -496,7 +506,9 @@ def test_rollback_and_retry_say_what_follows(ground: Ground, packd: Packd) -> No
     """A change says what it did and how to go on from there; `retry` is named where it takes what was withdrawn."""
     retried = packd("retry", "core").stdout
     assert retried.startswith("core#3 is being tried again\n")
-    assert "packd why core" in retried
+    assert retried.endswith("packd events --follow --pack core, or packd why core\n")
+    read_again = packd("retry", "--", "-My Pack").stdout  # it may be another pack by now
+    assert read_again.endswith("packd events --follow, or packd why -- '-My Pack'\n")
     rolled = packd("rollback", "core").stdout.splitlines()
     assert rolled == [
         "core#2 was rolled back; core#1 is in use",

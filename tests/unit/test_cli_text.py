@@ -24,12 +24,11 @@ from packd.cli.text import (
     plural,
     since,
     told_here,
-    typed,
     width,
 )
 from packd.cli.where import socket_path
 from packd.domain.moments import rfc3339
-from packd.domain.printing import clean
+from packd.domain.printing import clean, typed
 
 
 @pytest.fixture
@@ -105,11 +104,12 @@ def test_nothing_reaches_the_terminal() -> None:
     assert one_line(" a\n\tb  c ") == "a b c"
 
 
-@pytest.mark.parametrize("name", ["core", "My Pack", "it's", "caf\udce9", "a\x1b[2J'\n\\b", "naïve\t"])
+@pytest.mark.parametrize("name", ["core", "My Pack", "it's", "caf\udce9", "a\x1b[2J'\n\\b", "naïve\t", "-v", "--\n"])
 def test_a_name_can_be_typed(name: str) -> None:
-    """What a hint tells to type means exactly that name to a shell, whatever its bytes are."""
-    said = subprocess.run(["bash", "-c", f"printf %s {typed(name)}"], capture_output=True, check=True).stdout
-    assert said == os.fsencode(name)
+    """What a hint tells to type means exactly that name to a shell, whatever its bytes are, and is no option."""
+    said = subprocess.run(["bash", "-c", f"printf '%s\\0' {typed(name)}"], capture_output=True, check=True).stdout
+    assert said.removeprefix(b"--\0") == os.fsencode(name) + b"\0"
+    assert typed(name).startswith("-- ") == name.startswith("-")
     assert typed(name).isprintable()
 
 

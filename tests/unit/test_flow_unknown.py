@@ -15,10 +15,11 @@ from packd.flow.commands import Commands
 from packd.flow.install import Installer
 from packd.flow.jobs import Progress
 from packd.flow.trip import InstallWish
+from packd.flow.unknown import no_such_pack
 from packd.flow.unread import Unread
 from packd.flow.way_back import target_of
 from packd.registry import queries
-from packd.registry.rows import Run
+from packd.registry.rows import Drop, Run
 from tests.unit.registry_ground import Ground, a_revision, made_ground
 
 Ask = Callable[[Commands, Availability, str], object]
@@ -31,7 +32,7 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
         yield ground
 
 
-def refusal(ground: Ground, ask: Ask, name: str) -> str:
+def refusal(ground: Ground, ask: Ask, name: str, *, quiet_s: float | None = 0.5) -> str:
     others = ("pipeline", "runs", "settling", "lanes", "clock")
     parts = {part: Mock() for part in others}
     folder = Mock(
@@ -40,7 +41,8 @@ def refusal(ground: Ground, ask: Ask, name: str) -> str:
             "why_ignored.side_effect": {"web.rar": "is an archive of another sort"}.get,
         }
     )
-    unread = Unread(registry=ground.registry, folder=folder, settling=WRITTEN, space=Mock())
+    settling = Mock(**{"is_open.return_value": False, "quiet_s.return_value": quiet_s})
+    unread = Unread(registry=ground.registry, folder=folder, settling=settling, space=Mock())
     commands = Commands(
         registry=ground.registry, status=Mock(), unread=unread, has_content=Mock(), is_whole=Mock(), **parts
     )
@@ -49,8 +51,6 @@ def refusal(ground: Ground, ask: Ask, name: str) -> str:
     assert refused.value.code == Code.NOT_FOUND
     return refused.value.sentence
 
-
-WRITTEN = Mock(**{"is_open.return_value": False, "quiet_s.return_value": 0.5})
 
 ASKED: dict[str, Ask] = {
     "why": lambda commands, _, name: commands.explain(name),
@@ -89,6 +89,31 @@ def test_a_drop_that_was_read_is_told_from_its_pack(ground: Ground, ask: Ask) ->
     ground.add(a_revision("core"), drop="unread")
     said = "'unread' lies in the packs directory and is the pack 'core', by which it is named"
     assert refusal(ground, ask, "unread") == said
+
+
+@pytest.mark.parametrize("ask", [ASKED["test"], ASKED["disable"], ASKED["remove"]], ids=["test", "disable", "remove"])
+def test_a_drop_that_was_refused_is_not_about_to_be_read(ground: Ground, ask: Ask) -> None:
+    """It was read: where it is said what is wrong with it."""
+    refuse(ground, "unread")
+    said = "'unread' lies in the packs directory and was refused: see `packd why unread`"
+    assert refusal(ground, ask, "unread", quiet_s=None) == said
+
+
+def test_who_only_reads_the_registry_tells_a_drop_from_its_pack(ground: Ground) -> None:
+    """As for `packd history` and `packd tests`: no other drop with a name like that was meant."""
+    ground.add(a_revision("core"), drop="My Pack")
+    refuse(ground, "My-Pack", ref="other")
+    with ground.registry.read() as connection:
+        said = "no pack is called 'My Pack'; what lies there is the pack 'core', by which it is named"
+        assert no_such_pack(connection, "My Pack").sentence == said
+        for name in ("My-Pack", "other"):
+            said = f"no pack is called '{name}'; what lies in 'My-Pack' was refused: see `packd why {name}`"
+            assert no_such_pack(connection, name).sentence == said
+
+
+def refuse(ground: Ground, name: str, **changes: str) -> None:
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name=name, kind="folder", problems=({"code": "tree.link_loop"},), **changes))
 
 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)

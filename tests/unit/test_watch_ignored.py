@@ -22,8 +22,10 @@ def folder(tmp_path: Path) -> PacksFolder:
     """With one of everything that is no drop, and two that are."""
     for name in ("core", "m8.tmp", "m9~", ".m7", "m5.failed"):
         (tmp_path / name).mkdir()
-    for name in ("a.zip", "a.tar.bz2", "B.RAR", "pack.yaml", "x.tar.gz.bak", "notes.txt", "core.failed", "c.rar.part"):
+    for name in ("a.zip", "a.tar.bz2", "B.RAR", "pack.yaml", "x.tar.gz.bak", "notes.txt", "c.rar.part"):
         (tmp_path / name).touch()
+    for name in ("core", "My Pack"):
+        (tmp_path / f"{name}.failed").touch()
     os.mkfifo(tmp_path / "pipe.tar")
     (tmp_path / "broken").symlink_to("nowhere")
     (tmp_path / "link").symlink_to("notes.txt")
@@ -41,6 +43,7 @@ def folder(tmp_path: Path) -> PacksFolder:
         (".m7", "a name that begins with a dot is a hidden one: give it another name"),
         ("m5.failed", "names that end in '.failed' are those of packd's own markers: give it another name"),
         ("core.failed", "is a marker, as packd writes them beside the drops: see `packd why core`"),
+        ("My Pack.failed", "see `packd why 'My Pack'`"),
         ("x.tar.gz.bak", "the setting `watch.ignore` names '*.bak': give it another name"),
         ("a.tar.bz2", f"is an archive of a sort that packd does not unpack: make it one of {ENDINGS}, or drop"),
         ("B.RAR", "is an archive of a sort that packd does not unpack"),
