@@ -59,9 +59,10 @@ def command(
     if run_id is not None or follow:
         if ref is None:
             raise click.UsageError("--run and --follow need the pack: packd tests REF")
+        run_id = run_id or "latest"
         if follow:
-            _wait(client, ref, run_id or "latest")
-        _one(client, ref, run_id or "latest", as_json=as_json)
+            run_id = _awaited(client, ref, run_id)  # by then another one may be the newest
+        _one(client, ref, run_id, as_json=as_json)
         return
     path = f"/packs/{part(ref)}/tests" if ref else "/packs/tests"
     asked: dict[str, Any] = {"status": list(statuses), "trigger": list(triggers), "since": since}
@@ -86,12 +87,12 @@ def _print(runs: list[dict[str, Any]], *, of_all: bool) -> None:
     )
 
 
-def _wait(client: Client, ref: str, run_id: str) -> None:
-    """Until it has ended, with a line that says how far it is."""
+def _awaited(client: Client, ref: str, run_id: str) -> str:
+    """The id of the run, when it has ended; a line says how far it is."""
     from packd.cli.live import progress
 
     with progress(f"testing {ref}") as line:
-        client.follow_run(ref, run_id, on_message=line.on_message)
+        return str(client.follow_run(ref, run_id, on_message=line.on_message)["data"]["id"])
 
 
 def _one(client: Client, ref: str, run_id: str, *, as_json: bool) -> None:

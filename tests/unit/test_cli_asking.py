@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
 from packd.cli.list import remark
+from packd.client import Client
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
 from tests.unit.doors_ground import DIGESTS, Ground, made_ground, report
@@ -356,6 +357,21 @@ def test_asking_for_one_suite(ground: Ground, packd: Packd) -> None:
     }
 
 
+def test_the_run_that_was_followed_is_shown(ground: Ground, packd: Packd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another one has begun when it ends, and so is the newest."""
+    ground.add_revision("retested", 1)
+    run = ground.add_run("retested", 1, report("retested"))
+    follow = Client.follow_run
+
+    def and_another_one_begins(self: Client, ref: str, run_id: str, **listening: Any) -> dict[str, Any]:
+        ended = follow(self, ref, run_id, **listening)
+        ground.add_run("retested", 1)
+        return ended
+
+    monkeypatch.setattr(Client, "follow_run", and_another_one_begins)
+    assert json.loads(packd("tests", "retested", "--follow", "--json").stdout)["id"] == run.id
+
+
 def test_junit(packd: Packd, tmp_path: Path) -> None:
     """--junit writes what CI systems read; the exit status is that of the tests."""
     from junitparser import JUnitXml
@@ -446,7 +462,6 @@ def test_a_rollback_names_what_was_rolled_back(
 
 def test_following_prints_one_event_a_line(ground: Ground, monkeypatch: pytest.MonkeyPatch, packd: Packd) -> None:
     """--follow goes on behind what is there, without a gap; interrupted it ends well."""
-    from packd.client import Client
 
     def interrupted(self: Client, **asked: Any) -> Iterator[dict[str, Any]]:
         assert asked["after"] == 4
@@ -461,7 +476,6 @@ def test_following_prints_one_event_a_line(ground: Ground, monkeypatch: pytest.M
 
 def test_an_interrupted_run_goes_on(packd: Packd, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the daemon's, so whoever stops waiting for it is told how to see its end."""
-    from packd.client import Client
 
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
