@@ -107,7 +107,8 @@ def _pack(connection: Connection, pack: Pack) -> Explanation:
             lines=(f"Changes are not tested meanwhile. To put it back: packd enable {pack.ref}",),
             active=False,
         )
-    run = queries.latest_run(connection, pack.ref, latest.number)
+    told_of = queries.deciding_run if latest.phase in REFUSED else queries.latest_run
+    run = told_of(connection, pack.ref, latest.number)
     drop = queries.drop(connection, pack.drop_name) if pack.drop_name is not None else None
     details = _details(latest, run, was_put_back=_was_put_back(drop, latest, active))
     lines = (*_lacking(connection, active), *_waits_for(connection, latest), *details)

@@ -70,15 +70,17 @@ class SecondChances:
 
 
 def is_due(runs: Sequence[Run], now_s: float) -> bool:
-    """Newest first, of one revision: has the pause after so many vain attempts in a row passed?"""
+    """Newest first, of one revision: has the pause after so many vain attempts in a row passed? What was tested by hand
+    in between is none."""
+    attempts = [run for run in runs if run.trigger_reason != "manual"]
     vain = 0
-    for run in runs:
+    for run in attempts:
         if not is_excusable(run):
             break
         vain += 1
-    if not vain or runs[0].finished_at is None:
+    if not vain or attempts[0].finished_at is None:
         return False
-    ended_s = datetime.fromisoformat(runs[0].finished_at).timestamp()
+    ended_s = datetime.fromisoformat(attempts[0].finished_at).timestamp()
     return now_s - ended_s >= pause_s(vain)
 
 

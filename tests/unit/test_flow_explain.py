@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from packd.registry.rows import Revision
+
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Iterator[Ground]:
@@ -210,6 +212,31 @@ def unavailable(blamed: str) -> dict[str, Any]:
     return {"status": "error", "reason": "unavailable", "environment": environment, "test_suites": [suite], **counts}
 
 
+def a_run(ground: Ground, revision: Revision, name: str, reason: str, report: dict[str, Any] | None) -> None:
+    """One that failed, or with no report one that is under way."""
+    with ground.registry.write() as tx:
+        tx.start_run(
+            Run(
+                id=name, ref=revision.ref, number=revision.number, trigger_reason=reason, source="watch",
+                actor="watch", started_at=tx.now, finished_at=None, status=None, accepted=None, verdict=None, report=None,
+            )
+        )  # fmt: skip
+        if report is not None:
+            tx.finish_run(name, status="error", accepted=False, verdict="could not be run", report=report)
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.ROLLED_BACK])
+def test_testing_by_hand_does_not_hide_why_it_was_refused(ground: Ground, phase: Phase) -> None:
+    """Neither while that goes on nor when it has passed: nothing followed from it."""
+    revision = ground.add(a_revision("core", phase=phase))
+    a_run(ground, revision, "run_1", "install", unavailable("pack"))
+    before = text(ground, "core")
+    assert "no route to host" in before
+    a_run(ground, revision, "run_2", "manual", {**unavailable("pack"), "test_suites": []})
+    a_run(ground, revision, "run_3", "manual", None)
+    assert text(ground, "core") == before
+
+
 @pytest.mark.parametrize(
     ("blamed", "follows"),
     [("network", "packd tries again by itself"), ("pack", "Change what lies there, and it is tried again by itself.")],
@@ -217,14 +244,7 @@ def unavailable(blamed: str) -> dict[str, Any]:
 def test_what_could_not_be_run_did_not_fail(ground: Ground, blamed: str, follows: str) -> None:
     """With what kept it from being run, once, and whether anybody has to do something."""
     revision = ground.add(a_revision("core", phase=Phase.FAILED))
-    with ground.registry.write() as tx:
-        tx.start_run(
-            Run(
-                id="run_1", ref=revision.ref, number=revision.number, trigger_reason="install", source="watch",
-                actor="watch", started_at=tx.now, finished_at=None, status=None, accepted=None, verdict=None, report=None,
-            )
-        )  # fmt: skip
-        tx.finish_run("run_1", status="error", accepted=False, verdict="could not be run", report=unavailable(blamed))
+    a_run(ground, revision, "run_1", "install", unavailable(blamed))
     said = text(ground, "core")
     assert said.startswith("core#1 (version 1.0.0) could not be tested and was rolled back; nothing of this pack")
     assert "own tests" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +70,13 @@ def test_each_vain_attempt_doubles_the_pause() -> None:
     assert not is_due([run(), run(), run()], ENDED_S + pause_s(2))
     assert is_due([run(), run(), run()], ENDED_S + pause_s(3))
     assert is_due([run(), run(failed="pack"), run()], ENDED_S + pause_s(1))
+
+
+def test_testing_by_hand_takes_no_second_chance_away() -> None:
+    """Whatever came of it: nobody carried the pack on."""
+    by_hand = replace(run(failed=None, reason=None), trigger_reason="manual", accepted=True)
+    assert is_due([by_hand, run()], ENDED_S + pause_s(1))
+    assert not is_due([by_hand, run(failed="pack")], ENDED_S + 1e9)
 
 
 def test_nothing_ran_yet() -> None:

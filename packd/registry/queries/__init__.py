@@ -81,6 +81,7 @@ from packd.registry.queries.requests import (
 from packd.registry.queries.runs import (
     RunFilter,
     count_runs,
+    deciding_run,
     digests_of,
     finished_run,
     latest_report,
@@ -118,6 +119,7 @@ __all__ = [
     "components_of",
     "count_runs",
     "counts",
+    "deciding_run",
     "deliveries_to",
     "delivery",
     "delivery_counts",

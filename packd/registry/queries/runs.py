@@ -26,6 +26,15 @@ _LATEST_RUN = Prepared(
     .limit(1)
 )
 
+_DECIDING_RUN = Prepared(
+    select(runs)
+    .where(
+        runs.c.ref == bindparam("of_ref"), runs.c.number == bindparam("of_number"), runs.c.trigger_reason != "manual"
+    )
+    .order_by(*_NEWEST_FIRST)
+    .limit(1)
+)
+
 _WITH_REPORT = (runs.c.finished_at.is_not(None), runs.c.report.is_not(None))
 
 
@@ -74,6 +83,11 @@ def run_history(connection: Connection, ref: str) -> list[Run]:
 def latest_run(connection: Connection, ref: str, number: int) -> Run | None:
     """The last run of this revision."""
     return one(connection, Run, _LATEST_RUN, of_ref=ref, of_number=number)
+
+
+def deciding_run(connection: Connection, ref: str, number: int) -> Run | None:
+    """The last run that anything followed from: what somebody tests by hand changes nothing about a revision."""
+    return one(connection, Run, _DECIDING_RUN, of_ref=ref, of_number=number)
 
 
 def unfinished_runs(connection: Connection) -> list[Run]:
