@@ -30,7 +30,7 @@ class Unread:
         if not self._folder.has_drop(name):
             ignored = self._folder.why_ignored(name)
             return None if ignored is None else f"'{name}' lies in the packs directory and {ignored}"
-        why = self._is_of(name) or self.being_written(name) or self._refused(name) or self._put_off()
+        why = self._is_of(name) or self.being_written(name) or self._read(name) or self._put_off()
         why = why or "is about to be read"
         return f"'{name}' lies in the packs directory and {why}"
 
@@ -59,10 +59,12 @@ class Unread:
             pack = queries.pack_of_drop(connection, name)
         return None if pack is None else f"is the pack '{pack.ref}', by which it is named"
 
-    def _refused(self, name: str) -> str | None:
-        """Of a drop that was read as far as that goes, and is no pack."""
+    def _read(self, name: str) -> str | None:
+        """Of a drop that nobody will look at before it changes, or somebody asks for that."""
         with self._registry.read() as connection:
             drop = queries.drop(connection, name)
+        if drop is not None and drop.held:
+            return f"is left alone, as an operator removed its pack: `packd retry {typed(name)}` takes it again"
         return f"was refused: see `packd why {typed(name)}`" if drop is not None and drop.problems else None
 
     def _put_off(self) -> str | None:

@@ -99,6 +99,15 @@ def test_a_drop_that_was_refused_is_not_about_to_be_read(ground: Ground, ask: As
     assert refusal(ground, ask, "unread", quiet_s=None) == said
 
 
+@pytest.mark.parametrize("ask", [ASKED["disable"], ASKED["remove"]], ids=["disable", "remove"])
+def test_a_drop_whose_pack_was_removed_is_not_about_to_be_read(ground: Ground, ask: Ask) -> None:
+    """Nothing becomes of it by itself."""
+    with ground.registry.write() as tx:
+        tx.save_drop(Drop(name="unread", kind="folder", held=True))
+    said = "is left alone, as an operator removed its pack: `packd retry unread` takes it again"
+    assert refusal(ground, ask, "unread", quiet_s=None).endswith(said)
+
+
 def test_who_only_reads_the_registry_tells_a_drop_from_its_pack(ground: Ground) -> None:
     """As for `packd history` and `packd tests`: no other drop with a name like that was meant."""
     ground.add(a_revision("core"), drop="My Pack")
