@@ -95,7 +95,10 @@ def _sentence(done: Registered) -> str:
     if done.unchanged:
         return f"{named} is in use already, with exactly this content: nothing was done"
     if done.waits:
-        missing = ", ".join(f"{need['ref']} {need['version']}" for need in revision.waits_for) or "its group"
+        missing = (
+            ", ".join(f"{need['ref']} {need['version']}".removesuffix(" *") for need in revision.waits_for)
+            or "its group"
+        )
         return f"{named} waits for {missing}, and goes on by itself"
     how = ""
     if revision.forced:

@@ -274,7 +274,6 @@ class Registrar:
 
     def _snapshot(self, path: Path) -> Snapshot:
         """Raises Failure for what can't be fixed."""
-        why = ""
         if not self._space.enough():
             raise Failure(Code.UNAVAILABLE, "there is no room for anything new; see `packd status` and `packd sweep`")
         for _ in range(_ATTEMPTS):
@@ -286,12 +285,12 @@ class Registrar:
                 return taken
             if isinstance(taken, Refused):
                 raise invalid(f"What lies in {path} can't be taken", taken.problems)
-            why = taken.problem.message
+            unsettled = taken.problem
             threading.Event().wait(_PAUSE_S)
-        raise Failure(
-            Code.CONFLICT,
-            f"{path} is changed while it is read ({why}): try again when nobody writes to it any more",
-        )
+        if unsettled.code == "archive.truncated":
+            raise invalid(f"What lies in {path} can't be taken", (unsettled,))
+        why = f"is changed while it is read ({unsettled.message}): try again when nobody writes to it any more"
+        raise Failure(Code.CONFLICT, f"{path} {why}")
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ def test_register_from_elsewhere(daemon: Daemon, tmp_path: Path) -> None:
     write_pack(tmp_path / "needy", "needy", needs="absent")
     waits = daemon.cli("register", str(tmp_path / "needy"))
     assert waits.returncode == 1
-    assert "waits for absent" in waits.stdout
+    assert "waits for absent, and goes on by itself" in waits.stdout
 
 
 def test_out_of_use_and_back(daemon: Daemon, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -166,6 +167,18 @@ def test_what_is_no_pack_is_refused_in_the_words_that_scripts_know(
     elif made == "an empty folder":
         path.mkdir()
     assert register(running, path) == (400, {"error": sentence.format(path=path)})
+
+
+def test_an_archive_without_its_end_is_not_said_to_be_written_to(running: Daemon, tmp_path: Path) -> None:
+    """It is bad input, and only whoever has the whole of it can help."""
+    whole = shutil.make_archive(str(tmp_path / "half"), "zip", pack(tmp_path / "half", "half"))
+    half = Path(whole).with_name("half.zip")
+    half.write_bytes(half.read_bytes()[:-30])
+    status, body = register(running, half)
+    assert status == 400
+    assert "half.zip: it ends after" in body["error"]
+    assert "copy it again" in body["error"]
+    assert "nobody writes" not in body["error"]
 
 
 def test_a_bad_pack_yaml_is_answered_with_every_problem(running: Daemon, tmp_path: Path) -> None:
