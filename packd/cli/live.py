@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
+from packd.cli.screen import wants_colour
 from packd.cli.text import duration, fit, one_line
 
 if TYPE_CHECKING:
@@ -142,9 +143,9 @@ def _one_below_the_other(show: Callable[[], None]) -> None:
 
 
 def _draw(shown: Progress, stop: threading.Event) -> None:
-    frame = 0
+    frame, colour = 0, "cyan" if wants_colour() else None  # click's own setting is that of another thread
     while not stop.wait(_EVERY_S):
-        shown.draw(click.style(_FRAMES[frame % len(_FRAMES)], fg="cyan"))
+        shown.draw(click.style(_FRAMES[frame % len(_FRAMES)], fg=colour, reset=colour is not None))
         frame += 1
     _control(sys.stderr, _ERASE)
 

@@ -55,6 +55,12 @@ def test_on_a_terminal() -> None:
     assert "\n" not in text[: text.index("after")]
 
 
+def test_without_colours() -> None:
+    """Where nobody wants them the line only erases itself."""
+    assert "\x1b[36m" in seen(b"1 failed", TERM="xterm", NO_COLOR="")
+    assert "\x1b" not in seen(b"1 failed", TERM="xterm", NO_COLOR="1").replace("\r\x1b[K", "")
+
+
 def test_not_on_a_dumb_one() -> None:
     """A terminal that can't erase gets nothing of it."""
     assert seen(b"", TERM="dumb") == "after\r\n"
