@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -53,6 +54,7 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """An answer that can't be written is told in a sentence, too; a reader that went away is click's to see to."""
         _open_what_is_closed()
+        _spell_out_what_the_locale_lacks()
         try:
             return super().main(*args, **extra)
         except OSError as refusal:
@@ -141,6 +143,12 @@ def _open_what_is_closed() -> None:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _spell_out_what_the_locale_lacks() -> None:
+    """Where it is not UTF-8, a sign or a name that it has no character for is no reason to say nothing; as on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _came_from_writing(refusal: OSError) -> bool:

@@ -144,6 +144,16 @@ def test_check_asks_for_tests_as_a_daemon_would(packd: Packd) -> None:
     assert "pack.yaml:3:20: Testing is disabled for this pack: remove `enabled: false` from its `testing:`" in told
 
 
+def test_what_the_locale_has_no_character_for_is_spelled_out(packd: Packd, tmp_path: Path) -> None:
+    """As in a terminal of ISO 8859-1: the rest of the answer, and the exit status, are what they are elsewhere."""
+    pack = tmp_path / "é日"
+    pack.mkdir()
+    asked = [sys.executable, "-m", "packd", "check", str(pack)]
+    checked = subprocess.run(asked, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (1, b"")
+    assert checked.stdout.endswith(b"1 problem: packd would refuse \xe9\\u65e5\n")
+
+
 @pytest.mark.parametrize("target", ["nowhere", "hello/pack.yaml", "hello/actions/greet.sh"])
 def test_check_wants_a_pack(packd: Packd, target: str) -> None:
     """Nothing there, or a part of a pack: exit 2, and what to give instead."""
