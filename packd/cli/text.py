@@ -92,7 +92,7 @@ def since(moment: str, now_s: float | None = None) -> str:
     """How long it has been: `5 s`, `3 min`, `2 h`, `40 days`."""
     passed = max(0.0, (time.time() if now_s is None else now_s) - unix_s(moment))
     if passed < _MINUTE_S:
-        return f"{passed:.0f} s"
+        return f"{int(passed)} s"
     if passed < _HOUR_S:
         return f"{passed // _MINUTE_S:.0f} min"
     return f"{passed // _HOUR_S:.0f} h" if passed < 2 * _DAY_S else f"{passed // _DAY_S:.0f} days"
@@ -102,10 +102,13 @@ def duration(milliseconds: float | None) -> str:
     """`12 ms`, `1.34 s`, `2 min 5 s`."""
     if milliseconds is None:
         return "-"
-    if milliseconds < 1000:
+    if round(milliseconds) < 1000:
         return f"{milliseconds:.0f} ms"
     seconds = milliseconds / 1000
-    return f"{seconds:.2f} s" if seconds < _MINUTE_S else f"{seconds // _MINUTE_S:.0f} min {seconds % _MINUTE_S:.0f} s"
+    if round(seconds, 2) < _MINUTE_S:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE_S)
+    return f"{minutes} min {rest} s"
 
 
 def clock(moment: str, now_s: float | None = None) -> str:

@@ -46,7 +46,7 @@ NOW_S = 1_769_850_900.0
 
 @pytest.mark.parametrize(
     ("passed_s", "said"),
-    [(-3, "just now"), (1, "just now"), (5, "5 s ago"), (65, "1 min ago"), (7300, "2 h ago"), (90000, "25 h ago"),
+    [(-3, "just now"), (1, "just now"), (5, "5 s ago"), (59.9, "59 s ago"), (65, "1 min ago"), (7300, "2 h ago"), (90000, "25 h ago"),
      (200000, "2 days ago"), (40 * 86400, "2025-12-22")],
 )  # fmt: skip
 def test_ago(passed_s: float, said: str) -> None:
@@ -66,8 +66,9 @@ def test_since_has_no_date() -> None:
 
 @pytest.mark.parametrize(
     ("milliseconds", "said"),
-    [(None, "-"), (0.4, "0 ms"), (12, "12 ms"), (999.4, "999 ms"), (1340, "1.34 s"), (125_000, "2 min 5 s")],
-)
+    [(None, "-"), (0.4, "0 ms"), (12, "12 ms"), (999.4, "999 ms"), (1340, "1.34 s"), (125_000, "2 min 5 s"),
+     (999.6, "1.00 s"), (59_994, "59.99 s"), (59_996, "1 min 0 s"), (119_700, "2 min 0 s")],
+)  # fmt: skip
 def test_duration(milliseconds: float | None, said: str) -> None:
     """In the unit that one reads at a glance."""
     assert duration(milliseconds) == said

@@ -257,7 +257,8 @@ def main(entry: str) -> int:
     reporter = Reporter(CaseStream())
     load(entry).run(reporter)
     reporter.stream.end()
-    say(f"\n{reporter.cases} cases, {reporter.failed} of them failed", sys.stderr)
+    cases = "1 case" if reporter.cases == 1 else f"{reporter.cases} cases"
+    say(f"\n{cases}, {reporter.failed} of them failed", sys.stderr)
     if not reporter.cases:
         return 5
     return 1 if reporter.failed else 0
