@@ -12,6 +12,7 @@ import click
 from packd.cli.options import A_PATH
 from packd.cli.screen import cell, say
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import typed
 from packd.domain.refs import REF_PATTERN, RESERVED, is_ref, ref_from_name
 
 _MANIFEST: Final = """\
@@ -139,11 +140,11 @@ def _tell(target: Path) -> None:
     for file, _, _ in _FILES:
         say("  ", cell(file, faint=True))
     say("next:")
-    rows = [(f"packd test {path}", "run its tests, without a daemon")]
+    rows = [(f"packd test {typed(path)}", "run its tests, without a daemon")]
     if target.parent == Path():
         rows.append((f"mv {path} packs/", "drop it into a folder that `packd run packs` watches"))
     else:
-        rows.append((f"packd run {target.parent}", "test and activate whatever is in that folder"))
+        rows.append((f"packd run {typed(str(target.parent))}", "test and activate whatever is in that folder"))
         rows.append((f"packd why {target.name}", "what came of it, when a daemon watches the folder"))
     room = max(len(text) for text, _ in rows)
     for text, meaning in rows:

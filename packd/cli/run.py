@@ -15,7 +15,7 @@ import click
 
 from packd.cli.options import A_PATH, said_before
 from packd.domain.failures import Code, Failure
-from packd.domain.printing import clean
+from packd.domain.printing import clean, quoted
 from packd.extent import extent_of, usual_extent
 
 if TYPE_CHECKING:
@@ -220,11 +220,11 @@ def _in_the_way(path: Path, refusal: OSError) -> str:
 def _welcome(settings: Settings) -> None:
     """What it watches, where its state is, and what to try next."""
     folder = _short(settings.packs_dir)
-    where = "" if settings.socket_path == _usual_socket() else f" --socket {_short(settings.socket_path)}"
+    where = "" if settings.socket_path == _usual_socket() else f" --socket {quoted(_short(settings.socket_path))}"
     lines = (
-        ("watches", folder),
-        ("state", _short(settings.state_dir)),
-        ("try", f"packd new hello --dir {folder}"),
+        ("watches", clean(folder)),
+        ("state", clean(_short(settings.state_dir))),
+        ("try", f"packd new hello --dir {quoted(folder)}"),
         ("", f"packd list{where}"),
         ("", f"packd events --follow{where}"),
     )
@@ -241,7 +241,6 @@ def _usual_socket() -> Path:
 def _short(path: Path) -> str:
     """As one would type it from here, when that is shorter."""
     try:
-        here = str(path.relative_to(Path.cwd()))
+        return str(path.relative_to(Path.cwd()))
     except ValueError:
-        return clean(str(path))
-    return clean(here) if here != "." else "."
+        return str(path)

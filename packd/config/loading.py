@@ -24,6 +24,7 @@ from packd.config.layers import (
 from packd.config.settings import Settings
 from packd.config.values import Surroundings, home
 from packd.domain.masking import STARS
+from packd.domain.printing import quoted
 from packd.domain.problems import Problem, errors
 
 _SOCKET_PATH_BYTES: Final = 107  # sun_path of unix(7), without its closing zero
@@ -181,7 +182,7 @@ def _unwise(settings: Settings, path: Path | None) -> Iterator[Problem]:
         if file.stat().st_mode & stat.S_IROTH:
             yield Problem(
                 code="config.secret_exposed",
-                message=f"holds a secret and can be read by everybody on this machine: `chmod 600 {file}`",
+                message=f"holds a secret and can be read by everybody on this machine: `chmod 600 {quoted(str(file))}`",
                 file=str(file),
                 severity="warning",
             )

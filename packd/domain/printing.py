@@ -21,14 +21,22 @@ def clean(text: str) -> str:
 
 
 def typed(name: str) -> str:
-    """A name as one types it in a shell, as the last argument; what can't be typed by its bytes, as bash and zsh take them.
+    """A name as one types it in a shell, as the last argument, where it may begin like an option.
 
-    >>> typed("My Pack"), typed("caf\\udce9"), typed("-v")
-    ("'My Pack'", "$'caf\\\\xe9'", '-- -v')
+    >>> typed("My Pack"), typed("-v")
+    ("'My Pack'", '-- -v')
     """
-    no_option = "-- " if name.startswith("-") else ""
+    return f"-- {quoted(name)}" if name.startswith("-") else quoted(name)
+
+
+def quoted(name: str) -> str:
+    """A name as one types it in a shell; what can't be typed by its bytes, as bash and zsh take them.
+
+    >>> quoted("My Pack"), quoted("caf\\udce9")
+    ("'My Pack'", "$'caf\\\\xe9'")
+    """
     if name.isprintable():
-        return no_option + shlex.quote(name)
+        return shlex.quote(name)
     content = name.encode("utf-8", "surrogateescape")
     plain = (chr(byte) if chr(byte).isalnum() and byte < 0x80 else f"\\x{byte:02x}" for byte in content)
-    return f"{no_option}$'{''.join(plain)}'"
+    return f"$'{''.join(plain)}'"

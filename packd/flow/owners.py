@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from packd.domain.failures import Code, Failure
+from packd.domain.printing import typed
 from packd.domain.problems import Problem
 from packd.registry import queries
 from packd.snapshot.store import Snapshot, Unsettled
@@ -116,7 +117,7 @@ def rival(tx: Writer, pack: Pack | None, name: str, folder: PacksFolder, holder:
         way_out = "give this one another ref, or remove one of the two"
         return _taken(f"the pack '{pack.ref}' is already here, in '{pack.drop_name}': {way_out}")
     if pack.origin == "registered" and exists(tx.reader, pack):
-        way_out = f"`packd register {folder.path / name} --replace` puts this one in its place"
+        way_out = f"`packd register --replace {typed(str(folder.path / name))}` puts this one in its place"
         return _taken(f"the pack '{pack.ref}' was registered from {pack.path}: {way_out}")
     return None
 

@@ -20,6 +20,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
+from packd.cli.run import _welcome
+from packd.config import load
 from tests.processes import long_sleep, running
 from tests.waiting import wait_until
 
@@ -152,6 +154,23 @@ def test_what_the_locale_has_no_character_for_is_spelled_out(packd: Packd, tmp_p
     checked = subprocess.run(asked, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (1, b"")
     assert checked.stdout.endswith(b"1 problem: packd would refuse \xe9\\u65e5\n")
+
+
+def test_what_is_said_to_be_typed_next_can_be(packd: Packd) -> None:
+    """Also where the folder has a name with blanks, or one like an option."""
+    said = packd("new", "hello", "--dir", "-my packs").stdout
+    tested = next(line for line in said.splitlines() if "packd test" in line).partition("  run its tests")[0]
+    assert packd(*shlex.split(tested)[1:]).exit_code == 0
+    assert "packd run -- '-my packs'  " in said
+
+
+def test_what_a_daemon_says_to_try_can_be_typed(packd: Packd, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever its folder and its socket are."""
+    flags = {"packs_dir": Path("my packs"), "state_dir": Path("my state")}
+    _welcome(load(None, {}, flags))
+    said = capsys.readouterr().err
+    assert "  packd new hello --dir 'my packs'\n" in said
+    assert "  packd list --socket 'my state/packd.sock'\n" in said
 
 
 @pytest.mark.parametrize("target", ["nowhere", "hello/pack.yaml", "hello/actions/greet.sh"])

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.printing import quoted
 from packd.flow.diagnosis.answers import Answer, ok, warning, wrong
 from packd.watch.scan import drops
 
@@ -55,7 +56,11 @@ def packs_folder(
     try:
         found = drops(folder, ignore)
     except OSError as failure:
-        yield wrong(about, f"{folder} can't be read: {failure.strerror}", f"let {_me()} read it: chmod o+rx {folder}")
+        yield wrong(
+            about,
+            f"{folder} can't be read: {failure.strerror}",
+            f"let {_me()} read it: chmod o+rx {quoted(str(folder))}",
+        )
         return
     yield ok(about, f"{folder}: {len(found)} {'drop' if len(found) == 1 else 'drops'}")
     yield from _unreadable(folder)
@@ -69,7 +74,7 @@ def packs_folder(
         yield warning(
             about,
             f"everybody may write {folder}, and what is dropped there is run",
-            f"chmod o-w {folder}, and let a group write it",
+            f"chmod o-w {quoted(str(folder))}, and let a group write it",
         )
     kind = _file_system(folder)
     if kind in _SHARED:
@@ -91,7 +96,9 @@ def _unreadable(folder: Path) -> Iterator[Answer]:
         shown = ", ".join(map(str, refused[:_UNREADABLE_SHOWN])) + (
             " and more" if len(refused) > _UNREADABLE_SHOWN else ""
         )
-        yield wrong("permissions", f"{_me()} may not read {shown}", f"chmod -R u+rX,go+rX {folder}, or setfacl")
+        yield wrong(
+            "permissions", f"{_me()} may not read {shown}", f"chmod -R u+rX,go+rX {quoted(str(folder))}, or setfacl"
+        )
 
 
 def state_folder(folder: Path, packs_dir: Path) -> Iterator[Answer]:
@@ -113,12 +120,12 @@ def state_folder(folder: Path, packs_dir: Path) -> Iterator[Answer]:
             f"ask as its user: sudo -u {_as_for_sudo(found.st_uid)} packd doctor",
         )
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield wrong(about, f"{folder} can't be written by {_me()}", f"chmod u+rwx {folder}")
+        yield wrong(about, f"{folder} can't be written by {_me()}", f"chmod u+rwx {quoted(str(folder))}")
     if stat.S_IMODE(found.st_mode) & 0o077:
         yield warning(
             about,
             f"{folder} can be read by others (mode {stat.S_IMODE(found.st_mode):04o}), and secrets are in it",
-            f"chmod 700 {folder}; the daemon does it when it starts",
+            f"chmod 700 {quoted(str(folder))}; the daemon does it when it starts",
         )
     if folder.is_relative_to(packs_dir):
         yield wrong(about, f"{folder} lies in the packs directory {packs_dir}", "keep the two apart")
