@@ -178,6 +178,8 @@ def _work(queue: dict[str, Any]) -> list[Cell | str]:
     parts = [f"testing {', '.join(testing)}"] if testing else []
     if settling := _count(queue.get("settling")):
         parts.append(f"{plural(settling, 'drop')} settling")
+    if (others := _count(queue.get("jobs")) - len(testing)) > 0:  # a run is one of them
+        parts.append(f"{plural(others, 'job')} to do")
     return [cell(" · ".join(parts) or "idle", faint=not parts)]
 
 

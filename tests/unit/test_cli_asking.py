@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from packd.cli.app import cli
 from packd.cli.list import remark
+from packd.cli.status import print_status
 from packd.client import Client
 from packd.domain.failures import Code, Failure
 from packd.domain.lifecycle import Phase
@@ -502,6 +505,23 @@ def test_status(ground: Ground, packd: Packd) -> None:
         assert "configuration changed, and needs a restart to be heard: api.socket" in " ".join(text.split())
     finally:
         ground.asked.troubles.clear()
+
+
+@pytest.mark.parametrize(
+    ("queue", "said"),
+    [
+        ({"settling": 0, "jobs": 0, "testing": []}, "idle"),
+        ({"settling": 1, "jobs": 1, "testing": ["core"]}, "testing core · 1 drop settling"),
+        ({"settling": 0, "jobs": 846, "testing": []}, "846 jobs to do"),
+        ({"settling": 0, "jobs": 3, "testing": ["core", "web"]}, "testing core, web · 1 job to do"),
+    ],
+)
+def test_only_who_has_nothing_to_do_is_idle(ground: Ground, queue: dict[str, Any], said: str) -> None:
+    """As when a thousand packs are read that need no tests."""
+    with redirect_stdout(StringIO()) as shown:
+        print_status({**ground.client.get("/status")["data"], "queue": queue})
+    (work,) = [line for line in shown.getvalue().splitlines() if line.startswith("work")]
+    assert work.removeprefix("work").strip() == said
 
 
 def test_status_names_what_is_left_alone(ground: Ground, packd: Packd) -> None:
