@@ -38,6 +38,8 @@ _OF_PATHS: Final = {
     errno.ELOOP: "its links lead in a circle, give another path",
 }
 
+_NOWHERE: Final = 'the folder that you are in was removed: go to another one, or if it was made anew, cd "$PWD"'
+
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
 
 _EPILOG: Final = """\b
@@ -107,6 +109,9 @@ class LazyGroup(click.Group):
             _complain(failure.sentence)
             ctx.exit(_EXIT_STATUS.get(failure.code, 1))
         except OSError as refusal:
+            if refusal.errno == errno.ENOENT and _stands_nowhere():
+                _complain(_NOWHERE)
+                ctx.exit(_EXIT_STATUS[Code.BAD_REQUEST])
             if refusal.filename is None or refusal.errno not in _OF_PATHS:
                 raise
             where = os.fsdecode(refusal.filename)
@@ -162,6 +167,15 @@ def _came_from_writing(refusal: OSError) -> bool:
 def _give_up_stdout() -> None:
     """What is left in the buffer would be refused again while Python exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stands_nowhere() -> bool:
+    """Is the working directory gone, as in a terminal that was left open in it?"""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _complain(sentence: str) -> None:

@@ -173,6 +173,21 @@ def test_what_a_daemon_says_to_try_can_be_typed(packd: Packd, capsys: pytest.Cap
     assert "  packd list --socket 'my state/packd.sock'\n" in said
 
 
+@pytest.mark.parametrize(
+    "command", [("check",), ("test", "."), ("run",), ("config", "check"), ("doctor",)], ids=" ".join
+)
+def test_in_a_folder_that_was_removed(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A sentence, not a traceback; what needs no folder goes on to work."""
+    (tmp_path / "gone").mkdir()
+    packd = shlex.join([sys.executable, "-m", "packd"])
+    script = f"cd gone && rmdir ../gone && {packd} --version && {packd} {' '.join(command)}"
+    told = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stdout.startswith("packd ")
+    assert "packd: the folder that you are in was removed: go to another one" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 @pytest.mark.parametrize("target", ["nowhere", "hello/pack.yaml", "hello/actions/greet.sh"])
 def test_check_wants_a_pack(packd: Packd, target: str) -> None:
     """Nothing there, or a part of a pack: exit 2, and what to give instead."""
