@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAMED_UTC: Final = re.compile(r"\b(\d{4}-\d\d-\d\d) ([0-2]\d:[0-5]\d:[0-5]\d) UTC\b")
+_NO_COLUMN: Final = ("Mn", "Me", "Cf")  # marks on what stands before them (also vowels of many scripts), and joiners
+_SOFT_HYPHEN: Final = "\u00ad"  # which terminals show
 _LEAST_ROOM: Final = 20  # for words beside an indent
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
@@ -33,7 +35,7 @@ def width(text: str) -> int:
 
 
 def _columns(character: str) -> int:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in _NO_COLUMN and character != _SOFT_HYPHEN:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 

@@ -118,6 +118,9 @@ def test_width_and_fit() -> None:
     """Wide characters take two columns, combining ones none; what does not fit ends in an ellipsis."""
     assert width("日本") == 4
     assert width("e\u0301") == 1
+    assert width("\u0e01\u0e34\u0e48") == 1  # a Thai consonant with its vowel and tone
+    assert width("\u2764\ufe0f\u200d") == 1
+    assert width("a\u00adb") == 3
     assert fit("日本語", 5) == "日本…"
     assert fit("abc", 3) == "abc"
     assert fit("abcd", 3) == "ab…"
