@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
@@ -20,6 +20,7 @@ from packd.flow.availability import PutBack, TakenOut
 from packd.flow.explain import Explanation
 from packd.flow.install import Installed
 from packd.flow.jobs import Jobs, Progress
+from packd.flow.occasion import Door
 from packd.flow.once import Once
 from packd.flow.register import OnRevision, Registered, Registration
 from packd.flow.tokens import Tokens
@@ -37,7 +38,7 @@ class Commands(Protocol):
     def rollback(self, ref: str, *, to: int | None, force: bool, actor: str) -> tuple[Revision, Revision]:
         """(withdrawn, restored)."""
 
-    def retry(self, name: str, *, actor: str) -> Revision | None:
+    def retry(self, name: str, *, source: Door, actor: str) -> Revision | None:
         """None: a drop that never became a revision is read again."""
 
     def run_tests(
@@ -76,11 +77,11 @@ class Registering(Protocol):
 class Availing(Protocol):
     """Packs are taken out of use and put back. Each raises `Failure` when the answer is no, and waits its turn."""
 
-    def remove(self, ref: str, *, actor: str) -> TakenOut: ...
+    def remove(self, ref: str, *, source: Door, actor: str) -> TakenOut: ...
 
     def disable(self, ref: str, *, actor: str) -> TakenOut: ...
 
-    def enable(self, ref: str, *, actor: str) -> PutBack: ...
+    def enable(self, ref: str, *, source: Door, actor: str) -> PutBack: ...
 
 
 class Installing(Protocol):
@@ -138,11 +139,11 @@ async def _actor(caller: InCaller) -> str:
     return caller.name
 
 
-async def _source(request: Request) -> Literal["api", "cli"]:
+async def _source(request: Request) -> Door:
     """Which door was used: packd's own command line says so in its user agent."""
     return "cli" if request.headers.get("user-agent", "").startswith("packd/") else "api"
 
 
 InContext = Annotated[Context, Depends(_context)]
 Actor = Annotated[str, Depends(_actor)]
-Source = Annotated[Literal["api", "cli"], Depends(_source)]
+Source = Annotated[Door, Depends(_source)]

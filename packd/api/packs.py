@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from packd.api.answer import Answer
 from packd.api.blocking import in_own_thread
 from packd.api.comparing import FlakyCases
-from packd.api.context import Actor, Context, InContext
+from packd.api.context import Actor, Context, InContext, Source
 from packd.api.paging import InPage, Page
 from packd.api.reading import Reading
 from packd.api.views import (
@@ -125,9 +125,9 @@ def explain(context: InContext, name: str) -> Answer:
 
 
 @router.delete("/{ref}")
-async def remove(context: InContext, actor: Actor, ref: str) -> Answer:
+async def remove(context: InContext, source: Source, actor: Actor, ref: str) -> Answer:
     """Unregister it; its revisions and reports are kept. What was dropped stays, and is left alone until it changes."""
-    out = await in_own_thread(lambda: context.availability.remove(ref, actor=actor))
+    out = await in_own_thread(lambda: context.availability.remove(ref, source=source, actor=actor))
     return Answer({"data": _taken_out(ref, out), "message": f"'{ref}' was removed{_of_drop(ref, out)}{_needed(out)}"})
 
 
@@ -140,9 +140,9 @@ async def disable(context: InContext, actor: Actor, ref: str) -> Answer:
 
 
 @router.post("/{ref}/enable")
-async def enable(context: InContext, actor: Actor, ref: str) -> Answer:
+async def enable(context: InContext, source: Source, actor: Actor, ref: str) -> Answer:
     """Put back what was in use before, if it has what it needs; what was dropped for it meanwhile is tested now."""
-    out = await in_own_thread(lambda: context.availability.enable(ref, actor=actor))
+    out = await in_own_thread(lambda: context.availability.enable(ref, source=source, actor=actor))
     data = revision_view(out.active) if out.active else None
     return Answer({"data": data, "message": f"'{ref}' is enabled: {_put_back(out)}"})
 
@@ -160,9 +160,9 @@ async def roll_back(context: InContext, actor: Actor, ref: str, wish: RollBackRe
 
 
 @router.post("/{name}/retry")
-async def retry(context: InContext, actor: Actor, name: str) -> Answer:
+async def retry(context: InContext, source: Source, actor: Actor, name: str) -> Answer:
     """Carry refused content through the pipeline once more; it goes on after the answer."""
-    revision = await in_own_thread(lambda: context.commands.retry(name, actor=actor))
+    revision = await in_own_thread(lambda: context.commands.retry(name, source=source, actor=actor))
     if revision is None:
         return Answer({"data": None, "message": f"'{name}' is being read again"})
     return Answer({"data": revision_view(revision), "message": f"{revision.name} is being tried again"})

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from packd.flow.clock import Clock
+    from packd.flow.occasion import Door
     from packd.flow.pipeline import Pipeline
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
@@ -72,12 +73,12 @@ class Availability:
         self._clock = clock
         self._unread = unread
 
-    def remove(self, ref: str, *, actor: str) -> TakenOut:
+    def remove(self, ref: str, *, source: Door = "api", actor: str) -> TakenOut:
         """Unregister it. Its revisions and reports are kept; its drop is left alone until its content changes.
 
         Raises Failure NOT_FOUND.
         """
-        return self._in_lane(ref, lambda: self._remove(ref, actor))
+        return self._in_lane(ref, lambda: self._remove(ref, source, actor))
 
     def disable(self, ref: str, *, actor: str) -> TakenOut:
         """Take it out of use until `enable`; changes of its drop are not tested meanwhile.
@@ -86,19 +87,19 @@ class Availability:
         """
         return self._in_lane(ref, lambda: self._disable(ref, actor))
 
-    def enable(self, ref: str, *, actor: str) -> PutBack:
+    def enable(self, ref: str, *, source: Door = "api", actor: str) -> PutBack:
         """Put back what was in use before `disable`, if it has what it needs, and look at its drop.
 
         Raises Failure: NOT_FOUND, CONFLICT when it is not disabled.
         """
         self._known(ref)
-        return self._lanes.call(lane(ref), lambda: self._enable(ref, actor))
+        return self._lanes.call(lane(ref), lambda: self._enable(ref, source, actor))
 
-    def look_again(self, drop: Drop) -> None:
+    def look_again(self, drop: Drop, *, source: Door, actor: str) -> None:
         """Read it as if it were new: somebody asked for it, or what was in its way is gone."""
         with self._registry.write() as tx:
             tx.save_drop(replace(drop, fingerprint=None, digest=None, held=False, problems=()))
-        self._settling.touched(drop.name, trigger="api")
+        self._settling.touched(drop.name, trigger=source, asked_by=actor)
 
     # --- in the lane -------------------------------------------------------------------------------------------------
 
@@ -113,7 +114,7 @@ class Availability:
         self._pipeline.release()
         return taken_out
 
-    def _remove(self, ref: str, actor: str) -> TakenOut:
+    def _remove(self, ref: str, source: Door, actor: str) -> TakenOut:
         with self._registry.write() as tx:
             pack = self._present(tx, ref)
             out = _about(tx.connection, pack)
@@ -124,7 +125,7 @@ class Availability:
             unregister(tx, pack, reason="operator", actor=actor, correlation_id=self._clock.new_id("chg"))
         for drop in waiting:
             if drop.problems:  # it was refused because this pack had its name
-                self.look_again(drop)
+                self.look_again(drop, source=source, actor=actor)
         return out
 
     def _disable(self, ref: str, actor: str) -> TakenOut:
@@ -143,7 +144,7 @@ class Availability:
                 tx.emit(gone, correlation_id=self._new_change())
         return out
 
-    def _enable(self, ref: str, actor: str) -> PutBack:
+    def _enable(self, ref: str, source: Door, actor: str) -> PutBack:
         with self._registry.write() as tx:
             pack = self._present(tx, ref)
             if pack.disabled_at is None:
@@ -153,7 +154,7 @@ class Availability:
             drop = queries.drop(tx.connection, pack.drop_name) if pack.drop_name else None
         self._pipeline.release()
         if drop is not None:
-            self.look_again(drop)
+            self.look_again(drop, source=source, actor=actor)
         return put_back
 
     def _put_back(self, tx: Writer, ref: str, actor: str) -> PutBack:

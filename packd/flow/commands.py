@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from packd.domain.event_data import RollBackReason
     from packd.domain.reports import RunReason, RunSource
     from packd.flow.clock import Clock
+    from packd.flow.occasion import Door, TriggerWord
     from packd.flow.pipeline import Pipeline
     from packd.flow.runs import Runs
     from packd.flow.settling import Settling
@@ -102,7 +103,7 @@ class Commands:
         """
         return self._lanes.call(lane(ref), lambda: self._withdraw(ref, only, why, actor, reason))
 
-    def retry(self, name: str, *, actor: str) -> Revision | None:
+    def retry(self, name: str, *, source: Door = "api", actor: str) -> Revision | None:
         """Carry refused content through the pipeline once more; None when a drop is read again, as if it were new.
 
         Raises Failure: NOT_FOUND, or CONFLICT when the newest revision was not refused.
@@ -121,12 +122,12 @@ class Commands:
         if drop is not None and (drop.problems or drop.held or passed_over):
             with self._registry.write() as tx:
                 tx.save_drop(replace(drop, fingerprint=None, digest=None, held=False, problems=()))
-            self._settling.touched(drop.name, trigger="cli")
+            self._settling.touched(drop.name, trigger=source, asked_by=actor)
             return None
         ref = pack.ref if pack else drop.ref if drop else None
         if ref is None:
             raise self._unread.no_such(name)
-        return self.retry_revision(ref, source="cli", actor=actor)
+        return self.retry_revision(ref, source=source, actor=actor)
 
     def retry_revision(self, ref: str, *, source: RunSource, actor: str) -> Revision:
         """Carry the newest revision of a pack, which was refused, through the pipeline once more.
@@ -280,8 +281,8 @@ class Commands:
                     f"{latest.name} is {latest.phase}: there is nothing to try again; "
                     f"`packd test {ref}` runs its tests",
                 )
-            change, trigger = self._clock.new_id("chg"), "cli" if source == "cli" else "scan"
-            now_s = self._clock.now()
+            change, now_s = self._clock.new_id("chg"), self._clock.now()
+            trigger: TriggerWord = source if source in ("api", "cli") else "scan"
             return try_again(tx, latest, change=change, now_s=now_s, trigger=trigger, source=source, actor=actor)
 
     def _known(self, ref: str) -> None:

@@ -309,6 +309,6 @@ def _arrival(path: str, occasion: Occasion) -> Arrival:
         path=path,
         trigger=occasion.trigger,
         source=occasion.source,
-        actor=occasion.source,
+        actor=occasion.actor,
         first_change_at_s=occasion.first_change_at_s,
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 TriggerWord = Literal["fs", "scan", "api", "cli"]
+Door = Literal["api", "cli"]  # by which a caller came in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +21,17 @@ class Occasion:
     first_change_at_s: float  # Unix seconds
     settle_ms: float = 0.0  # how long it took to go quiet
     burst: Settled | None = None  # the changes that led here; None: nobody waited for them
+    asked_by: str | None = None  # the caller who wants it looked at; None: nobody does
 
     @property
     def source(self) -> str:
         """Who asked."""
         return "watch" if self.trigger == "fs" else self.trigger
+
+    @property
+    def actor(self) -> str:
+        """On whose behalf."""
+        return self.asked_by or self.source
 
     @property
     def forced(self) -> bool:

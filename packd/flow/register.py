@@ -221,7 +221,7 @@ class Registrar:
         self._claim(tx, pack, ref, wish, path, drop, snapshot)
         arrival = Arrival(
             path=wish.origin or str(path),
-            trigger="api",
+            trigger="cli" if wish.source == "cli" else "api",
             source=wish.source,
             actor=wish.actor,
             first_change_at_s=began_s,

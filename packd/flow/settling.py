@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from packd.flow.clock import Clock
     from packd.watch.settle import Settled, Settler
 
+_BY_ITSELF: Final[tuple[TriggerWord, None]] = ("fs", None)
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,7 +29,8 @@ class Settling:
         self._grace_s = remove_grace_s
         self._clock = clock
         self._wake = threading.Condition()
-        self._triggers: dict[str, TriggerWord] = {}  # drop → what made packd look, for those that have not settled yet
+        # drop → what made packd look and who asked for it, if anybody, for those that have not settled yet
+        self._triggers: dict[str, tuple[TriggerWord, str | None]] = {}
         self._gone: dict[str, float] = {}  # drop → when its time of grace is over
         self._vacated: dict[str, float] = {}  # drop → when the same is over for what lay there before
         self._handing_over = 0  # drops that have settled and are not in their lane yet
@@ -55,34 +58,36 @@ class Settling:
         if self._thread.is_alive():
             self._thread.join()
 
-    def touched(self, name: str, *, trigger: TriggerWord = "fs", age_s: float = 0.0) -> None:
-        """Something below the drop changed, `age_s` seconds ago."""
+    def touched(
+        self, name: str, *, trigger: TriggerWord = "fs", asked_by: str | None = None, age_s: float = 0.0
+    ) -> None:
+        """Something below the drop changed, `age_s` seconds ago; or somebody asks for a look."""
         with self._wake:
-            self._triggers.setdefault(name, trigger)
+            self._triggers.setdefault(name, (trigger, asked_by))
             self._settler.touched(name, self._clock.monotonic(), age_s=age_s)
             self._wake.notify()
 
     def written(self, name: str) -> None:
         """Something was written to an archive; whoever did is to close it."""
         with self._wake:
-            self._triggers.setdefault(name, "fs")
+            self._triggers.setdefault(name, _BY_ITSELF)
             self._settler.written(name, self._clock.monotonic())
             self._wake.notify()
 
     def arrived_whole(self, name: str) -> None:
         """One rename brought the whole drop, or an archive was closed: it needs no quiet time."""
         with self._wake:
-            self._triggers.setdefault(name, "fs")
+            self._triggers.setdefault(name, _BY_ITSELF)
             self._settler.arrived_whole(name, self._clock.monotonic())
             self._wake.notify()
 
     def again(self, name: str, occasion: Occasion) -> None:
         """It changed while it was read, or has no end yet: wait once more."""
         if occasion.burst is None:
-            self.touched(name, trigger=occasion.trigger)
+            self.touched(name, trigger=occasion.trigger, asked_by=occasion.asked_by)
             return
         with self._wake:
-            self._triggers.setdefault(name, occasion.trigger)
+            self._triggers.setdefault(name, (occasion.trigger, occasion.asked_by))
             self._settler.again(occasion.burst, self._clock.monotonic())
             self._wake.notify()
 
@@ -176,8 +181,10 @@ class Settling:
 
     def _occasion(self, settled: Settled) -> Occasion:
         settle_s = self._clock.monotonic() - settled.first_change
+        trigger, asked_by = self._triggers.pop(settled.name, _BY_ITSELF)
         return Occasion(
-            trigger=self._triggers.pop(settled.name, "fs"),
+            trigger=trigger,
+            asked_by=asked_by,
             first_change_at_s=self._clock.now() - settle_s,
             settle_ms=settle_s * 1000,
             burst=settled,

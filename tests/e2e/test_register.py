@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
 import shutil
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ import pytest
 from daemon import Daemon
 from packs import write_pack
 
+from packd import __version__
 from packd.client import Client
 from packd.domain.failures import HTTP_STATUS, Failure
 
@@ -268,6 +272,55 @@ def test_what_an_operator_removes_does_not_come_back_by_itself(running: Daemon) 
     running.wait_active("unwanted", "1.1.0")
 
 
+@pytest.mark.parametrize("door", ["api", "cli"])
+def test_what_is_asked_for_bears_the_name_of_who_asked(running: Daemon, door: str) -> None:
+    """Registered, tried again, had back after it was removed, changed while it was disabled: by the door that was used."""
+
+    def ask(method: str, where: str, **body: str) -> None:
+        agent = {"User-Agent": f"packd/{__version__}" if door == "cli" else "curl/8.0"}
+        connection = http.client.HTTPConnection("packd", timeout=60)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(running.socket))
+        connection.request(method, f"/api/v1{where}", json.dumps(body), agent | {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status < 300, answer.read()
+        connection.close()
+
+    def asked(ref: str) -> set[tuple[str, str]]:
+        newest = [Client(running.socket).get(f"/packs/{ref}/{what}")["items"][0] for what in ("revisions", "tests")]
+        return {(one["source"], one["actor"]) for one in newest}
+
+    me = {(door, f"uid={os.getuid()} pid={os.getpid()}")}
+    ref, taken = f"by_{door}", f"taken_{door}"
+    ask("POST", "/packs/register", path=str(pack(running.packs.parent / taken, taken)))
+    assert asked(taken) == me
+
+    folder = pack(running.packs / ref, ref, tests="fail")
+    running.wait_until((running.packs / f"{ref}.failed").exists, "its tests to fail")
+    ask("POST", f"/packs/{ref}/retry")
+    running.wait_until(lambda: asked(ref) == me, "them to be run again")
+
+    pack(folder, ref)
+    running.wait_active(ref, "1.0.0")
+    ask("DELETE", f"/packs/{ref}")
+    ask("POST", f"/packs/{ref}/retry")
+    running.wait_active(ref, "1.0.0")
+    assert asked(ref) == me
+
+    ask("POST", f"/packs/{ref}/disable")
+    pack(folder, ref, version="2.0.0")
+    (running.packs / f"after_{ref}").mkdir()
+    running.wait_until((running.packs / f"after_{ref}.failed").exists, "what was written before to have settled")
+    ask("POST", f"/packs/{ref}/enable")
+    running.wait_active(ref, "2.0.0")
+    assert asked(ref) == me
+    told = Client(running.socket).get("/events", after=0, types="pack.discovered,pack.changed", pack=f"*{door}")[
+        "items"
+    ]
+    triggers = [event["data"]["trigger"] for event in told if event["subject"] in (f"packs/{ref}", f"packs/{taken}")]
+    assert triggers == [door, "fs", "fs", door, door]
+
+
 def test_a_disabled_pack_is_neither_in_use_nor_tested(running: Daemon) -> None:
     """Until it is enabled: then what was in use is back at once, and what was dropped meanwhile is tested."""
     client = Client(running.socket)
@@ -302,7 +355,7 @@ def test_events_and_activations_name_who_asked(running: Daemon, tmp_path: Path) 
     actors = {event["type"]: event["data"].get("actor") for event in told}
     for kind in ("pack.discovered", "pack.registered", "pack.unregistered"):
         assert str(actors[kind]).startswith("uid="), actors
-    assert told[0]["data"]["trigger"] == "api"
+    assert told[0]["data"]["trigger"] == "cli"
 
 
 def test_a_registration_can_be_followed_and_cancelled(running: Daemon, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from packd.flow.health import Health
 from packd.flow.install import Installed
 from packd.flow.jobs import Jobs, Progress
 from packd.flow.metrics import Metrics
+from packd.flow.occasion import Door
 from packd.flow.once import Once
 from packd.flow.plans import Plan
 from packd.flow.register import OnRevision, Registered, Registration
@@ -101,8 +102,8 @@ class Asked:
             by = Trigger.SUPERSEDED if forward else Trigger.ROLLED_BACK
             return tx.roll_back(active, target, actor=actor, by=by)
 
-    def retry(self, name: str, *, actor: str) -> Revision | None:
-        self._note("retry", name, actor=actor)
+    def retry(self, name: str, *, source: Door, actor: str) -> Revision | None:
+        self._note("retry", name, source=source, actor=actor)
         with self.registry.read() as connection:
             return queries.latest_revision(connection, name)
 
@@ -150,16 +151,16 @@ class Asked:
             self.hold.set()
         return True
 
-    def remove(self, ref: str, *, actor: str) -> TakenOut:
-        self._note("remove", ref, actor=actor)
+    def remove(self, ref: str, *, source: Door, actor: str) -> TakenOut:
+        self._note("remove", ref, source=source, actor=actor)
         return self._taken_out(ref)
 
     def disable(self, ref: str, *, actor: str) -> TakenOut:
         self._note("disable", ref, actor=actor)
         return self._taken_out(ref)
 
-    def enable(self, ref: str, *, actor: str) -> PutBack:
-        self._note("enable", ref, actor=actor)
+    def enable(self, ref: str, *, source: Door, actor: str) -> PutBack:
+        self._note("enable", ref, source=source, actor=actor)
         with self.registry.read() as connection:
             return PutBack(active=queries.active_revision(connection, ref))
 

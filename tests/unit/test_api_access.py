@@ -178,7 +178,7 @@ def test_what_a_token_changes_bears_its_name(ground: Ground) -> None:
     """The audit and the activation say `token:ci`."""
     with on_tcp(ground) as door:
         door.ask("POST", "/api/v1/packs/core/retry")
-    assert ("retry", "core", {"actor": "token:ci"}) in ground.asked.calls
+    assert ("retry", "core", {"source": "api", "actor": "token:ci"}) in ground.asked.calls
 
 
 def test_a_token_on_the_socket_takes_away_what_it_does_not_have(ground: Ground) -> None:

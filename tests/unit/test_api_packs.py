@@ -220,7 +220,7 @@ def test_commands_know_who_asks(ground: Ground) -> None:
     answer = ground.client.post("/packs/core/rollback")
     assert ground.asked.calls == [
         ("run_tests", "core", {"runner": "shell", "rebuild": False, "actor": me, "source": "cli"}),
-        ("retry", "core", {"actor": me}),
+        ("retry", "core", {"source": "cli", "actor": me}),
         ("rollback", "core", {"to": None, "force": False, "actor": me}),
     ]
     assert (answer["data"]["withdrawn"]["number"], answer["data"]["restored"]["number"]) == (2, 1)
