@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.domain.event_data import PackRolledBack
+from packd.domain.failures import Failure
 from packd.domain.lifecycle import REFUSED, UNFINISHED
 from packd.flow.carry_over import carry_over
 from packd.flow.intake import lane
@@ -168,6 +169,8 @@ class Restorer:
                 return
         except (StoreFull, StoreUnwritable, OSError) as failure:
             log.error("drop.not_restored", drop=drop.name, pack=active.ref, error=str(failure))
+            if getattr(failure, "errno", 0) is not None:  # else it is about the drop, and stays so
+                self._ask_again(drop.name)
             return
         finally:
             discard_quietly(fresh)
@@ -232,6 +235,13 @@ class Restorer:
         """Is this what lies there now? Read whole: young files can't be told by their timestamps."""
         taken = self._store.take(place, self._folder.ignore)
         return isinstance(taken, Snapshot) and taken.digest == revision.digest
+
+    def _ask_again(self, name: str) -> None:
+        """The next look at everything reads the drop once more, and comes back to it."""
+        with suppress(Failure), self._registry.write() as tx:  # the same disk may be in the way
+            drop = queries.drop(tx.reader, name)  # what it is by now may have been written down before it failed
+            if drop is not None:
+                tx.save_drop(replace(drop, fingerprint=None))
 
     def _save(self, drop: Drop) -> None:
         with self._registry.write() as tx:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from packd.flow import restore
+from packd.flow.packs_folder import PacksFolder
 from packd.flow.permissions import permit_alike
+from packd.registry import queries
 from packd.snapshot import discarding
+from packd.snapshot.store import Store, StoreFull
 from tests.unit.flow_ground import MANIFEST, core, latest, looked_at, made_parts, written
 from tests.unit.snapshot_ground import open_folder_of_all
 from tests.waiting import wait_until
@@ -586,3 +590,51 @@ def test_what_can_not_be_removed_keeps_nothing_else_there(parts: Parts, monkeypa
         parts.restorer.sweep()
     assert sorted(os.listdir(folder)) == ["aaa", "bad"]
     assert [(entry["event"], entry["path"]) for entry in logs] == [("kept.not_removed", str(folder / "bad"))]
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EMFILE, "Too many open files"), StoreFull("the disk is full")])
+def test_what_a_machine_was_in_the_way_of_is_put_back_at_the_next_look(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    """A disk that was full for a moment: nobody has to touch the drop, or restart packd."""
+
+    def refuse(*_: object, **__: object) -> None:
+        with parts.registry.write() as tx:  # as by a look at everything while it was tested
+            drop = queries.drop(tx.reader, "core")
+            assert drop is not None
+            tx.save_drop(replace(drop, fingerprint="as it lies there"))
+        raise failure
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(Store, "copy_out", refuse)
+        core(parts, "2.0.0", test="exit 1")
+    assert [entry["event"] for entry in logs].count("drop.not_restored") == 1
+    assert version(parts.settings.packs_dir / "core") == 'version: "2.0.0"'
+    with parts.registry.read() as connection:
+        drop = queries.drop(connection, "core")
+    assert drop is not None
+    assert drop.fingerprint is None  # so the next look at everything does not leave it as it is
+    looked_at(parts, "core")
+    assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
+    assert version(kept(parts)) == 'version: "2.0.0"'
+
+
+def test_what_fails_behind_the_exchange_makes_no_new_content(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What packd itself put there stays known as that: nothing is tested again, or told."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        real = restore.exchange
+
+        def exchanged(*where: Any) -> None:
+            real(*where)
+            patched.setattr(restore.Restorer, "_carry_over", refuse)
+            patched.setattr(PacksFolder, "look", refuse)
+
+        patched.setattr(restore, "exchange", exchanged)
+        core(parts, "2.0.0", test="exit 1")
+    assert version(parts.settings.packs_dir / "core") == 'version: "1.0.0"'
+    looked_at(parts, "core")
+    assert latest(parts).number == 2
