@@ -14,7 +14,7 @@ from packd.testrun.parsers.json_report import parse_json
 from packd.testrun.parsers.junit import parse_junit
 from packd.testrun.parsers.simple import parse_simple
 from packd.testrun.parsers.tally import Tally, together, unreadable
-from packd.testrun.parsers.tap import parse_tap
+from packd.testrun.parsers.tap import documents, parse_tap
 from packd.testrun.parsers.text import decoded
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def parse_text(text: str, kind: ResultFormat) -> Tally:
     if kind == "json":
         return parse_json(text)
     if kind == "tap":
-        return parse_tap(text)
+        return together(map(parse_tap, documents(text)))
     return parse_simple(text) or recognise(text) or unreadable("it has no summary (Total Tests, Passed, Failed)")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packd.testrun.results import _matches
+from packd.testrun.results import _matches, parse
 from packd.testrun.transcript import Transcript
 
 
@@ -31,6 +31,13 @@ def test_patterns_match_part_by_part(path: str, pattern: str, matches: bool) -> 
 def test_a_pattern_of_many_stars_is_not_slow() -> None:
     """All possibilities are followed at once, not one after another."""
     assert not _matches(("a",) * 500, ["**", "a"] * 30 + ["b"])
+
+
+def test_tap_of_several_programs_is_added_up() -> None:
+    """Of one command, or appended to one file; each keeps the plan of its own, and no other's."""
+    tally = parse(b"1..1\nok 1 - a\nTAP version 13\n1..2\nok 1 - b\nnot ok 2 - c\n", "tap")
+    assert (tally.total, tally.passed, tally.failed, tally.trouble) == (3, 2, 1, None)
+    assert "promises 2 tests, but 1" in (parse(b"1..2\nok 1\n1..1\nok 1\n", "tap").trouble or "")
 
 
 @given(st.lists(st.binary(max_size=300), max_size=30), st.integers(min_value=8, max_value=400))
