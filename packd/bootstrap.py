@@ -418,7 +418,9 @@ def build(settings: Settings, *, queue: int | None = None, lock: Lock | None = N
         jobs=Jobs(registry=registry, clock=clock),
         once=Once(registry=registry, clock=clock),
         tokens=Tokens(registry=registry, clock=clock),
-        second_chances=SecondChances(registry=registry, commands=commands, lanes=lanes, clock=clock),
+        second_chances=SecondChances(
+            registry=registry, commands=commands, lanes=lanes, clock=clock, reconcile=reconciler.request
+        ),
         environments=environments,
         space=space,
         foothold=foothold,

@@ -1,7 +1,8 @@
 """Packs whose tests could not be run are tried again by themselves: what was in the way may have passed.
 
 Only where the report says that the network or the machine was to blame. What the pack itself got wrong is not tried
-again until somebody changes it.
+again until somebody changes it. And what the daemon could not do while its database was away is looked for as soon as
+that is back, however long it is until the next comparison of everything.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from packd.domain.lifecycle import Phase
 from packd.registry import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from packd.flow.clock import Clock
     from packd.flow.commands import Commands
@@ -35,11 +36,14 @@ _MAY_PASS: Final = ("network", "machine")
 class SecondChances:
     """Asked by the clock."""
 
-    def __init__(self, *, registry: Registry, commands: Commands, lanes: Lanes, clock: Clock) -> None:
+    def __init__(
+        self, *, registry: Registry, commands: Commands, lanes: Lanes, clock: Clock, reconcile: Callable[[], None]
+    ) -> None:
         self._registry = registry
         self._commands = commands
         self._lanes = lanes
         self._clock = clock
+        self._reconcile = reconcile
 
     def request(self) -> None:
         """Look, soon, in a lane of its own."""
@@ -57,6 +61,8 @@ class SecondChances:
                 for one in failed
                 if is_due(_runs_of(one, queries.run_history(connection, one.ref)), self._clock.now())
             ]
+        if self._lanes.put_off():  # behind the question, which only a database answers that is there
+            self._reconcile()
         return [one.ref for one in due if self._retry(one)]
 
     def _retry(self, revision: Revision) -> bool:

@@ -44,6 +44,7 @@ class Lanes:
         self._nested = 0  # jobs that wait for an answer from another lane
         self._awaited: set[Future[Any]] = set()  # answers that somebody waits for
         self._stopping = False
+        self._put_off = False  # see `put_off`
         self._threads = [threading.Thread(target=self._work, name=f"lane-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -145,6 +146,11 @@ class Lanes:
                 answer.cancel()  # nobody will answer it any more
             return ended
 
+    def put_off(self) -> bool:
+        """Did a job come to nothing, since this was last asked, for want of what may be back by now, as the database?"""
+        was, self._put_off = self._put_off, False
+        return was
+
     def _busy(self) -> int:
         return len(self._running) + self._waiting
 
@@ -157,6 +163,7 @@ class Lanes:
                 if self._stopping and isinstance(surprise, Failure) and surprise.code == Code.UNAVAILABLE:
                     continue  # what it needed had stopped before; the next start does it
                 # One pack's surprise must not end the thread that serves all others; reconcile comes back to it.
+                self._put_off |= isinstance(surprise, Failure) and surprise.code == Code.UNAVAILABLE
                 log.error("lane.job_failed", lane=lane, **for_log(surprise))
             finally:
                 self._done(lane)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from structlog.testing import capture_logs
 
 from packd.flow.second_chances import is_due, is_excusable, pause_s
+from packd.registry.broken import DatabaseBroken
 from packd.registry.rows import Run
+from tests.unit.flow_ground import MANIFEST, looked_at, made_parts, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENDED = "2024-05-01T10:00:00.000Z"
 ENDED_S = 1714557600.0
@@ -83,3 +89,32 @@ def test_nothing_ran_yet() -> None:
     """A revision without a run was not failed by an environment."""
     assert not is_due([], ENDED_S)
     assert not is_excusable(Run(**{**run().__dict__, "report": None}))
+
+
+def test_what_the_daemon_could_not_do_is_looked_for_as_soon_as_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the next comparison of everything because of a database that was away for a moment."""
+
+    def away(*_: object, **__: object) -> NoReturn:
+        raise DatabaseBroken("packd at db.example", "connection refused")
+
+    with made_parts(tmp_path) as parts, capture_logs() as logged:
+
+        def looked() -> int:
+            """How often everything was compared, a chance later."""
+            logged.clear()
+            parts.second_chances.request()
+            assert parts.lanes.wait_idle(30)
+            return [line["event"] for line in logged].count("reconcile.done")
+
+        assert looked() == 0
+        written(parts, "core", MANIFEST.format(version="1.0.0", needs=""))
+        with monkeypatch.context() as outage:
+            outage.setattr(parts.database, "write", away)
+            outage.setattr(parts.database, "read", away)
+            looked_at(parts, "core")
+            assert looked() == 0
+        assert looked() == 1
+        assert parts.settling.awaits("core")
+        assert looked() == 0
