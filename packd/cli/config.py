@@ -99,6 +99,7 @@ def check(ctx: click.Context, file: Path | None, as_json: bool) -> None:
 
 
 @command.command("schema")
+@click.option("--json", is_flag=True, expose_value=False, help="It is JSON anyway.")
 def schema() -> None:
     """JSON Schema of the file, for editors that complete and check while one types.
 

@@ -360,6 +360,7 @@ def test_config_schema(packd: Packd) -> None:
     """A JSON Schema, for editors."""
     schema = json.loads(packd("config", "schema").stdout)
     assert "quiet_ms" in json.dumps(schema)
+    assert json.loads(packd("config", "schema", "--json").stdout) == schema
 
 
 # --- run -----------------------------------------------------------------------------------------------------------

@@ -154,6 +154,8 @@ def test_every_type_has_an_example_that_is_one(packd: Packd, form: str) -> None:
             assert event.get_type() == name
             assert event.get_extension("endpointseq") == 42
     assert "pack.rolled_back" in done(packd("webhook", "examples")).stdout
+    listed = json.loads(done(packd("webhook", "examples", "--json")).stdout)
+    assert {"type": "pack.changed", "description": "The content of a known pack is another one."} in listed
     assert json.loads(done(packd("webhook", "examples", "pack.updated", "--schema")).stdout)["title"] == "pack.updated"
     assert packd("webhook", "examples", "pack.nonsense").exit_code == 1
 

@@ -18,7 +18,8 @@ _PLACE: Final = 42  # the endpoint_seq of the example
 @click.option("--format", "form", type=click.Choice(("standard", "cloudevents")), default="standard")
 @click.option("--all", "all_of_them", is_flag=True, help="The bodies of all types, as one JSON object.")
 @click.option("--schema", is_flag=True, help="JSON Schema instead of an example.")
-def examples(event_type: str | None, form: str, all_of_them: bool, schema: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The list of types as JSON; a body is JSON anyway.")
+def examples(event_type: str | None, form: str, all_of_them: bool, schema: bool, as_json: bool) -> None:
     """The body of a webhook of this TYPE, or without it the list of types. Needs no daemon.
 
     \b
@@ -27,7 +28,7 @@ def examples(event_type: str | None, form: str, all_of_them: bool, schema: bool)
       packd webhook examples pack.updated --format cloudevents
       packd webhook examples --all > fixtures.json
 
-    Exit status: 0 shown, 2 there is no such type.
+    Exit status: 0 shown, 1 there is no such type.
     """
     from packd.domain.events import EVENT_TYPES, json_schema
 
@@ -37,10 +38,11 @@ def examples(event_type: str | None, form: str, all_of_them: bool, schema: bool)
         made = {name: json_schema(name) if schema else body(name, form) for name in EVENT_TYPES}
         say_json(made if event_type is None else made[event_type])
         return
-    table(
-        ("TYPE", "MEANS"),
-        [[cell(name, bold=True), cell((model.__doc__ or "").strip())] for name, model in EVENT_TYPES.items()],
-    )
+    listed = [(name, (model.__doc__ or "").strip()) for name, model in EVENT_TYPES.items()]
+    if as_json:
+        say_json([{"type": name, "description": means} for name, means in listed])
+        return
+    table(("TYPE", "MEANS"), [[cell(name, bold=True), cell(means)] for name, means in listed])
     say_note("packd webhook examples TYPE shows the body of one")
 
 
