@@ -25,6 +25,8 @@ FILE_VARIABLE: Final = "PACKD_CONFIG"  # names the file itself
 _OF_SUITES: Final = frozenset(
     PREFIX + name for name in ("PACK_REF", "PACK_VERSION", "PACK_DIR", "RUN_ID", "WORK", "EVENTS_FD", "PYTEST_FALLBACK")
 )
+# What the command line reads by itself: the default of `packd webhook verify --secret-file`.
+_OF_COMMANDS: Final = frozenset({PREFIX + "WEBHOOK_SECRET"})
 _ALIASES: Final[dict[str, Place]] = {SOCKET_VARIABLE: ("api", "socket")}
 _POSITIONAL: Final = frozenset({("packs_dir",)})  # written without dashes on the command line
 
@@ -125,7 +127,7 @@ def from_environment(environ: Mapping[str, str], folder: Path) -> NamedLayer:
     problems: list[Problem] = []
     for name in sorted(environ, key=lambda name: (name not in _ALIASES, name)):  # the long name beats its alias
         place = known.get(name) or _ALIASES.get(name)
-        if not name.startswith(PREFIX) or name == FILE_VARIABLE or name in _OF_SUITES:
+        if not name.startswith(PREFIX) or name == FILE_VARIABLE or name in _OF_SUITES | _OF_COMMANDS:
             continue
         if place is None:
             problems.append(_unknown_variable(name, known))

@@ -204,6 +204,11 @@ def test_what_suites_are_told_is_no_mistake(folder: Path) -> None:
     assert load(None, HOME | {f"PACKD_{name}": "x" for name in told}, {}).markers == "failed"
 
 
+def test_the_secret_of_a_receiver_is_no_mistake(folder: Path) -> None:
+    """Who exports it for `packd webhook verify` can go on with `packd check`, in the same shell."""
+    assert load(None, HOME | {"PACKD_WEBHOOK_SECRET": SECRET}, {}).markers == "failed"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
