@@ -19,7 +19,7 @@ import structlog
 
 from packd.domain.event_data import PackRolledBack
 from packd.domain.failures import Failure
-from packd.domain.lifecycle import REFUSED, UNFINISHED
+from packd.domain.lifecycle import REFUSED, UNFINISHED, Phase
 from packd.flow.carry_over import carry_over
 from packd.flow.intake import lane
 from packd.flow.kept import FRESH, KEPT_FOLDER, KeptFolder
@@ -150,9 +150,23 @@ class Restorer:
         drop, active, latest = self._known(ref)
         if drop is None or active is None or latest is None or drop.kind != "folder" or drop.digest == active.digest:
             return
-        if drop.digest != latest.digest or latest.phase in UNFINISHED or self._settling.awaits(drop.name):
+        if latest.phase in UNFINISHED or self._settling.awaits(drop.name):
             return  # newer content; should it turn out to be the same when it has settled, this is asked again
-        self._put_back(drop, active, latest)
+        lying = latest if drop.digest == latest.digest else self._put_there_before(drop, latest)
+        if lying is not None:
+            self._put_back(drop, active, lying)
+
+    def _put_there_before(self, drop: Drop, latest: Revision) -> Revision | None:
+        """What lies there in place of the newest content; by now it may have been rolled back as well.
+
+        None: it is none of the pack's revisions, or the newest one is in use, and a retry leaves the folder as it is.
+        """
+        if latest.phase == Phase.ACTIVE:
+            return None
+        with self._registry.read() as connection:
+            history = queries.revision_history(connection, latest.ref)
+        known = [one for one in history if one.digest == drop.digest]
+        return max(known, key=lambda one: one.number, default=None)
 
     def _put_back(self, drop: Drop, active: Revision, refused: Revision) -> None:
         kept = self._folder.path / kept_name(drop.name, refused.number)

@@ -197,6 +197,20 @@ def test_why_says_that_what_is_in_use_does_not_lie_there(parts: Parts) -> None:
     assert "what lies in 'core' is not what is in use: it is the content of core#1 (version 1.0.0)" in said
 
 
+def test_every_roll_back_puts_back_what_is_in_use_then(parts: Parts) -> None:
+    """Also where an earlier one has put back what is withdrawn now, or left for a newer one."""
+    place = parts.settings.packs_dir / "core"
+    for number in (2, 3, 4):
+        core(parts, f"{number}.0.0")
+    for to, in_use in ((2, "2.0.0"), (3, "3.0.0"), (None, "2.0.0"), (None, "1.0.0")):
+        parts.commands.rollback("core", to=to, actor="test")
+        assert parts.lanes.wait_idle(30)
+        assert version(place) == f'version: "{in_use}"'
+        assert "'core' holds the content of" in why(parts)
+    looked_at(parts, "core")
+    assert latest(parts).number == 4
+
+
 def test_what_is_being_written_is_left_there_until_it_has_settled(parts: Parts) -> None:
     """Then it comes to its own verdict; and if it is the same after all, it is exchanged after all."""
     parts.settling.touched("core")
