@@ -42,11 +42,23 @@ def command(client: Client, dry_run: bool, as_json: bool) -> None:
 
 
 def _show(plan: dict[str, Any]) -> None:
-    removed = set(plan["remove"])
     rows: list[tuple[Cell, ...]] = []
+    shared = {one["digest"] for one in plan["decisions"] if one["keep"]}
     for one in plan["decisions"]:
-        goes = one["digest"] in removed
-        word = "remove" if goes else "keep" if one["keep"] else "gone"
-        rows.append((cell(f"{one['ref']}#{one['number']}"), cell(word), cell(one["why"])))
+        word, why = _fate(one, plan, shared)
+        rows.append((cell(f"{one['ref']}#{one['number']}"), cell(word), cell(why)))
     table(("REVISION", "CONTENT", "WHY"), rows, whole=("REVISION",))
-    say(f"{plural(len(removed), 'snapshot')} would go, and {plural(len(plan['unnamed']), 'leftover')}")
+    say(f"{plural(len(plan['remove']), 'snapshot')} would go, and {plural(len(plan['unnamed']), 'leftover')}")
+
+
+def _fate(one: dict[str, Any], plan: dict[str, Any], shared: set[str]) -> tuple[str, str]:
+    """What becomes of a revision's content, and why."""
+    if one["keep"]:
+        return "keep", one["why"]
+    if one["digest"] in shared:
+        return "keep", "is also the content of a revision that stays"
+    if one["digest"] in plan["remove"]:
+        return "remove", one["why"]
+    if one["digest"] in plan["later"]:
+        return "later", f"{one['why']}; goes when it was not asked for in an hour"
+    return "gone", one["why"]

@@ -53,6 +53,7 @@ class Plan:
     decisions: tuple[Decision, ...]
     remove: tuple[str, ...]  # digests
     unnamed: tuple[str, ...]  # digests that no revision names; leftovers of a crash
+    later: tuple[str, ...]  # digests that are not kept either, and were asked for too recently to go now
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -108,6 +109,7 @@ class Sweeper:
             decisions=decisions,
             remove=removable(decisions, old),
             unnamed=tuple(digest for digest in old if digest not in named),
+            later=removable(decisions, set(stored) - set(old)),
         )
 
     def sweep(self) -> None:

@@ -45,11 +45,21 @@ def test_the_plan_of_a_sweep(tmp_path: Path) -> None:
         assert plan["decisions"][2]["why"] == "is pinned by retention.pinned"
         assert plan["decisions"][1]["why"] == "is what a roll-back leads to"
         assert plan["remove"] == []  # an hour young: it might be about to be used again
-        assert "is older than the newest 1" in daemon.cli("sweep", "--dry-run").stdout
+        shown = _shown(daemon)
+        assert shown["hello#1"] == "later is older than the newest 1; goes when it was not asked for in an hour"
         assert daemon.cli("sweep").returncode == 0
         assert len([name for name in os.listdir(daemon.state / "store") if len(name) == 64]) == 4
+        write_pack(daemon.packs / "hello", "hello", "1.0.1")
+        daemon.wait_active("hello", "1.0.1")
+        assert _shown(daemon)["hello#1"] == "keep is also the content of a revision that stays"
     finally:
         daemon.stop()
+
+
+def _shown(daemon: Daemon) -> dict[str, str]:
+    """What `packd sweep --dry-run` says of each revision."""
+    lines = (line.split(None, 1) for line in daemon.cli("sweep", "--dry-run").stdout.splitlines()[1:])
+    return {name: " ".join(said.split()) for name, said in lines}
 
 
 def test_drift_is_told_and_put_right(daemon: Daemon, receiver: Receiver) -> None:
