@@ -84,6 +84,7 @@ class Guard:
         except Failure:
             self._count(f"stranger {known.name}", limits)  # guessing is slow, whoever it is
             raise
+        scope["state"]["caller"] = caller  # for the audit also when what follows refuses it
         self._count(caller.name, limits)
         if not includes(caller.scopes or frozenset(), wanted):
             said = f"{caller.name} may not do this: it needs the scope {wanted}"

@@ -21,11 +21,13 @@ from packd.client import Client
 from packd.domain.failures import Code, Failure
 from packd.domain.rates import Bucket, Rate, next_in_s, take
 from packd.domain.tokens import RANDOM_BYTES, digest_of, includes, is_well_formed, make, scope_for
+from packd.flow.audit_trail import AuditTrail
 from packd.flow.clock import Clock
 from packd.flow.tokens import Tokens
 from packd.registry import queries
 from packd.registry.tables import tokens as tokens_table
 from tests.unit.doors_ground import Ground, a_context, made_ground
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -70,7 +72,8 @@ class Door:
 def on_tcp(ground: Ground, *, scopes: tuple[str, ...] = ("admin",), **access: Any) -> Iterator[Door]:
     tokens = Tokens(registry=ground.registry, clock=Clock())
     rules = Access(check_token=tokens.check, hosts=names("127.0.0.1:0", ("packs.example",)), **access)
-    context = a_context(ground.registry, ground.asked, ground.feed, access=rules, gate=Gate(roots=(Path("/srv/work"),)))
+    trail, gate = AuditTrail(registry=ground.registry, clock=Clock()), Gate(roots=(Path("/srv/work"),))
+    context = a_context(ground.registry, ground.asked, ground.feed, access=rules, gate=gate, trail=trail)
     server = Server(
         create_app(context), ground.folder / "other.sock", listen="127.0.0.1:0", tail=context.tail, grace_s=1.0
     )
@@ -179,6 +182,24 @@ def test_what_a_token_changes_bears_its_name(ground: Ground) -> None:
     with on_tcp(ground) as door:
         door.ask("POST", "/api/v1/packs/core/retry")
     assert ("retry", "core", {"source": "api", "actor": "token:ci"}) in ground.asked.calls
+
+
+def test_what_a_token_was_refused_bears_its_name_as_well(ground: Ground) -> None:
+    """Whose it is stays known when its scopes, the page that uses it, or the size of what it sends are the trouble."""
+    path = "/api/v1/packs/core/retry"
+    with on_tcp(ground, most_body=1) as door:
+        _, reader = door.tokens.create("reader", scopes=("packs:read",), expires_in_s=None, actor="test")
+        assert door.ask("POST", path, Authorization=f"Bearer {reader}").status == 403
+        assert door.ask("POST", path, Origin="https://evil.example").status == 403
+        assert door.ask("POST", path, body={"a": "long one"}).status == 413
+        assert door.ask("POST", path, Authorization="Bearer pkd_nobodys").status == 401
+
+    def actors() -> list[str]:
+        """Of what is on record; it is written behind the answer."""
+        return [one["actor"] for one in ground.client.get("/audit", limit=10)["data"] if path in one["what"]]
+
+    wait_until(lambda: len(actors()) == 4)
+    assert sorted(actors()) == ["127.0.0.1", "token:ci", "token:ci", "token:reader"]
 
 
 def test_a_token_on_the_socket_takes_away_what_it_does_not_have(ground: Ground) -> None:
