@@ -132,7 +132,7 @@ def _fingerprint(scope: Scope, body: bytes) -> str:
     """Of the method, the path and what the body says; how the JSON is written does not matter."""
     try:
         said = json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
-    except ValueError:
+    except (ValueError, RecursionError):  # whoever answers says what is wrong with it
         said = body
     head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode(
         "utf-8", "surrogateescape"

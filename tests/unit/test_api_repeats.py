@@ -32,7 +32,8 @@ def post(
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(ground.socket))
     headers = {"Idempotency-Key": key} | ({"Content-Type": "application/json"} if body is not None else {})
-    connection.request(method, f"/api/v1{path}", json.dumps(body) if body is not None else None, headers)
+    said = body if isinstance(body, str | None) else json.dumps(body)
+    connection.request(method, f"/api/v1{path}", said, headers)
     with connection.getresponse() as response:
         content = response.read()
     connection.close()
@@ -51,6 +52,12 @@ def test_the_same_request_again_gets_the_same_answer(ground: Ground) -> None:
     assert again[1]["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in first[1]
     assert asked(ground, "rollback") == 1
+
+
+def test_a_body_that_can_not_be_read_is_refused_as_without_a_key(ground: Ground) -> None:
+    """It is the caller's mistake, however deep he nests it."""
+    deep = 10_000 * "[" + 10_000 * "]"
+    assert [post(ground, "/packs/core/rollback", body, key=body[:9])[0] for body in (deep, "{")] == [400, 422]
 
 
 def test_a_refusal_is_an_answer_too(ground: Ground) -> None:
