@@ -51,6 +51,22 @@ def test_packs_that_need_each_other_form_one_group() -> None:
     assert ask("a", candidates).may_go
 
 
+def test_a_pack_that_could_go_by_itself_is_not_tied_to_one_that_waits_for_it() -> None:
+    """What it needs is active already; that a newer one is on its way is no reason to wait for that one's tests."""
+    active = world(party("a"), party("b"))
+    candidates = world(party("a", "2.0.0", b="*"), party("b", "2.0.0", a=">=2"))
+    outlook = ask("a", candidates, active)
+    assert (outlook.group, outlook.may_go) == (frozenset({"a"}), True)
+    assert ask("b", candidates, active).missing == (Need(ref="a", range=">=2"),)
+
+
+def test_a_candidate_of_the_wrong_version_ties_nobody() -> None:
+    """Each waits for the other itself, not for what that one lacks."""
+    candidates = world(party("a", b=">=2"), party("b", "1.0.0", a="*"))
+    assert ask("b", candidates).missing == (Need(ref="a", range="*"),)
+    assert ask("a", candidates).missing == (Need(ref="b", range=">=2"),)
+
+
 def test_a_group_waits_for_what_one_member_lacks() -> None:
     """One missing need holds up all who need each other."""
     candidates = world(party("a", b="*"), party("b", a="*", core="*"))
