@@ -61,12 +61,19 @@ def test_the_same_name_in_another_suite_is_another_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("was_ms", "is_ms", "slower"), [(100, 201, True), (100, 200, False), (1, 5, False), (0, 11, True), (0, 9, False)]
+    ("was_ms", "is_ms", "slower"),
+    [(100, 201, True), (100, 200, False), (1, 5, False), (4, 13, False), (0, 10, True), (0, 9, False)],
 )
 def test_slower_is_more_than_twice_and_more_than_noise(was_ms: float, is_ms: float, slower: bool) -> None:
     """More than twice as long, and by 10 ms at least: a machine's noise is not the pack's doing."""
     found = kinds_of(report(("a", "passed", was_ms)), report(("a", "passed", is_ms)))
     assert found == ({"slower": ["a"]} if slower else {})
+
+
+@pytest.mark.parametrize("was", ["skipped", "failed"])
+def test_slower_is_said_only_of_what_passed_before(was: str) -> None:
+    """How long it took to be skipped, or to fail, is no measure."""
+    assert "slower" not in kinds_of(report(("a", was, 0)), report(("a", "passed", 1000)))
 
 
 def test_a_suite_that_broke_off_removed_nothing() -> None:
@@ -99,9 +106,9 @@ def test_a_suite_whose_cases_tell_says_nothing_itself() -> None:
 
 def test_the_worst_of_one_name_stands_for_all() -> None:
     """Parametrised cases that all have one name fail when one of them does."""
-    assert kinds_of(report(("a", "passed"), ("a", "passed")), report(("a", "failed"), ("a", "passed"))) == {
-        "newly_failing": ["a"]
-    }
+    good = report(("a", "passed"), ("a", "passed"))
+    for mixed in (report(("a", "failed"), ("a", "passed")), report(("a", "passed"), ("a", "failed"))):
+        assert kinds_of(good, mixed) == {"newly_failing": ["a"]}
 
 
 @pytest.mark.parametrize(
