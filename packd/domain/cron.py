@@ -9,6 +9,8 @@ _FIELDS: Final = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 
 _NICKNAMES: Final = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * sun", "@monthly": "0 0 1 * *"}
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_DAY_OF_MONTH: Final = ("day", 1, 31)
+_WEEKDAY: Final = ("day_of_week", 0, 6)
 _PART: Final = re.compile(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 
 
@@ -20,6 +22,14 @@ class Cron(NamedTuple):
     day: tuple[int, ...]
     month: tuple[int, ...]
     day_of_week: tuple[int, ...]
+    either_day: bool  # one of the two fields of the day is enough: both are restricted, and hold no star
+
+    def ways(self) -> tuple[dict[str, tuple[int, ...]], ...]:
+        """The fields of one moment after another; when any of these comes, this one does."""
+        fields = {name: getattr(self, name) for name, _, _ in _FIELDS}
+        if not self.either_day:
+            return (fields,)
+        return tuple(fields | {name: tuple(range(low, high + 1))} for name, low, high in (_DAY_OF_MONTH, _WEEKDAY))
 
 
 def parse(text: str) -> Cron:
@@ -27,7 +37,8 @@ def parse(text: str) -> Cron:
     words = _NICKNAMES.get(text.strip(), text).split()
     if len(words) != len(_FIELDS):
         raise ValueError("must have five fields (minute hour day month weekday), as in '30 3 * * *', or be @daily")
-    return Cron(*(_values(word, *field) for word, field in zip(words, _FIELDS, strict=True)))
+    minute, hour, day, month, weekday = (_values(word, *field) for word, field in zip(words, _FIELDS, strict=True))
+    return Cron(minute, hour, day, month, weekday, either_day="*" not in words[2] + words[4])
 
 
 def _values(word: str, name: str, low: int, high: int) -> tuple[int, ...]:

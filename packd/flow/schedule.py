@@ -36,9 +36,7 @@ class Schedule:
         if moment is None:
             self._remove(name)
             return
-        fields = {field: ",".join(map(str, values)) for field, values in moment._asdict().items()}
-        fields["day_of_week"] = ",".join(_WEEKDAYS[day] for day in moment.day_of_week)  # APScheduler counts from Monday
-        self._add(name, {"func": ask, "trigger": "cron", **fields})
+        self._add(name, {"func": ask, "trigger": _whenever(moment)})
 
     def pulse(self) -> Pulse:
         """Its jobs only ask, so all there is to know is whether its thread runs, from its start until it is stopped."""
@@ -86,6 +84,19 @@ class Schedule:
             self._waiting.pop(name, None)
             if self._scheduler is not None and self._scheduler.get_job(name) is not None:
                 self._scheduler.remove_job(name)
+
+
+def _whenever(moment: Cron) -> Any:
+    """A trigger of APScheduler's, of which each asks for all of its fields."""
+    from apscheduler.triggers.combining import OrTrigger
+    from apscheduler.triggers.cron import CronTrigger
+
+    triggers = []
+    for way in moment.ways():
+        fields = {field: ",".join(map(str, values)) for field, values in way.items()}
+        fields["day_of_week"] = ",".join(_WEEKDAYS[day] for day in way["day_of_week"])  # APScheduler counts from Monday
+        triggers.append(CronTrigger(**fields, timezone="UTC"))
+    return OrTrigger(triggers)
 
 
 def _steady_jobs() -> Any:

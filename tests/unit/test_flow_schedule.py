@@ -59,6 +59,32 @@ def test_a_start_that_failed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not schedule.pulse().alive
 
 
+@pytest.mark.parametrize(
+    ("moment", "days"),
+    [
+        ("0 3 1,15 * mon", [1, 5, 12, 15, 19, 26]),
+        ("0 3 1,15 * *", [1, 15]),
+        ("0 3 * * mon", [5, 12, 19, 26]),
+        ("0 3 */3 * mon", [19]),
+    ],
+)
+def test_a_day_is_meant_by_either_of_its_fields(moment: str, days: list[int]) -> None:
+    """As crontab(5) has it, where both are restricted; one with a star in it is not, and then both have to agree."""
+    schedule = Schedule()
+    schedule.at(parse(moment), lambda: None, name="job")
+    schedule.start()
+    try:
+        trigger = schedule._scheduler.get_job("job").trigger
+    finally:
+        schedule.stop()
+    last, found = None, []
+    now = datetime(2026, 1, 1, tzinfo=UTC)  # a Thursday
+    while (last := trigger.get_next_fire_time(last, now)).month == 1:
+        found.append(last.day)
+        now = last
+    assert found == days
+
+
 # --- when the clock is set -------------------------------------------------------------------------------------------
 
 
