@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,8 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
 from packd.registry import database as database_module
-from packd.registry import outbox, queries
-from packd.registry.broken import DatabaseUnusable
+from packd.registry import engine, outbox, queries
+from packd.registry.broken import DatabaseBroken, DatabaseUnusable
 from packd.registry.database import Database
 from packd.registry.full_disk import DiskFull
 from packd.registry.outbox import Outbox
@@ -259,6 +261,28 @@ def test_sqlite_is_set_up_to_be_durable(tmp_path: Path) -> None:
         found = {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")}
         assert found == {"journal_mode": "wal", "synchronous": 2}
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+@pytest.mark.parametrize("by", ["the driver", "SQLAlchemy"])
+def test_a_commit_that_failed_is_not_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """Where there can be no write-ahead log, whoever reads for long keeps it from the disk; it is as if it had not begun."""
+    monkeypatch.setattr(engine, "_write_ahead", lambda _: None)
+    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_S", 0.1)
+    with made_ground("sqlite", tmp_path) as ground:
+        with closing(sqlite3.connect(tmp_path / "packd.db", isolation_level=None)) as somebody:
+            somebody.execute("BEGIN")
+            somebody.execute("SELECT count(*) FROM facts").fetchone()
+            with pytest.raises(DatabaseBroken, match="packd goes on by itself"), ground.registry.write() as tx:
+                tx.set_fact("name", "lost")
+                if by == "SQLAlchemy":
+                    tx.connection.execute(text("SELECT 1"))
+        with ground.registry.write() as tx:
+            assert queries.fact(tx.connection, "name") is None
+            tx.set_fact("name", "kept")
+        with ground.registry.read() as connection:
+            assert queries.fact(connection, "name") == "kept"
 
 
 def test_a_lost_connection_is_replaced(tmp_path: Path) -> None:
