@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +63,8 @@ class Markers:
         self._known_as = known_as
         self.owed: set[str] = set()  # drops of which one was not written, or taken away, and may be later
         self._said: dict[Path, Hashable] = {}  # marker → what the log said of it last, so that it is said once
+        self._shown: dict[str, int] = {}  # drop → the number of who showed something beside it last
+        self._one_at_a_time = threading.Lock()
 
     def follow(self, mode: Mode) -> None:
         """Write these from now on; those that are there are put right when they are next looked at."""
@@ -99,14 +102,22 @@ class Markers:
             if time.time() - os.lstat(fresh).st_mtime > _WRITING_TAKES_S:
                 fresh.unlink()
 
-    def show(self, drop: str, *, failed: str | None, active: str | None) -> None:
-        """Make the markers of `drop` say this; None, or a marker that nobody asked for, takes one away."""
-        wanted = _SUFFIXES[self._mode]
-        for suffix, text in zip(MARKER_SUFFIXES, (failed, active), strict=True):
-            self._set(drop, suffix, text if suffix in wanted else None)
+    def show(self, drop: str, *, failed: str | None, active: str | None, number: int) -> None:
+        """Make the markers of `drop` say this; None, or a marker that nobody asked for, takes one away.
 
-    def clear(self, drop: str) -> None:
-        self.show(drop, failed=None, active=None)
+        `number`: taken before that was asked, as for links. Where somebody with a later one was quicker, he knew better.
+        """
+        wanted = _SUFFIXES[self._mode]
+        with self._one_at_a_time:
+            if self._shown.get(drop, 0) > number:
+                return
+            self._shown[drop] = number
+            for suffix, text in zip(MARKER_SUFFIXES, (failed, active), strict=True):
+                self._set(drop, suffix, text if suffix in wanted else None)
+
+    def clear(self, drop: str, *, number: int) -> None:
+        """Take them away."""
+        self.show(drop, failed=None, active=None, number=number)
 
     def _set(self, drop: str, suffix: str, text: str | None) -> None:
         path = self._packs_dir / f"{drop}{suffix}"

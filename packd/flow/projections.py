@@ -63,11 +63,11 @@ class Projections:
             said = {name: self._markers_of(connection, drop) for name, drop in sorted(drops.items())}
         self._links.point(ref, None if digest is None else self._store.path(digest), number=number)
         for name, (failed, in_use) in said.items():
-            self._markers.show(name, failed=failed, active=in_use)
+            self._markers.show(name, failed=failed, active=in_use, number=number)
 
     def withdraw(self, drop: str) -> None:
         """Take the markers of a drop that is gone."""
-        self._markers.clear(drop)
+        self._markers.clear(drop, number=self._links.number())
 
     @property
     def owes_markers(self) -> bool:
@@ -97,19 +97,13 @@ class Projections:
         return names
 
     def _put_right(self, name: str, *, was_ours: bool) -> None:
-        """Until what is shown is what is true: a verdict can come between asking and showing.
-
-        `was_ours`: what lies beside a drop that nobody knows any more is to go.
-        """
-        shown = None
-        while True:
-            with self._registry.read() as connection:
-                drop = queries.drop(connection, name)
-                true = self._markers_of(connection, drop)
-            if (drop is None and not was_ours) or true == shown:
-                return
-            self._markers.show(name, failed=true[0], active=true[1])
-            shown = true
+        """`was_ours`: what lies beside a drop that nobody knows any more is to go."""
+        number = self._links.number()
+        with self._registry.read() as connection:
+            drop = queries.drop(connection, name)
+            failed, in_use = self._markers_of(connection, drop)
+        if drop is not None or was_ours:
+            self._markers.show(name, failed=failed, active=in_use, number=number)
 
     def _markers_of(self, connection: Connection, drop: Drop | None) -> tuple[str | None, str | None]:
         """The texts of `.failed` and `.active` beside one drop. Nothing is put into words that nobody will read."""

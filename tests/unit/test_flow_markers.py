@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,8 @@ from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, writte
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy import Connection
 
     from packd.bootstrap import Parts
     from packd.flow.markers import Mode
@@ -270,16 +272,34 @@ def test_a_verdict_that_comes_while_one_is_shown_again_has_the_last_word(
     without_markers(parts)
     show, overtaken = Markers.show, []
 
-    def late(self: Markers, drop: str, *, failed: str | None, active: str | None) -> None:
+    def late(self: Markers, drop: str, **said: Any) -> None:
         if drop == "failing" and not overtaken:
             overtaken.append(drop)
             written(parts, "failing", MANIFEST.format(version="1.0.1", needs="").replace("core", "failing"))
             looked_at(parts, "failing")
-        show(self, drop, failed=failed, active=active)
+        show(self, drop, **said)
 
     monkeypatch.setattr(Markers, "show", late)
     parts.projections.put_markers_right()
     assert markers(parts) == ["broken.failed"]
+
+
+def test_who_asked_before_a_verdict_does_not_show_what_was_true_then(parts: Parts) -> None:
+    """Leaving a reading can wait for the disk; meanwhile the next content passes, and its marker goes."""
+    core(parts, test="exit 1")
+    read = parts.registry.read
+
+    @contextmanager
+    def slow(*, durable: bool = False) -> Iterator[Connection]:
+        with read(durable=durable) as connection:
+            yield connection
+        parts.registry.read = read  # type: ignore[method-assign]
+        core(parts, "2.0.0")
+
+    assert markers(parts) == ["core.failed"]
+    parts.registry.read = slow  # type: ignore[method-assign]
+    parts.projections.show("core")
+    assert markers(parts) == []
 
 
 def away(packs: Path) -> Path:

@@ -42,7 +42,7 @@ def marked(place: Path, *, failed: str | None = TEXT, active: str | None = None,
 
 def told(markers: Markers, place: Path, *, failed: str | None = TEXT, active: str | None = None) -> list[Any]:
     with capture_logs() as logged:
-        markers.show(place.stem, failed=failed, active=active)
+        markers.show(place.stem, failed=failed, active=active, number=1)
     return [(line["event"], line["path"]) for line in logged]
 
 
