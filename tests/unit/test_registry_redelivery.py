@@ -110,6 +110,28 @@ def test_many_that_it_was_not_there_for_are_told_at_once(tmp_path: Path) -> None
         assert now(ground).last_endpoint_seq == 1000
 
 
+@pytest.mark.parametrize("events", [3, 4, 5])
+def test_however_much_there_is_to_tell_again_all_of_it_is_told(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, events: int
+) -> None:
+    """It is read in portions; what happened at the moment itself that somebody names is part of it, what was before is not."""
+    monkeypatch.setattr(redelivery, "_EVENTS_AT_ONCE", 2)
+    with ground.registry.write() as tx:
+        outbox.set_endpoint_state(tx.connection, ["ops"], state="removed", reason=None)
+    refs = [f"p{number}" for number in range(events)]
+    say(ground, "older")
+    ground.now_s += 60
+    say(ground, *refs)
+    with ground.registry.write() as tx:
+        outbox.save_endpoint(tx.connection, an_endpoint())
+        since = queries.events_after(tx.connection, 1, limit=1)[0].timestamp
+        assert tx.tell_again("ops", since=since) == events
+        assert tx.tell_again("ops", since=since) == events
+    assert [(one.subject, one.endpoint_seq) for one in told(ground)] == [
+        (f"packs/{ref}", place) for place, ref in enumerate(refs, 1)
+    ]
+
+
 def test_what_is_told_again_keeps_the_order_that_is_asked_for_now(ground: Ground) -> None:
     """Not the one in which it was told first."""
     say(ground, "a", "b")
