@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packd.cli.options import A_PATH, said_before
-from packd.domain.failures import Code, Failure
+from packd.domain.failures import Code, Failure, shortage
 from packd.domain.printing import clean, quoted
 from packd.extent import extent_of, usual_extent
 
@@ -57,8 +57,9 @@ def command(
       packd run packs --listen 127.0.0.1:8420
       packd run packs --once       as a check in CI
 
-    Exit status: 0 it was stopped (with --once: every pack is active), 1 another daemon uses the state directory, or the
-    server of the database does not answer (with --once: a pack is not active), 2 the configuration or a folder can't be used.
+    Exit status: 0 it was stopped (with --once: every pack is active), 1 another daemon uses the state directory (with
+    --once: a pack is not active), 2 the configuration or a folder can't be used, 3 the server of the database does not
+    answer, or this machine has too little left of something: try again.
     """
     # Nobody's plugins are wanted, and looking for them reads the metadata of every package that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -136,7 +137,12 @@ def _run(settings: Settings, *, once: bool, source: Source, scout: Scout | None)
             return _load_and_run(settings, once=once, source=source, scout=scout, lock=lock)
     except AlreadyRunning as refusal:
         raise Failure(Code.CONFLICT, str(refusal)) from refusal
-    except OSError as refusal:
+    except (OSError, RuntimeError) as refusal:
+        short = shortage(refusal)
+        if short is not None:  # which may pass: whoever supervises packd tries again
+            raise Failure(short.code, f"can't start: {short.sentence}") from refusal
+        if isinstance(refusal, RuntimeError):
+            raise
         raise Failure(Code.BAD_REQUEST, f"can't start: {_why(refusal, settings.state_dir)}") from refusal
 
 
@@ -172,7 +178,7 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
     for warning in settings.warnings:
         log.warning("config.unwise", detail=str(warning))
     from packd.daemon import run
-    from packd.registry.broken import DatabaseAway
+    from packd.registry.broken import DatabaseAway, DatabaseBroken, NotOnDisk
     from packd.registry.full_disk import DiskFull
     from packd.registry.schema import SchemaMismatch
 
@@ -180,8 +186,10 @@ def _load_and_run(settings: Settings, *, once: bool, source: Source, scout: Scou
         return run(settings, once=once, source=source, scout=scout, lock=lock)
     except (SchemaMismatch, LookupError) as refusal:
         raise Failure(Code.BAD_REQUEST, str(refusal)) from refusal
-    except DatabaseAway as refusal:  # to be tried again, other than what a person has to put right
-        raise Failure(Code.CONFLICT, f"can't start: {refusal}") from refusal
+    except DatabaseAway as refusal:
+        raise Failure(Code.UNAVAILABLE, f"can't start: {refusal}") from refusal
+    except (DatabaseBroken, NotOnDisk) as refusal:
+        raise Failure(refusal.code, f"can't start: {refusal.sentence}") from refusal
     except DiskFull as refusal:
         raise Failure(Code.BAD_REQUEST, f"can't start: {refusal.sentence}") from refusal
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import make_url, text
 
-from packd.domain.failures import Failure
+from packd import daemon, logs
+from packd.cli.run import _run
+from packd.config import Source, load
+from packd.domain.failures import Code, Failure
 from packd.domain.health import is_ready
 from packd.flow.clock_sync import ClockWatch
 from packd.flow.health import Health
 from packd.registry import engine, queries
 from packd.registry.backup import NotPackds, Unused, schema_of
-from packd.registry.broken import DatabaseAway, DatabaseBroken, DatabaseUnusable
+from packd.registry.broken import DatabaseAway, DatabaseBroken, DatabaseUnusable, NotOnDisk
 from packd.registry.database import Database
 from packd.registry.rows import Drop
 from tests.unit.registry_ground import Ground, made_ground
@@ -112,6 +116,31 @@ def test_a_server_that_may_come_is_told_from_one_that_refuses_for_good(tmp_path:
     assert not isinstance(refused.value, DatabaseAway)
     for database in (away, elsewhere):
         database.close()
+
+
+@pytest.mark.parametrize(
+    ("met", "said"),
+    [
+        (DatabaseAway("the database can't be used: connection refused"), "the database can't be used"),
+        (NotOnDisk("packd.db", OSError(errno.EIO, "Input/output error")), "it is done, but the disk with the database"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "this machine has not enough for it at the moment"),
+        (RuntimeError("can't start new thread"), "this machine has not enough for it at the moment"),
+    ],
+)
+def test_what_may_pass_is_no_mistake_of_who_starts_packd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, met: Exception, said: str
+) -> None:
+    """By the exit status: with that of bad input a supervisor would not try again (RestartPreventExitStatus)."""
+
+    def run(*_: object, **__: object) -> int:
+        raise met
+
+    monkeypatch.setattr(daemon, "run", run)
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
+    settings = load(None, {}, {"packs_dir": tmp_path / "packs", "state_dir": tmp_path / "state"})
+    with pytest.raises(Failure, match=f"can't start: {said}") as refused:
+        _run(settings, once=False, source=Source(load=lambda: settings, file=None), scout=None)
+    assert refused.value.code == Code.UNAVAILABLE
 
 
 def test_a_failure_that_names_no_kind_of_damage_is_left_as_it_is(tmp_path: Path) -> None:
