@@ -152,6 +152,8 @@ class Restorer:
             return
         if latest.phase in UNFINISHED or self._settling.awaits(drop.name):
             return  # newer content; should it turn out to be the same when it has settled, this is asked again
+        if drop.digest == latest.digest and latest.phase not in REFUSED:
+            return  # a roll-back took it along before its verdict: `packd retry` reads what lies there
         lying = latest if drop.digest == latest.digest else self._put_there_before(drop, latest)
         if lying is not None:
             self._put_back(drop, active, lying)

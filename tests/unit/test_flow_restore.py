@@ -211,6 +211,21 @@ def test_every_roll_back_puts_back_what_is_in_use_then(parts: Parts) -> None:
     assert latest(parts).number == 4
 
 
+def test_a_candidate_that_a_roll_back_took_along_stays_and_can_be_tried_again(parts: Parts) -> None:
+    """It was never judged, and `retry` reads what lies there."""
+    place = parts.settings.packs_dir / "core"
+    core(parts, "2.0.0")
+    core(parts, "3.0.0", needs="missing")
+    parts.commands.rollback("core", to=None, actor="test")
+    assert parts.lanes.wait_idle(30)
+    looked_at(parts, "core")
+    assert version(place) == 'version: "3.0.0"'
+    assert "To try it again: packd retry core" in why(parts)
+    assert parts.commands.retry("core", actor="test") is None
+    looked_at(parts, "core")
+    assert (latest(parts).number, latest(parts).phase, latest(parts).version) == (4, "waiting", "3.0.0")
+
+
 def test_what_is_being_written_is_left_there_until_it_has_settled(parts: Parts) -> None:
     """Then it comes to its own verdict; and if it is the same after all, it is exchanged after all."""
     parts.settling.touched("core")
