@@ -1,4 +1,4 @@
-"""Start git, with an environment and a configuration made from nothing: one of the two doors to subprocess.
+"""Start git, with an environment and a configuration made from nothing.
 
 Nothing of the machine's or the user's git configuration counts, no hook, filter, helper or prompt is ever started, one
 transport is allowed, and time, memory and the size of every file have an end.

@@ -1,4 +1,4 @@
-"""How a suite's process is started, and what keeps it apart from the machine. The only door to subprocess.
+"""How a suite's process is started, and what keeps it apart from the machine.
 
 A rung of the isolation ladder makes a cell for each program that is to be run: the way to start it contained, what has
 to be done while it starts, and the certainty that nothing of it is left. Which rungs there are: `ladder`.
