@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from packd.domain.ignore import Ignore
+from packd.domain.problems import Problem
 from packd.snapshot import tree as tree_module
 from packd.snapshot.tree import Limits, look
 from tests.unit.snapshot_ground import aged, codes, looked, made_tree, open_folder_of_all
@@ -367,6 +368,16 @@ def test_what_does_not_touch_the_content_does_not_change_the_fingerprint(tmp_pat
     (renamed / "pack.yaml").read_text()
     (renamed / "docs" / "x.swp").write_text("editing")
     assert _fingerprint(renamed) == before is not None
+
+
+@pytest.mark.parametrize(("code", "is_kept"), [("tree.unreadable", False), ("tree.special_file", True)])
+def test_what_may_pass_without_a_change_is_looked_at_again(tmp_path: Path, code: str, is_kept: bool) -> None:
+    """Whoever was not allowed to read it may be by now, and nothing in the drop tells; a FIFO stays one until somebody
+    removes it."""
+    seen = looked(aged(made_tree(tmp_path / "p")))
+    refused = replace(seen, problems=(Problem(code=code, message="no", file="a"),))
+    assert (refused.fingerprint(time.time_ns()) is not None) is is_kept
+    assert refused.fingerprint(time.time_ns()) != seen.fingerprint(time.time_ns())
 
 
 def test_other_limits_are_another_fingerprint(tmp_path: Path) -> None:
