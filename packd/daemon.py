@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +63,7 @@ _DELIVERY_GRACE_S: Final = 3.0  # for the delivery in hand
 _SUITES_END_S: Final = 30.0  # at most, to be sure that nothing of a suite is left
 _STEP_S: Final = 10.0  # a step that only writes something down
 _TELLING_S: Final = 30.0  # `--once` waits so long for endpoints to be told
+_GLANCE_S: Final = 0.05  # `--once` looks so often whether everything has come to its end
 _SWEEP_EVERY_S: Final = 3600.0
 _SECOND_CHANCES_EVERY_S: Final = 30.0
 _CLOCK_EVERY_S: Final = 600.0
@@ -152,8 +154,7 @@ def _run_once(parts: Parts) -> int:
     _begin(parts)
     _first_reconcile(parts, threading.Event(), None)
     _collect_garbage()
-    while parts.settling.waiting() or parts.lanes.depth():
-        parts.lanes.wait_idle(0.05)
+    _come_to_rest(parts)
     parts.dispatcher.wait_empty(_TELLING_S)
     unused = _not_in_use(parts)
     for name, explained in unused.items():  # as `packd why` would, which nobody answers once this has ended
@@ -161,6 +162,15 @@ def _run_once(parts: Parts) -> int:
         log.error("drop.not_in_use", drop=name, why=why, details=[line for line in details if line])
     _stop(parts, None, Notifier({}))
     return 1 if unused else 0
+
+
+def _come_to_rest(parts: Parts) -> None:
+    """Until nothing is to settle and nothing is in a lane. The last that happens in one may be that a drop is to settle
+    once more."""
+    while (is_settling := parts.settling.waiting() > 0) or parts.lanes.depth() or parts.settling.waiting():
+        parts.lanes.wait_idle(_GLANCE_S)
+        if is_settling:  # which the lanes know nothing of
+            time.sleep(_GLANCE_S)
 
 
 # --- starting --------------------------------------------------------------------------------------------------------

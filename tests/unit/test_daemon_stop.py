@@ -146,6 +146,25 @@ def test_a_run_that_can_not_begin_is_not_told_to_have_begun(parts: Parts, monkey
         assert queries.unfinished_runs(connection) == []
 
 
+def test_once_does_not_end_while_a_drop_is_to_settle_once_more(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which a lane may ask for last, when it was looked already whether anything is to settle. Nobody looks all the time."""
+    depth, waiting, looks = parts.lanes.depth, parts.settling.waiting, []
+
+    def just_over() -> int:
+        if len(looks) == 1:
+            parts.settling.touched("core")
+        return depth()
+
+    monkeypatch.setattr(parts.lanes, "depth", just_over)
+    monkeypatch.setattr(parts.settling, "waiting", lambda: (looks.append("waiting"), waiting())[1])
+    parts.settling.follow(quiet_s=1.0, longest_wait_s=5.0, remove_grace_s=0.0)
+    parts.settling.start(take=parts.intake.take_soon, remove=parts.intake.remove_soon)
+    daemon._come_to_rest(parts)
+    parts.settling.stop()
+    assert latest(parts).phase == Phase.ACTIVE
+    assert len(looks) < 1000
+
+
 _LEAVE = """
 import atexit, os, sys, threading
 from packd import __main__
