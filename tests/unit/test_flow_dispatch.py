@@ -315,6 +315,20 @@ def test_time_that_the_clock_made_is_no_failure(bench: Bench) -> None:
     assert bench.endpoint().state == "disabled"
 
 
+@pytest.mark.parametrize(
+    ("answer", "waits_s"), [(BAD, 5.0), (Outcome(status=503, retry_after_s=120.0), 120.0)], ids=["failed", "asked for"]
+)
+def test_a_clock_that_was_set_back_makes_nothing_wait_for_longer(bench: Bench, answer: Outcome, waits_s: float) -> None:
+    """Nor for less: neither the next attempt, nor an endpoint that asked to be left alone."""
+    bench.save(an_endpoint())
+    bench.say("a")
+    bench.go(answer)
+    bench.time.ahead_s = -3600.0
+    bench.dispatcher.clock_was_set(-3600.0)
+    assert bench.go(wait_s=waits_s - 1) == 0
+    assert bench.go(wait_s=1) == 1
+
+
 def test_time_without_a_daemon_is_no_failure(bench: Bench) -> None:
     """It was stopped for a month with an endpoint that had failed once, and that is away once more when it starts."""
     bench.save(an_endpoint())

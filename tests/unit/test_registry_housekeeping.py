@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from packd.registry import housekeeping, outbox, queries
+from packd.registry import audit, housekeeping, outbox, queries
 from tests.unit.registry_ground import KINDS, Ground, a_revision, a_run, an_endpoint, discovered, made_ground
 
 EARLY, LATE = "2020-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"
@@ -66,6 +66,21 @@ def test_what_an_endpoint_that_was_removed_was_not_told_goes_with_the_events(gro
         assert housekeeping.forget_deliveries(tx.connection, before=LATE, most=100) == 1
         assert queries.deliveries_to(tx.connection, "ops", limit=10) == []
         assert len(queries.deliveries_to(tx.connection, "silenced", limit=10)) == 1
+
+
+def test_the_audit_trail_is_forgotten_by_age_alone(ground: Ground) -> None:
+    """In portions; a request of the very moment up to which all is forgotten stays."""
+    moments = [f"2021-01-0{day}T00:00:00.000Z" for day in range(1, 6)]
+    with ground.registry.write() as tx:
+        for at in moments:
+            audit.note(
+                tx.connection, at=at, actor="me", method="POST", path="/x", status=200, request_id=at, packs=None
+            )
+        assert housekeeping.forget_audit(tx.connection, before=EARLY, most=100) == 0
+        assert housekeeping.forget_audit(tx.connection, before=moments[3], most=2) == 2
+        assert housekeeping.forget_audit(tx.connection, before=moments[3], most=100) == 1
+        left = audit.newest(tx.connection, limit=10, pack=None, actor=None)
+    assert [one["at"] for one in left] == [moments[4], moments[3]]
 
 
 @pytest.mark.parametrize(("for_s", "since_s"), [(600.0, 700.0), (-50.0, 50.0), (9000.0, 1000.0)])
