@@ -7,11 +7,13 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from packd.domain.failures import Code, Failure
+from packd.flow.once import Once
 from tests.unit.doors_ground import Ground, made_ground
 from tests.waiting import wait_until
 
@@ -58,6 +60,21 @@ def test_a_body_that_can_not_be_read_is_refused_as_without_a_key(ground: Ground)
     """It is the caller's mistake, however deep he nests it."""
     deep = 10_000 * "[" + 10_000 * "]"
     assert [post(ground, "/packs/core/rollback", body, key=body[:9])[0] for body in (deep, "{")] == [400, 422]
+
+
+def test_an_answer_is_kept_for_a_day(ground: Ground) -> None:
+    """Who asks again after that asks anew."""
+    now_s = [1_000_000.0]
+    once = Once(registry=ground.registry, clock=SimpleNamespace(now=lambda: now_s[0]))  # type: ignore[arg-type]
+    assert once.begin("me", "k", "a request") is None
+    once.end("me", "k", status=200, headers=(), body=b"done")
+    now_s[0] += 86_399
+    kept = once.begin("me", "k", "a request")
+    assert kept is not None
+    assert kept.body == b"done"
+    now_s[0] += 2
+    assert once.begin("me", "k", "another request") is None
+    once.forget("me", "k")
 
 
 def test_a_refusal_is_an_answer_too(ground: Ground) -> None:

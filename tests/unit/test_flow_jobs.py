@@ -31,6 +31,15 @@ def jobs(ground: Ground) -> Jobs:
     return Jobs(registry=ground.registry, clock=Clock())
 
 
+class Later(Clock):
+    """So many seconds ahead."""
+
+    ahead_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
+
+
 def ended(jobs: Jobs, job_id: str) -> Any:
     """The job, once it has ended."""
     progress, over = jobs.progress(job_id), threading.Event()
@@ -49,6 +58,24 @@ def test_a_job_ends_with_the_answer_that_waiting_would_have_given(jobs: Jobs) ->
         found = ended(jobs, job.id)
         assert (found.state, found.status, found.answer) == (state, status, {"data": status})
         assert found.finished_at is not None
+
+
+def test_what_ended_is_kept_for_a_week() -> None:
+    """Whoever comes back for an answer finds it until then; what is under way stays, however long."""
+    clock, hold = Later(), threading.Event()
+    with made_ground() as ground:
+        jobs = Jobs(registry=ground.registry, clock=clock)
+        old = jobs.start("test", "core", "me", lambda _: (200, {}))
+        ended(jobs, old.id)
+        running = jobs.start("test", "core", "me", lambda _: (200, {"held": hold.wait(20)}))
+        for days, is_kept in ((6.9, True), (7.1, False)):
+            clock.ahead_s = days * 86_400
+            ended(jobs, jobs.start("test", "core", "me", lambda _: (200, {})).id)
+            with ground.registry.read() as connection:
+                found = [queries.job(connection, one.id) is not None for one in (old, running)]
+            assert found == [is_kept, True]
+        hold.set()
+        ended(jobs, running.id)
 
 
 def test_what_breaks_is_an_answer_too(jobs: Jobs) -> None:
