@@ -155,11 +155,11 @@ class Registrar:
         return True
 
     def _carry(self, revision: Revision) -> None:
-        """As far as it goes: what stops before that is not to be tried again, it goes on by itself."""
+        """As far as it goes: what is kept from that because packd stops goes on by itself, and is not to be tried again."""
         try:
             self._lanes.call(lane(revision.ref), lambda: self._pipeline.carry(revision.ref))
         except Failure as failure:
-            if failure.code != Code.UNAVAILABLE:
+            if failure.code != Code.UNAVAILABLE or not self._lanes.are_stopping:
                 raise
 
     # --- taking the content ------------------------------------------------------------------------------------------

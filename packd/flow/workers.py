@@ -75,6 +75,11 @@ class Lanes:
         if self._stopping:
             raise _stopping()
 
+    @property
+    def are_stopping(self) -> bool:
+        """Nothing begins any more."""
+        return self._stopping
+
     def is_free(self, lane: str) -> bool:
         """Nothing waits or runs in it."""
         with self._lock:

@@ -19,6 +19,7 @@ from packd.domain.problems import Problem
 from packd.flow.occasion import Occasion
 from packd.flow.register import Registration
 from packd.registry import queries
+from packd.registry.full_disk import DiskFull
 from packd.service.notify import Notifier
 from packd.snapshot.store import Refused
 from tests.unit.flow_ground import MANIFEST, latest, made_parts, told, written
@@ -127,6 +128,17 @@ def test_what_waits_for_its_turn_when_packd_stops_is_not_to_be_registered_again(
         parts.registrar.register(wish, on_revision=lambda _: parts.lanes.stop(0))
     assert refused.value.code == Code.UNAVAILABLE
     assert latest(parts).phase == Phase.VALIDATED
+
+
+def test_another_trouble_is_not_called_stopping(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever registers a pack hears what is wrong, and the way out."""
+
+    def no_room(_: str) -> None:
+        raise DiskFull("packd.db")
+
+    monkeypatch.setattr(parts.pipeline, "carry", no_room)
+    with pytest.raises(Failure, match=r"packd.db is full: make room"):
+        parts.registrar.register(Registration(path=parts.settings.packs_dir / "core", actor="me"))
 
 
 def test_a_run_that_can_not_begin_is_not_told_to_have_begun(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
