@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 PACKDIGNORE: Final = ".packdignore"  # the file at the top of a pack whose lines `Ignore.path` follows
 
 IGNORED_NAMES: Final = frozenset({".git", ".hg", "__pycache__", ".DS_Store"})
-IGNORED_PATTERNS: Final = ("*.pyc", "*~", "*.swp", "*.part", "*.tmp", ".~*", ".nfs*")  # `*.swp` covers `.*.swp`
+# `*.swp` covers `.*.swp`; the last two are what Emacs puts beside a file that is being edited
+IGNORED_PATTERNS: Final = ("*.pyc", "*~", "*.swp", "*.part", "*.tmp", ".~*", ".nfs*", ".#*", "#*#")
 
 # While rsync writes `name` it is called `.name.XXXXXX`, six characters drawn from A-Z, a-z and 0-9. `.env.sample` and
 # `.hash.sha256` look the same, so an ending that reads as a word, with or without a number behind it, is kept. One

@@ -21,6 +21,8 @@ from packd.domain.ignore import Ignore, is_transfer
         "pack.zip.part",
         "x.tmp",
         ".~lock.notes#",
+        ".#pack.yaml",
+        "#pack.yaml#",
         ".nfs000000000123",
         ".pack.yaml.Ab12Cd",
         "..gitignore.x7Yz0Q",
