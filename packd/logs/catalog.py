@@ -94,6 +94,11 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "All attempts for an event to @PACKD_ENDPOINT@ are used up: @PACKD_LAST_ERROR@. When its receiver is right\n"
             "again: `packd webhook recover @PACKD_ENDPOINT@ --since 4d`.",
         ),
+        "webhook.left_untold": (
+            "Webhooks wait for an endpoint that is gone",
+            "The endpoint @PACKD_ENDPOINT@ is not in the configuration any more; @PACKD_DELIVERIES@ deliveries wait for it. They\n"
+            "leave when an endpoint of that name is there again, also with another address.",
+        ),
         "config.reloaded": ("The configuration was read again", "What changed is in force now (PACKD_APPLIED)."),
         "config.needs_restart": (
             "Some settings wait for a restart",
@@ -108,6 +113,11 @@ _ENTRIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The socket was made anew",
             "The socket file @PACKD_SOCKET@ was @PACKD_LOST@ while packd was running, and nobody could ask it for up to ten\n"
             "seconds. It is there again. Find out what removes files there: a cleaner of temporary files, or a second packd.",
+        ),
+        "api.crowded": (
+            "Too many connections are open",
+            "@PACKD_MOST@ connections on TCP are open, so that new ones are turned away until some of them are closed; the\n"
+            "socket answers as always. See who keeps them: `ss -tnp`. A larger `LimitNOFILE=` in the unit lets more in.",
         ),
         "api.unreachable": (
             "packd can't be asked at its socket",
