@@ -478,7 +478,7 @@ class RegistryMachine(RuleBasedStateMachine):
         used = [one for one in self.model.packs[ref] if one.phase == Phase.SUPERSEDED and one.number in order]
         target = max(used, key=lambda one: order[one.number], default=None)
         fits = target is not None and self.model.if_put_back(target).may_go
-        self.as_asked(lambda asked_for: asked_for._enable(ref, "uid=1000"))
+        self.as_asked(lambda asked_for: asked_for._enable(ref, "api", "uid=1000"))
         self.model.disabled.discard(ref)
         if target is not None and fits:
             target.phase = Phase.ACTIVE
