@@ -181,6 +181,13 @@ class _Serving(uvicorn.Server):
         await self._take_in()
         self.accepting.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What is left behind the time of grace, such as an answer that nobody reads, is cut."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # in which the loop closes them
+
     async def _take_in(self) -> None:
         """As `startup` does with those that come later."""
         loop = asyncio.get_running_loop()

@@ -236,6 +236,29 @@ def test_a_reader_that_goes_away_ends_its_stream(ground: Ground, caplog: pytest.
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
+def test_stopping_cuts_what_nobody_reads(ground: Ground) -> None:
+    """An answer behind the time of grace is not left to whoever collects the garbage."""
+    context = a_context(ground.registry, ground.asked, ground.feed, packs_dir=ground.folder)
+    under_way = threading.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        under_way.set()
+        while True:
+            await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+
+    server = Server(app, ground.folder / "stream.sock", tail=context.tail, grace_s=1.0)
+    server.start()
+    with socket.socket(socket.AF_UNIX) as reader:
+        try:
+            reader.connect(str(ground.folder / "stream.sock"))
+            reader.sendall(b"GET / HTTP/1.1\r\nHost: packd\r\n\r\n")
+            assert under_way.wait(60)
+        finally:
+            server.stop()
+        assert not server._serving.server_state.connections
+
+
 def test_a_restart_on_the_same_path(ground: Ground) -> None:
     """Stopped and started again, the same address answers."""
     ground.server.stop()
