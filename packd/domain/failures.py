@@ -72,8 +72,9 @@ class Failure(Exception):
         self.members: Mapping[str, Any] = dict(members or {})  # more for machines, JSON-able, e.g. {"oldest": 17}
 
 
-# The machine has no more of something that packd needs for a moment: open files, memory, processes and threads.
-_USED_UP: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+# What packd may be short of for a moment when it opens something: it says nothing of what was to be opened.
+SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_USED_UP: Final = SHORT_OF | {errno.EAGAIN}  # processes and threads
 _NO_THREAD: Final = "can't start new thread"  # as Python says it, without a number
 
 

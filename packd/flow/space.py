@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from packd.domain.health import Ailment
+from packd.snapshot.space import disk_fails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,8 +73,7 @@ class Space:
         try:
             free = self.free_bytes()
         except OSError as failure:
-            said = f"the disk with {self._folder} fails ({failure.strerror}): see what the log of the system says of it"
-            yield Ailment(part="disk", grade="unready", sentence=said)
+            yield Ailment(part="disk", grade="unready", sentence=disk_fails(self._folder, failure))
             return
         if not self.enough():
             yield Ailment(part="disk", grade="unready", sentence=self._sentence(free))

@@ -27,6 +27,11 @@ class StoreUnwritable(Exception):
     fails."""
 
 
+def disk_fails(folder: Path, failure: OSError) -> str:
+    """The sentence, with the way out."""
+    return f"the disk with {folder} fails ({failure.strerror}): see what the log of the system says of it"
+
+
 @contextmanager
 def naming_trouble(folder: Path) -> Iterator[None]:
     """For writing into `folder`. Raises StoreFull, StoreUnwritable, and any other OSError as it is."""
@@ -40,9 +45,7 @@ def naming_trouble(folder: Path) -> Iterator[None]:
             said = f"{folder} can't be written ({why}): let the user that packd runs as write it"
             raise StoreUnwritable(said) from failure
         if failure.errno in _BROKEN:
-            why = os.strerror(failure.errno)
-            said = f"the disk with {folder} fails ({why}): see what the log of the system says of it"
-            raise StoreUnwritable(said) from failure
+            raise StoreUnwritable(disk_fails(folder, failure)) from failure
         raise
 
 

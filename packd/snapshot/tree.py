@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from packd.domain.failures import SHORT_OF
 from packd.domain.ignore import PACKDIGNORE
 from packd.domain.problems import Problem
 from packd.snapshot.entries import Entry, Kind, Tree
@@ -38,7 +39,6 @@ __all__ = ["Entry", "Limits", "Tree", "is_shortage", "look", "open_folder", "tro
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KINDS: Final[dict[int, Kind]] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
-_OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the daemon is out of something; not the pack's doing
 _MOVED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)  # something else is there by now
 WORST_UTF8: Final = 4  # bytes of one character
 _KIND_BITS: Final = 0o170000
@@ -114,7 +114,7 @@ def trouble(path: str, failure: OSError) -> Problem:
 
 def is_shortage(failure: OSError) -> bool:
     """Is the daemon itself out of something? Then nothing was found out about what it looked at."""
-    return failure.errno in _OURS
+    return failure.errno in SHORT_OF
 
 
 class _EnoughError(Exception):

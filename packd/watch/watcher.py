@@ -22,6 +22,7 @@ from watchdog import events
 from watchdog.observers import inotify, inotify_c
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper, PathedInotifyEvent
 
+from packd.domain.failures import SHORT_OF
 from packd.watch import advice
 from packd.watch.ears import Ears
 from packd.watch.first_scan import FirstScan
@@ -56,7 +57,6 @@ EVENTS: Final[list[type[events.FileSystemEvent]]] = [
 ]
 MANY_RENAMED: Final = 20  # drops; from here on one look at the whole tree is cheaper than one look for each
 NAMES_CHANGE: Final = inotify_c.InotifyConstants.IN_MOVE | inotify_c.InotifyConstants.IN_CREATE
-_SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # packd itself; nothing was found out then
 # A folder that went as quickly as it came; or so deep that no pack has it, nor the kernel a path to it.
 NOT_MISSED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
@@ -210,7 +210,7 @@ class Tree:
         try:
             identity = identity_at(self._root)
         except OSError as failure:
-            if failure.errno in _SHORT_OF:
+            if failure.errno in SHORT_OF:
                 return None
             return Loss(reason="root_missing", detail=advice.not_listed(self._root, failure))
         if identity != self._identity or not self._group.keeps_root():

@@ -14,8 +14,10 @@ from packd.registry import queries
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from packd.registry.rows import Revision, StoredEvent
 
@@ -65,6 +67,20 @@ def looked_at(parts: Parts, *names: str) -> None:
     for name in names:
         parts.intake.take_soon(name, Occasion(first_change_at_s=time.time()))
         assert parts.lanes.wait_idle(30)
+
+
+def read_slowly(parts: Parts, meanwhile: Callable[[], object]) -> None:
+    """Leaving the next reading of the registry takes so long that `meanwhile` is done before it is over."""
+    read = parts.registry.read
+
+    @contextmanager
+    def slow(*, durable: bool = False) -> Iterator[Connection]:
+        with read(durable=durable) as connection:
+            yield connection
+        parts.registry.read = read  # type: ignore[method-assign]
+        meanwhile()
+
+    parts.registry.read = slow  # type: ignore[method-assign]
 
 
 def under_test(parts: Parts) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from packd.flow.links import Links
 from packd.flow.targets import Targets
-from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
+from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, read_slowly, written
 
 
 @pytest.fixture
@@ -130,18 +127,14 @@ def test_what_comes_into_use_while_all_links_are_looked_at_stays(tmp_path: Path)
     """Leaving a reading can wait for the disk, and other packs do not wait for that."""
     with made_parts(tmp_path) as parts:
         core(parts)
-        read, active = parts.registry.read, parts.settings.state_dir / "active"
+        active = parts.settings.state_dir / "active"
 
-        @contextmanager
-        def slow(*, durable: bool = False) -> Iterator[Connection]:
-            with read(durable=durable) as connection:
-                yield connection
-            parts.registry.read = read  # type: ignore[method-assign]
+        def meanwhile() -> None:
             core(parts, "2.0.0")
             dropped = written(parts, "other", MANIFEST.format(version="1.0.0", needs="").replace("core", "other"))
             looked_at(parts, dropped.name)
 
-        parts.registry.read = slow  # type: ignore[method-assign]
+        read_slowly(parts, meanwhile)
         parts.projections.rebuild()
         assert sorted(os.listdir(active)) == ["core", "other"]
         assert 'version: "2.0.0"' in (active / "core" / "pack.yaml").read_text()

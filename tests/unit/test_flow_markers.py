@@ -20,12 +20,10 @@ from packd.domain.failures import Code, Failure
 from packd.flow.markers import Markers
 from packd.registry import queries
 from packd.reloading import Reloader
-from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, written
+from tests.unit.flow_ground import MANIFEST, core, looked_at, made_parts, read_slowly, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from sqlalchemy import Connection
 
     from packd.bootstrap import Parts
     from packd.flow.markers import Mode
@@ -287,17 +285,8 @@ def test_a_verdict_that_comes_while_one_is_shown_again_has_the_last_word(
 def test_who_asked_before_a_verdict_does_not_show_what_was_true_then(parts: Parts) -> None:
     """Leaving a reading can wait for the disk; meanwhile the next content passes, and its marker goes."""
     core(parts, test="exit 1")
-    read = parts.registry.read
-
-    @contextmanager
-    def slow(*, durable: bool = False) -> Iterator[Connection]:
-        with read(durable=durable) as connection:
-            yield connection
-        parts.registry.read = read  # type: ignore[method-assign]
-        core(parts, "2.0.0")
-
     assert markers(parts) == ["core.failed"]
-    parts.registry.read = slow  # type: ignore[method-assign]
+    read_slowly(parts, lambda: core(parts, "2.0.0"))
     parts.projections.show("core")
     assert markers(parts) == []
 
